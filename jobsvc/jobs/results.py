@@ -1,0 +1,69 @@
+"""What jobs made, for reading: records, teams, files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jobsvc.jobs.errors import NotAllowed, UnknownJob
+from jobsvc.jobs.job import Job
+from jobsvc.jobs.states import State
+from jobsvc.store import job_rows, results
+from jobsvc.store.database import Database
+from jobsvc.store.files import Files
+
+
+class NoResult(UnknownJob):
+    """The job's kind makes no file."""
+
+
+class Results:
+    """Reads what is committed; safe to share among threads."""
+
+    def __init__(self, database: Database, files: Files) -> None:
+        self._database = database
+        self._files = files
+
+    def records(
+        self, *, limit: int, after: tuple[int, int] | None, job_id: str | None
+    ) -> tuple[list[dict[str, Any]], tuple[int, int] | None]:
+        """Records in (job, row) order, with the (job key, row) behind which the next page begins."""
+        self._check(job_id)
+        with self._database.read() as connection:
+            rows = results.records_page(connection, limit=limit + 1, after=after, job_id=job_id)
+        last = rows[limit - 1] if len(rows) > limit else None
+        return (
+            [
+                {
+                    "job_id": row["job_id"],
+                    "row": row["row"],
+                    "date": row["date"],
+                    "data": dict(zip(row["columns"], row["data"], strict=True)),
+                }
+                for row in rows[:limit]
+            ],
+            None if last is None else (last["job_key"], last["row"]),
+        )
+
+    def teams(self, *, limit: int, after: int | None, job_id: str | None) -> tuple[list[dict[str, Any]], int | None]:
+        """Teams in the order in which they were made, with the id behind which the next page begins."""
+        self._check(job_id)
+        with self._database.read() as connection:
+            found = results.teams_page(connection, limit=limit + 1, after=after, job_id=job_id)
+        return found[:limit], found[limit - 1]["id"] if len(found) > limit else None
+
+    def file(self, job: Job) -> Path:
+        """The file that a job has made. Raises NotAllowed while it is unfinished, NoResult if there is none."""
+        if job.state is not State.SUCCEEDED:
+            raise NotAllowed(job.id, job.state, "downloaded yet" if job.state is not State.TERMINATED else "downloaded")
+        path = self._files.output(job.id)
+        if not path.exists():
+            raise NoResult(job.id)
+        return path
+
+    def _check(self, job_id: str | None) -> None:
+        if job_id is None:
+            return
+        with self._database.read() as connection:
+            if job_rows.by_id(connection, job_id) is None:
+                raise UnknownJob(job_id)

@@ -1,0 +1,32 @@
+"""The one place where a job changes its state."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from jobsvc.jobs.job import Job
+from jobsvc.jobs.states import FINISHED, State, reason
+from jobsvc.store import job_rows
+
+
+def transition(
+    connection: Connection, job: Job, after: State, *, who: str, at: datetime, why: str | None = None, **values: Any
+) -> bool:
+    """Take `job` from the state and attempt it was read with to `after`, and note it in its history.
+
+    `values` are further columns to set; `why` defaults to the reason in the table
+    of transitions. Returns False, with nothing changed, if the job has moved on
+    since it was read. Raises ForbiddenTransition if the table doesn't allow it.
+    """
+    because = why or reason(job.state, after)
+    reason(job.state, after)
+    values = {"state": after, "finished_at": at if after in FINISHED else None, **values}
+    if after is not State.RUNNING:
+        values.setdefault("eta_seconds", None)
+    if not job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values=values):
+        return False
+    job_rows.add_event(connection, job.key, at=at, before=job.state, after=after, who=who, why=because)
+    return True

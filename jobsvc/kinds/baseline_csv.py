@@ -1,0 +1,101 @@
+"""`baselineCSV`: every row of a CSV becomes a record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from itertools import count, repeat
+from typing import TypeAlias
+
+import orjson
+
+from jobsvc.kinds.contract import Block, Effects, JobContext, JobFailed, Kind, Refused, Work
+from jobsvc.kinds.csv_work import CsvWork
+from jobsvc.store.tables import records
+
+DATE_LENGTH = 10
+"""An ISO date, YYYY-MM-DD, is this many characters long."""
+
+Record: TypeAlias = tuple[int, int, str, str]
+"""job key, row, date, and the fields as a JSON array."""
+
+
+class BaselineCSV(Kind):
+    name = "baselineCSV"
+    takes_file = True
+
+    def open(self, context: JobContext) -> Work:
+        return _Records(context)
+
+
+class _Records(CsvWork):
+    def __init__(self, context: JobContext) -> None:
+        super().__init__(context)
+        self._key = context.key
+        self._delimiter: str = context.params.get("delimiter", ",")
+        self._default_date = context.created_at.date().isoformat()
+        try:
+            self._date_index = _date_index(self.source.columns, context.params.get("date_column"))
+        except JobFailed:
+            self.close()
+            raise
+        self._dates: set[str] = set()
+        """Dates that were checked already: a file has few different ones."""
+
+    def blocks(self) -> Iterator[Block]:
+        return self.source.blocks(self._record, self._plain_records)
+
+    def apply(self, effects: Effects, items: Sequence[Record]) -> Sequence[tuple[int, str]]:
+        effects.insert(records, ("job_key", "row", "date", "data"), items)
+        return ()
+
+    def _record(self, row: int, fields: list[str]) -> Record:
+        if self._date_index is None:
+            day = self._default_date
+        else:
+            day = fields[self._date_index][:DATE_LENGTH]
+            if not self._is_date(day):
+                name = self.source.columns[self._date_index]
+                raise Refused(
+                    f"{name} is {fields[self._date_index][:40]!r}, which doesn't begin with a date YYYY-MM-DD"
+                )
+        return self._key, row, day, orjson.dumps(fields).decode()
+
+    def _plain_records(self, first_row: int, lines: list[str]) -> list[Record] | None:
+        """The records of lines in which nothing is quoted or needs escaping: their JSON is text replacement."""
+        days: Iterator[str] | list[str]
+        if self._date_index is None:
+            days = repeat(self._default_date)
+        else:
+            days = [day[:DATE_LENGTH] for day in self._column(lines, self._date_index)]
+            if not all(map(self._is_date, set(days) - self._dates)):
+                return None
+        separated = "\n".join(lines).replace(self._delimiter, '","')
+        data = ('["' + separated.replace("\n", '"]\n["') + '"]').split("\n")
+        return list(zip(repeat(self._key), count(first_row), days, data))
+
+    def _column(self, lines: list[str], index: int) -> list[str]:
+        delimiter = self._delimiter
+        if index == len(self.source.columns) - 1:
+            return [line.rsplit(delimiter, 1)[-1] for line in lines]
+        return [line.split(delimiter, index + 1)[index] for line in lines]
+
+    def _is_date(self, text: str) -> bool:
+        if text in self._dates:
+            return True
+        try:
+            # fromisoformat also reads other ISO forms, such as 2013-W01-1.
+            if date.fromisoformat(text).isoformat() != text:
+                return False
+        except ValueError:
+            return False
+        self._dates.add(text)
+        return True
+
+
+def _date_index(columns: list[str], wanted: str | None) -> int | None:
+    if wanted is None:
+        return columns.index("date") if "date" in columns else None
+    if wanted not in columns:
+        raise JobFailed(f"there is no column {wanted!r} to take the date from; the header has {', '.join(columns)}")
+    return columns.index(wanted)

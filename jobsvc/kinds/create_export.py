@@ -1,0 +1,177 @@
+"""`createExport`: every date in a range is exported to one CSV file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Iterator
+from datetime import date
+from time import monotonic
+from typing import Any, BinaryIO, TypeAlias
+
+import orjson
+from sqlalchemy import Connection, select, tuple_
+
+from jobsvc.kinds.contract import Block, End, ItemAbandoned, JobContext, JobFailed, Kind, Refusal, Work
+from jobsvc.store.files import flush_directory
+from jobsvc.store.tables import jobs, records
+
+FIXED_COLUMNS = ("job_id", "row", "date")
+
+RECORDS_AT_A_TIME = 2000
+"""Records held in memory, and read in one query."""
+
+SECONDS_BETWEEN_CHECKPOINTS = 0.5
+
+Place: TypeAlias = tuple[int, int]
+"""job key, row: where a record stands among those of its date."""
+
+
+class CreateExport(Kind):
+    name = "createExport"
+    takes_file = False
+
+    def open(self, context: JobContext) -> Work:
+        return _Export(context)
+
+
+class _Export(Work):
+    """Positions are in dates. The cursor is the next date, the file's length so far, and the jobs involved.
+
+    Which jobs are involved is settled when the export begins, so that the header
+    holds to the end.
+    """
+
+    def __init__(self, context: JobContext) -> None:
+        self._context = context
+        self._first = date.fromisoformat(context.params["from"])
+        self._last = date.fromisoformat(context.params["to"])
+        self._next: int = context.cursor["day"] if context.cursor else self._first.toordinal()
+        self.size = (self._last - self._first).days + 1
+        with context.read() as connection:
+            involved = self._involved(connection)
+        self.columns = context.columns
+        if self.columns is None:
+            self.columns = list(dict.fromkeys(name for _, names in involved.values() for name in names))
+        self._layouts = {
+            key: (job_id, [names.index(name) if name in names else None for name in self.columns])
+            for key, (job_id, names) in involved.items()
+        }
+        self._ends: list[int] = []
+        self._file = self._open_file()
+
+    def _involved(self, connection: Connection) -> dict[int, tuple[str, list[str]]]:
+        """The id and columns of every job whose records may be exported, by key, in order."""
+        query = select(jobs.c.key, jobs.c.id, jobs.c.columns).order_by(jobs.c.key)
+        if self._context.cursor is not None:
+            query = query.where(jobs.c.key.in_(self._context.cursor["jobs"]))
+        elif self._context.params.get("job") is not None:
+            query = query.where(jobs.c.id == self._context.params["job"])
+        else:
+            in_range = records.c.date.between(self._first.isoformat(), self._last.isoformat())
+            query = query.where(jobs.c.key.in_(select(records.c.job_key).where(in_range).distinct()))
+        return {key: (job_id, columns or []) for key, job_id, columns in connection.execute(query)}
+
+    def _open_file(self) -> BinaryIO:
+        """The unfinished file, cut to what the cursor vouches for."""
+        cursor, partial = self._context.cursor, self._context.partial_output
+        if cursor is None:
+            file: BinaryIO = partial.open("wb")
+            file.write(_csv_text([[*FIXED_COLUMNS, *(self.columns or [])]]))
+            return file
+        if not partial.exists() and self._context.output.exists():
+            # It was published, but the job was not yet recorded as succeeded.
+            self._context.output.replace(partial)
+        try:
+            file = partial.open("r+b")
+        except FileNotFoundError:
+            raise JobFailed("the unfinished export file is gone") from None
+        file.truncate(cursor["offset"])
+        file.seek(cursor["offset"])
+        return file
+
+    def blocks(self) -> Iterator[Block]:
+        while self._next <= self._last.toordinal():
+            self._ends = [self._file.tell()]
+            yield _Dates(self._first.toordinal(), self._next, self._last.toordinal(), self._ends, list(self._layouts))
+            self._next += len(self._ends) - 1
+
+    def process(self, day: date) -> None:
+        """Write one date's records. Gives up within a long date if the run is asked to stop."""
+        after: Place = (0, 0)
+        while True:
+            with self._context.read() as connection:
+                found = self._records_of(connection, day, after)
+            known = ((self._layouts[key], row, data) for key, row, data in found if key in self._layouts)
+            self._file.write(
+                _csv_text(
+                    [job_id, row, day.isoformat(), *_arranged(orjson.loads(data), layout)]
+                    for (job_id, layout), row, data in known
+                )
+            )
+            if len(found) < RECORDS_AT_A_TIME:
+                break
+            after = (found[-1][0], found[-1][1])
+            if self._context.look():
+                raise ItemAbandoned
+        self._ends.append(self._file.tell())
+
+    def _records_of(self, connection: Connection, day: date, after: Place) -> list[tuple[int, int, str]]:
+        query = (
+            select(records.c.job_key, records.c.row, records.c.data)
+            .where(records.c.date == day.isoformat(), tuple_(records.c.job_key, records.c.row) > after)
+            .order_by(records.c.job_key, records.c.row)
+            .limit(RECORDS_AT_A_TIME)
+        )
+        if self._context.params.get("job") is not None:
+            query = query.where(records.c.job_key.in_(self._layouts))
+        return [(key, row, data) for key, row, data in connection.execute(query)]
+
+    def flush(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def finish(self) -> None:
+        self._context.partial_output.replace(self._context.output)
+        flush_directory(self._context.output.parent)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Dates(Block):
+    """The dates from `start` on, until it is time for a checkpoint. All dates here are proleptic ordinals.
+
+    `ends` holds the file's length at the start and after each date that is done.
+    """
+
+    def __init__(self, first: int, start: int, last: int, ends: list[int], involved: list[int]) -> None:
+        self._first, self._start, self._last = first, start, last
+        self._ends = ends
+        self._involved = involved
+        self.items = self._dates()
+
+    def _dates(self) -> Iterator[date]:
+        begun = monotonic()
+        for day in range(self._start, self._last + 1):
+            yield date.fromordinal(day)
+            if monotonic() - begun > SECONDS_BETWEEN_CHECKPOINTS:
+                return
+
+    def end(self, taken: int) -> End:
+        day = self._start + taken
+        return End({"day": day, "offset": self._ends[taken], "jobs": self._involved}, day - self._first)
+
+    def refusal(self, item: int, error: str) -> Refusal:
+        return Refusal(item, error)
+
+
+def _arranged(fields: list[str], layout: list[int | None]) -> list[str]:
+    return ["" if index is None else fields[index] for index in layout]
+
+
+def _csv_text(rows: Iterable[list[Any]]) -> bytes:
+    out = io.StringIO(newline="")
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    return out.getvalue().encode()

@@ -1,0 +1,312 @@
+"""The rows of a CSV file from any row boundary on, each with its place in the file.
+
+Blocks of plain lines, which need no CSV parser at all, take a fast path; every
+other block goes through `csv.reader`. Both give the same items, which a test
+checks on generated files. A row that can't be a row is refused with its reason
+and reading goes on behind it:
+
+* a field of more than FIELD_LIMIT characters,
+* bytes that don't decode, a NUL, a carriage return inside an unquoted field,
+* another number of fields than the header's,
+* a quoted field that is never closed. Only its first line is refused, since the
+  lines that it swallowed are most likely rows.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
+from typing import Any, BinaryIO, TypeAlias
+
+from jobsvc.kinds.contract import Block, Cursor, End, JobFailed, Refusal, Refused
+from jobsvc.kinds.lines import MAX_ROW_BYTES, LineBuffer
+
+ROWS_PER_BLOCK = 1000
+
+FIELD_LIMIT = 131_072
+"""The longest field, in characters: the csv module's own default."""
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+# The csv module has one limit for the whole process. Rows are bounded by
+# MAX_ROW_BYTES and fields by FIELD_LIMIT here, where the row's end is known.
+csv.field_size_limit(2 * MAX_ROW_BYTES)
+
+# What makes a line more than its fields with delimiters between them: quotes, and
+# what JSON must escape. Carriage returns are looked at apart, for CRLF.
+_SPECIAL = bytes(set(range(32)) - {10, 13}) + b'"\\'
+
+RowParser: TypeAlias = Callable[[int, list[str]], Any]
+"""Makes the item of a row from its number (from 1) and fields; may raise Refused."""
+
+PlainParser: TypeAlias = Callable[[int, list[str]], list[Any] | None]
+"""Makes the items of plain lines (without ends; the first has the given row number), all at once.
+
+None says that a line needs a closer look, by the RowParser.
+"""
+
+
+class CsvSource:
+    """Reads `file`, of `size` bytes, from `cursor` (None: from its header on).
+
+    `columns` is the header, if an earlier run has read it. Raises JobFailed
+    where the header is no header.
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        cursor: Cursor | None,
+        columns: list[str] | None,
+        *,
+        encoding: str = "utf-8",
+        delimiter: str = ",",
+    ) -> None:
+        self._encoding = encoding
+        self._delimiter = delimiter
+        if cursor is None or columns is None:
+            cursor, columns = _read_header(file, encoding, delimiter)
+        self.columns = columns
+        self._row: int = cursor["row"]
+        self._line: int = cursor["line"]
+        self._buffer = LineBuffer(file, cursor["offset"])
+        self._special = _SPECIAL.replace(delimiter.encode(), b"")
+
+    def blocks(self, row: RowParser, plain: PlainParser | None = None) -> Iterator[Block]:
+        """The remaining rows."""
+        while self._buffer.fill(ROWS_PER_BLOCK):
+            block: _PlainBlock | _ParsedBlock | None = None
+            if not self._buffer.overlong and plain is not None:
+                block = self._plain_block(plain)
+            if block is None:
+                block = self._parsed_block(row)
+            yield block
+            self._row, self._line = block.next_row, block.next_line
+            if self._buffer.overlong:
+                self._buffer.consume_overlong()
+            else:
+                self._buffer.consume(block.line_count)
+
+    def _plain_block(self, plain: PlainParser) -> _PlainBlock | None:
+        lines = self._buffer.lines[:ROWS_PER_BLOCK]
+        data = b"".join(lines)
+        if len(data.translate(None, self._special)) != len(data) or max(map(len, lines)) > FIELD_LIMIT:
+            return None
+        data = data.replace(b"\r\n", b"\n")
+        if b"\r" in data:
+            return None
+        try:
+            text = data.decode(self._encoding)
+        except UnicodeDecodeError:
+            return None
+        rows = text.removesuffix("\n").split("\n")
+        if set(map(str.count, rows, repeat(self._delimiter))) != {len(self.columns) - 1} or "" in rows:
+            return None
+        items = plain(self._row, rows)
+        if items is None:
+            return None
+        return _PlainBlock(items, lines, self._row, self._line, self._buffer.offset)
+
+    def _parsed_block(self, row: RowParser) -> _ParsedBlock:
+        block = _ParsedBlock(self._row, self._line, self._buffer.offset)
+        if self._buffer.overlong:
+            block.refuse(self._buffer.overlong, 1, f"the row is longer than {MAX_ROW_BYTES} bytes")
+            return block
+        # Rows that begin in these lines; the last may go on in lines yet to be read.
+        available = min(len(self._buffer.lines), ROWS_PER_BLOCK)
+        while block.line_count < available:
+            self._parse_into(block, row, available)
+        return block
+
+    def _parse_into(self, block: _ParsedBlock, make: RowParser, available: int) -> None:
+        """Add the rows that begin in the first `available` lines, up to a row that is cut short: it ends the reader."""
+        feed = _Feed(self._buffer, block.line_count, self._encoding)
+        reader = csv.reader(feed, delimiter=self._delimiter)
+        lines = self._buffer.lines
+        started = block.line_count
+        while (first := block.line_count) < available:
+            feed.begin_row()
+            try:
+                fields = next(reader)
+                error = ""
+            except csv.Error as problem:
+                fields, error = [], f"not readable as CSV: {problem}"
+            if feed.cut_short:
+                reason = (
+                    "a quoted field is never closed"
+                    if feed.at_end
+                    else f"the row is longer than {MAX_ROW_BYTES} bytes: most likely a quoted field is never closed"
+                )
+                block.refuse(len(lines[first]), 1, reason)
+                return
+            count = started + reader.line_num - first
+            length = len(lines[first]) if count == 1 else sum(map(len, lines[first : first + count]))
+            error = error or feed.problem or self._problem(fields, length)
+            if not error:
+                try:
+                    block.add(make(block.next_row, fields), length, count)
+                    continue
+                except Refused as refused:
+                    error = str(refused)
+            block.refuse(length, count, error)
+
+    def _problem(self, fields: list[str], length: int) -> str:
+        if length > FIELD_LIMIT:
+            if length > MAX_ROW_BYTES:
+                return f"the row is longer than {MAX_ROW_BYTES} bytes"
+            for name, field in zip(self.columns, fields, strict=False):
+                if len(field) > FIELD_LIMIT:
+                    return f"the field {name!r} has {len(field)} characters; at most {FIELD_LIMIT} are allowed"
+        if len(fields) != len(self.columns):
+            return f"{len(fields)} fields where the header has {len(self.columns)}"
+        return ""
+
+
+class _Feed:
+    """Hands lines to csv.reader as text, reading on where a row needs it, and notes what is wrong with them."""
+
+    def __init__(self, buffer: LineBuffer, start: int, encoding: str) -> None:
+        self._buffer = buffer
+        self._next = start
+        self._encoding = encoding
+        self._row_bytes = 0
+        self.begin_row()
+        self.at_end = False
+
+    def begin_row(self) -> None:
+        self._row_bytes = 0
+        self.problem = ""
+        self.cut_short = False
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if self._row_bytes > MAX_ROW_BYTES:
+            self.cut_short = True
+            raise StopIteration
+        if self._next == len(self._buffer.lines) and not self._buffer.more():
+            # The reader asks only while it is inside a row: `_parse_into` never
+            # begins a row where no line is.
+            self.cut_short = True
+            self.at_end = self._buffer.at_end
+            raise StopIteration
+        data = self._buffer.lines[self._next]
+        self._next += 1
+        self._row_bytes += len(data)
+        if b"\0" in data:
+            self.problem = "there is a NUL in the row"
+        try:
+            return data.decode(self._encoding)
+        except UnicodeDecodeError as error:
+            self.problem = f"byte {data[error.start]:#04x} doesn't decode as {self._encoding}: {error.reason}"
+            return data.decode(self._encoding, "replace")
+
+
+class _CsvBlock(Block):
+    """Rows of a file, the first of them the job's `first_row`-th, on line `first_line`, at `offset`."""
+
+    line_count: int
+    """Lines of the file that the block covers."""
+
+    def __init__(self, first_row: int, first_line: int, offset: int) -> None:
+        self.first_row, self.first_line, self.offset = first_row, first_line, offset
+        self.next_row, self.next_line = first_row, first_line
+
+    def _end(self, row: int, line: int, offset: int, refused: Sequence[Refusal] = ()) -> End:
+        return End({"offset": offset, "row": row, "line": line}, offset, refused)
+
+
+class _PlainBlock(_CsvBlock):
+    """Every line is a row and none is refused by the source. Offsets are only added up when asked for."""
+
+    def __init__(self, items: list[Any], lines: list[bytes], first_row: int, first_line: int, offset: int) -> None:
+        super().__init__(first_row, first_line, offset)
+        self.items = items
+        self._lines = lines
+        self.line_count = len(lines)
+        self.next_row += len(lines)
+        self.next_line += len(lines)
+
+    def end(self, taken: int) -> End:
+        offset = self.offset + sum(map(len, self._lines[:taken]))
+        return self._end(self.first_row + taken, self.first_line + taken, offset)
+
+    def refusal(self, item: int, error: str) -> Refusal:
+        index = item - self.first_row
+        offset = self.offset + sum(map(len, self._lines[:index]))
+        return Refusal(item, error, self.first_line + index, offset, len(self._lines[index]))
+
+
+class _ParsedBlock(_CsvBlock):
+    """Rows as csv.reader sees them; some may be refused already."""
+
+    def __init__(self, first_row: int, first_line: int, offset: int) -> None:
+        super().__init__(first_row, first_line, offset)
+        self.items: list[Any] = []
+        self._item_rows: list[int] = []
+        self._refused: list[Refusal] = []
+        self._starts = [(offset, first_line)]
+        self.line_count = 0
+
+    def add(self, item: Any, length: int, lines: int) -> None:
+        self.items.append(item)
+        self._item_rows.append(self.next_row)
+        self._advance(length, lines)
+
+    def refuse(self, length: int, lines: int, error: str) -> None:
+        """Add a row of `length` bytes on `lines` lines as refused."""
+        row = self.next_row
+        self._advance(length, lines)
+        self._refused.append(self.refusal(row, error))
+
+    def end(self, taken: int) -> End:
+        row = self._item_rows[taken] if taken < len(self._item_rows) else self.next_row
+        offset, line = self._starts[row - self.first_row]
+        return self._end(row, line, offset, [refusal for refusal in self._refused if refusal.item < row])
+
+    def refusal(self, item: int, error: str) -> Refusal:
+        index = item - self.first_row
+        offset, line = self._starts[index]
+        return Refusal(item, error, line, offset, self._starts[index + 1][0] - offset)
+
+    def _advance(self, length: int, lines: int) -> None:
+        self.line_count += lines
+        self.next_row += 1
+        self.next_line += lines
+        self._starts.append((self._starts[-1][0] + length, self.next_line))
+
+
+def _read_header(file: BinaryIO, encoding: str, delimiter: str) -> tuple[Cursor, list[str]]:
+    """The first row of a file, and the cursor behind it."""
+    file.seek(0)
+    marked = encoding == "utf-8" and file.read(len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK
+    start = len(BYTE_ORDER_MARK) if marked else 0
+    buffer = LineBuffer(file, start)
+    if not buffer.fill(1) or buffer.overlong:
+        raise JobFailed(
+            f"not readable as CSV: its first line is longer than {MAX_ROW_BYTES} bytes"
+            if buffer.overlong
+            else "not readable as CSV: there is no header"
+        )
+    feed = _Feed(buffer, 0, encoding)
+    reader = csv.reader(feed, delimiter=delimiter)
+    try:
+        columns = next(reader)
+    except csv.Error as error:
+        raise JobFailed(f"not readable as CSV: the header can't be read: {error}") from error
+    problem = feed.problem or ("a quoted field is never closed" if feed.cut_short else "")
+    if problem:
+        raise JobFailed(f"not readable as CSV: the header can't be read: {problem}")
+    _check_header(columns)
+    offset = start + sum(map(len, buffer.lines[: reader.line_num]))
+    return {"offset": offset, "row": 1, "line": 1 + reader.line_num}, columns
+
+
+def _check_header(columns: list[str]) -> None:
+    if not any(name.strip() for name in columns):
+        raise JobFailed("the header is empty: the first line must name the columns")
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        raise JobFailed(f"the header has duplicate names: {', '.join(map(repr, twice))}")

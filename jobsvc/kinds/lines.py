@@ -1,0 +1,96 @@
+"""Reading a file line by line from any offset, in bounded memory.
+
+A line is what ends with a newline byte; the last one may lack it. Lines keep
+their ends, so the lengths of lines add up to offsets.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import BinaryIO
+
+READ_BYTES = 128 * 1024
+"""How much is read at a time."""
+
+MAX_ROW_BYTES = 1024 * 1024
+"""The longest line, and the longest row of several lines, that is looked at as a whole."""
+
+
+class LineBuffer:
+    """The lines of `file` from `offset` on.
+
+    `lines` are those that were read and not yet consumed, the first of them at
+    `offset`. A line so much longer than MAX_ROW_BYTES that it can't be held never
+    enters `lines`: when it is next, `lines` is empty and `overlong` is its length
+    in bytes.
+    """
+
+    def __init__(self, file: BinaryIO, offset: int) -> None:
+        self.offset = offset
+        self.lines: list[bytes] = []
+        self.overlong = 0
+        self.at_end = False
+        """Whether the file has been read to its end."""
+        self._file = file
+        self._tail = b""
+        file.seek(offset)
+
+    def fill(self, count: int) -> bool:
+        """Read until `count` lines are there, as far as the file and the bound on memory allow.
+
+        Returns whether there is anything to consume.
+        """
+        pending = sum(map(len, self.lines))
+        while len(self.lines) < count and pending < READ_BYTES and self.more():
+            pending = sum(map(len, self.lines))
+        return bool(self.lines) or self.overlong > 0
+
+    def more(self) -> bool:
+        """Read on. Returns whether lines were added."""
+        before = len(self.lines)
+        while not self.at_end and len(self.lines) == before:
+            if len(self._tail) > MAX_ROW_BYTES:
+                if not self.lines:
+                    self._measure_overlong()
+                return False
+            self._read()
+        return len(self.lines) > before
+
+    def consume(self, count: int) -> None:
+        """Forget the first `count` lines."""
+        self.offset += sum(map(len, self.lines[:count]))
+        del self.lines[:count]
+
+    def consume_overlong(self) -> None:
+        self.offset += self.overlong
+        self.overlong = 0
+
+    def _read(self) -> None:
+        data = self._file.read(READ_BYTES)
+        if not data:
+            self.at_end = True
+            if self._tail:
+                self.lines.append(self._tail)
+                self._tail = b""
+            return
+        if b"\n" not in data:
+            self._tail += data
+            return
+        lines = BytesIO(self._tail + data).readlines()
+        self._tail = b"" if lines[-1].endswith(b"\n") else lines.pop()
+        self.lines += lines
+
+    def _measure_overlong(self) -> None:
+        """Read past the end of the line that `_tail` begins."""
+        length = len(self._tail)
+        self._tail = b""
+        while data := self._file.read(READ_BYTES):
+            end = data.find(b"\n")
+            if end >= 0:
+                length += end + 1
+                self._file.seek(end + 1 - len(data), 1)
+                break
+            length += len(data)
+        else:
+            self.at_end = True
+        self.overlong = length

@@ -1,0 +1,173 @@
+"""Every setting of the service: its name, default, meaning and check.
+
+Settings come from the environment and, below it, from a `.env` file. They are
+read once, at start, into a frozen `Settings`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+
+GIB = 1024**3
+
+
+class SettingError(Exception):
+    """A setting has a value that can't be used; the text names it and what is allowed."""
+
+
+class EngineName(StrEnum):
+    THREADS = "threads"
+
+
+class Recover(StrEnum):
+    """What happens at start to jobs that were running when the service went away."""
+
+    AUTO = "auto"
+    MANUAL = "manual"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one process. Times are in seconds, sizes in bytes."""
+
+    host: str = "127.0.0.1"
+    port: int = 8081
+    data_dir: Path = Path("var")
+    database_url: str = ""
+    engine: EngineName = EngineName.THREADS
+    max_running: int = 8
+    max_queued: int = 10_000
+    park_after: float = 300.0
+    shutdown_timeout: float = 10.0
+    recover: Recover = Recover.AUTO
+    max_upload_bytes: int = 2 * GIB
+    allow_anonymous: bool = False
+
+    @property
+    def url(self) -> str:
+        """The database's SQLAlchemy URL; by default the SQLite file in the data directory."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'jobsvc.db'}"
+
+    @classmethod
+    def load(
+        cls,
+        environ: Mapping[str, str] | None = None,
+        dotenv: Path | None = Path(".env"),
+    ) -> Settings:
+        """Read the settings; the environment wins over the `.env` file.
+
+        An empty value counts as not set. Raises SettingError for a value that
+        can't be read, and for a name that starts like ours but isn't one.
+        """
+        given = dict(os.environ if environ is None else environ)
+        if dotenv is not None and dotenv.is_file():
+            from_file = dotenv_values(dotenv)
+            given = {name: text or "" for name, text in from_file.items()} | given
+        known = {variable.name for variable in VARIABLES}
+        for name in sorted(given):
+            if name.startswith("JOBSVC_") and name not in known:
+                allowed = ", ".join(sorted(known))
+                raise SettingError(f"{name} is not a setting; the settings are {allowed}")
+        values = {
+            variable.field: variable.read(given[variable.name].strip())
+            for variable in VARIABLES
+            if given.get(variable.name, "").strip()
+        }
+        return cls(**values)
+
+    def check_listen(self, host: str) -> None:
+        """Raise SettingError if `host` is not loopback and nobody said that it may be."""
+        if self.allow_anonymous or is_loopback(host):
+            return
+        raise SettingError(
+            f"refusing to listen on {host}: without keys everybody who reaches it may upload, "
+            "stop and read jobs. Listen on 127.0.0.1, or set JOBSVC_ALLOW_ANONYMOUS=1 if only "
+            "people whom you trust can reach it"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a listener on `host` (a name or an address) is reachable from this machine only."""
+    if host == "localhost" or host.startswith(("unix:", "fd:")):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One environment variable: the field it fills and how its text is read."""
+
+    name: str
+    field: str
+    parse: Callable[[str], Any]
+    allowed: str
+
+    def read(self, text: str) -> Any:
+        try:
+            return self.parse(text)
+        except ValueError:
+            raise SettingError(f"{self.name}={text!r} can't be used: it must be {self.allowed}") from None
+
+
+def _whole(lowest: int, highest: int | None = None) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        number = int(text)
+        if number < lowest or (highest is not None and number > highest):
+            raise ValueError(text)
+        return number
+
+    return parse
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < float("inf"):
+        raise ValueError(text)
+    return seconds
+
+
+def _positive_seconds(text: str) -> float:
+    seconds = _seconds(text)
+    if seconds < 1:
+        raise ValueError(text)
+    return seconds
+
+
+def _flag(text: str) -> bool:
+    flags = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if text.lower() not in flags:
+        raise ValueError(text)
+    return flags[text.lower()]
+
+
+def _url(text: str) -> str:
+    if not text.startswith("sqlite:///"):
+        raise ValueError(text)
+    return text
+
+
+VARIABLES: tuple[Variable, ...] = (
+    Variable("HOST", "host", str, "a host name or address"),
+    Variable("PORT", "port", _whole(1, 65535), "a whole number from 1 to 65535"),
+    Variable("JOBSVC_DATA_DIR", "data_dir", Path, "a directory"),
+    Variable("DATABASE_URL", "database_url", _url, "a URL of the form sqlite:///path"),
+    Variable("JOBSVC_ENGINE", "engine", EngineName, "threads"),
+    Variable("JOBSVC_MAX_RUNNING", "max_running", _whole(1), "a whole number of jobs, 1 or more"),
+    Variable("JOBSVC_MAX_QUEUED", "max_queued", _whole(1), "a whole number of jobs, 1 or more"),
+    Variable("JOBSVC_PARK_AFTER", "park_after", _seconds, "a number of seconds, 0 or more"),
+    Variable("JOBSVC_SHUTDOWN_TIMEOUT", "shutdown_timeout", _positive_seconds, "a number of seconds, 1 or more"),
+    Variable("JOBSVC_RECOVER", "recover", Recover, "auto or manual"),
+    Variable("JOBSVC_MAX_UPLOAD_BYTES", "max_upload_bytes", _whole(1), "a whole number of bytes, 1 or more"),
+    Variable("JOBSVC_ALLOW_ANONYMOUS", "allow_anonymous", _flag, "0 or 1"),
+)

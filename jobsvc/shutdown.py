@@ -1,0 +1,96 @@
+"""Ending the process in good order, whatever server it runs under.
+
+A signal only begins the shutdown: runs are told to commit and leave while the
+server, to whose own handler the signal is passed on, finishes its requests.
+`Shutdown.finish` does the rest, within the bound. It is called by gunicorn's
+`worker_exit` hook and, for all other ways in which a process ends, by atexit.
+The threads are daemons: atexit runs after all other threads were joined, and
+would wait for them for ever.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from time import monotonic
+from types import FrameType
+
+log = logging.getLogger(__name__)
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+MARGIN_SECONDS = 0.5
+"""What is kept of the bound for the interpreter's own end."""
+
+
+class Shutdown:
+    """Runs `begin` at the first sign of the end, and `finish(seconds left)` once, at the end.
+
+    `seconds` is the bound on all of it, counted from the first sign.
+    """
+
+    def __init__(self, seconds: float, begin: Callable[[], None], finish: Callable[[float], None]) -> None:
+        self._seconds = seconds
+        self._begin = begin
+        self._finish = finish
+        self._lock = threading.Lock()
+        """Guards `_finished`; held while finishing, so that a second caller waits for the first."""
+        self._finished = False
+        self._deadline: float | None = None
+        # put() may be called from a signal handler: it is reentrant (see the queue module).
+        self._asked: SimpleQueue[str] = SimpleQueue()
+
+    @property
+    def begun(self) -> bool:
+        return self._deadline is not None
+
+    def install(self) -> None:
+        """Listen for signals (where this is possible: on the main thread) and for the interpreter's end."""
+        threading.Thread(target=self._watch, name="jobsvc-shutdown", daemon=True).start()
+        atexit.register(self.finish)
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                self._chain(signal.Signals(number))
+
+    def _chain(self, number: signal.Signals) -> None:
+        before = signal.getsignal(number)
+
+        def handle(signum: int, frame: FrameType | None) -> None:
+            self._asked.put(number.name)
+            if callable(before):
+                before(signum, frame)
+            elif before is signal.SIG_DFL:
+                raise SystemExit(128 + signum)
+
+        signal.signal(number, handle)
+
+    def _watch(self) -> None:
+        """Begin when a signal handler asks: the handler itself may take no lock."""
+        why = self._asked.get()
+        log.info("shutting down: %s", why)
+        self.start()
+
+    def start(self) -> None:
+        """The first sign of the end. Returns at once."""
+        if self._deadline is None:
+            self._deadline = monotonic() + self._seconds - MARGIN_SECONDS
+        self._begin()
+
+    def finish(self) -> None:
+        """Wait, within what is left of the bound, until everything has ended. Only the first call does anything."""
+        with self._lock:
+            if self._finished:
+                return
+            self._finished = True
+            if threading.current_thread() is threading.main_thread():
+                # A second Ctrl-C must not break off what keeps the data right.
+                for number in SIGNALS:
+                    signal.signal(number, signal.SIG_IGN)
+            self.start()
+            assert self._deadline is not None
+            self._finish(max(0.0, self._deadline - monotonic()))
+            atexit.unregister(self.finish)

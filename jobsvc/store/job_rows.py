@@ -1,0 +1,88 @@
+"""Queries on `jobs`, `job_events` and `refused_rows`. States are plain strings here; `jobs/` knows their meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
+
+from jobsvc.store.tables import job_events, jobs, refused_rows
+
+
+def add(connection: Connection, values: Mapping[str, Any]) -> int:
+    """Insert a job; returns its key."""
+    key = connection.execute(insert(jobs).values(**values)).inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+def by_id(connection: Connection, job_id: str) -> RowMapping | None:
+    return connection.execute(select(jobs).where(jobs.c.id == job_id)).mappings().one_or_none()
+
+
+def by_key(connection: Connection, key: int) -> RowMapping:
+    return connection.execute(select(jobs).where(jobs.c.key == key)).mappings().one()
+
+
+def page(
+    connection: Connection,
+    *,
+    limit: int,
+    after: int | None = None,
+    state: str | None = None,
+    kind: str | None = None,
+    user: str | None = None,
+) -> Sequence[RowMapping]:
+    """Jobs, newest first, below the key `after`."""
+    query = select(jobs).order_by(jobs.c.key.desc()).limit(limit)
+    if after is not None:
+        query = query.where(jobs.c.key < after)
+    for column, wanted in ((jobs.c.state, state), (jobs.c.kind, kind), (jobs.c.user, user)):
+        if wanted is not None:
+            query = query.where(column == wanted)
+    return connection.execute(query).mappings().all()
+
+
+def in_states(connection: Connection, states: Collection[str]) -> Sequence[RowMapping]:
+    """All jobs in these states, oldest first."""
+    return connection.execute(select(jobs).where(jobs.c.state.in_(states)).order_by(jobs.c.key)).mappings().all()
+
+
+def ids(connection: Connection) -> set[str]:
+    """The ids of all jobs."""
+    return set(connection.execute(select(jobs.c.id)).scalars())
+
+
+def count_in_state(connection: Connection, state: str) -> int:
+    return connection.execute(select(func.count()).select_from(jobs).where(jobs.c.state == state)).scalar_one()
+
+
+def first_in_state(connection: Connection, state: str) -> RowMapping | None:
+    """The job that has waited longest in `state`, by when it was queued."""
+    query = select(jobs).where(jobs.c.state == state).order_by(jobs.c.queued_at, jobs.c.key).limit(1)
+    return connection.execute(query).mappings().one_or_none()
+
+
+def change(connection: Connection, key: int, *, attempt: int, state: str, values: Mapping[str, Any]) -> bool:
+    """Change a job if it still is in `state` with `attempt`; returns whether it was."""
+    guarded = update(jobs).where(jobs.c.key == key, jobs.c.attempt == attempt, jobs.c.state == state)
+    return connection.execute(guarded.values(**values)).rowcount == 1
+
+
+def add_event(
+    connection: Connection, key: int, *, at: datetime, before: str | None, after: str, who: str, why: str
+) -> None:
+    event = {"job_key": key, "at": at, "from": before, "to": after, "who": who, "why": why}
+    connection.execute(insert(job_events), event)
+
+
+def events(connection: Connection, key: int) -> Sequence[RowMapping]:
+    """A job's history, oldest first."""
+    query = select(job_events).where(job_events.c.job_key == key).order_by(job_events.c.id)
+    return connection.execute(query).mappings().all()
+
+
+def add_refused(connection: Connection, key: int, rows: Sequence[Mapping[str, Any]]) -> None:
+    connection.execute(insert(refused_rows), [{"job_key": key, **row} for row in rows])

@@ -1,0 +1,26 @@
+"""Is it alive, and can it take work?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint
+
+from jobsvc.web.services import services
+
+bp = Blueprint("health", __name__)
+
+
+@bp.get("/healthz")
+def healthz() -> dict[str, Any]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@bp.get("/readyz")
+def readyz() -> tuple[dict[str, Any], int]:
+    """The database answers, and the service isn't about to end."""
+    reason = services().not_ready()
+    if reason is not None:
+        return {"status": "not ready", "reason": reason}, 503
+    return {"status": "ready"}, 200

@@ -1,0 +1,145 @@
+"""The four routes of the original, with its paths, fields, answers and error codes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from jobsvc.jobs.errors import InvalidParameter, JobError, NotAllowed, QueueFull, UnknownJob
+from jobsvc.jobs.job import Job
+from jobsvc.jobs.states import State
+from jobsvc.web.services import services, user
+from jobsvc.web.uploads import UploadRefused, receive
+
+bp = Blueprint("original", __name__)
+
+ACKNOWLEDGE_SECONDS = 5.0
+"""For how long /updateTask waits for the run to obey."""
+
+MAX_JSON_BYTES = 64 * 1024
+
+UPLOAD_FIELDS = ("date_column",)
+"""Form fields beside `file` that become parameters of the job."""
+
+
+@bp.post("/uploadCSV")
+def upload_csv() -> dict[str, Any]:
+    return _upload("baselineCSV")
+
+
+@bp.post("/createBulkTeam")
+def create_bulk_team() -> dict[str, Any]:
+    return _upload("bulkTeam")
+
+
+def _upload(kind: str) -> dict[str, Any]:
+    job_id = services().jobs.new_id(user(), kind)
+    with receive(job_id) as upload:
+        params = {name: upload.form[name] for name in UPLOAD_FIELDS if upload.form.get(name)}
+        job = services().jobs.submit(job_id, kind, user(), {"filename": upload.filename, **params})
+        upload.keep()
+    return {"Job ID": job.id}
+
+
+@bp.post("/exportData")
+def export_data() -> dict[str, Any] | tuple[Response, int]:
+    request.max_content_length = MAX_JSON_BYTES
+    try:
+        body = json.loads(request.get_data())
+    except ValueError:
+        return _error("invalid_json", 400)
+    if not isinstance(body, dict):
+        return _error("invalid_json", 400)
+    days: dict[str, date] = {}
+    for name in ("from", "to"):
+        try:
+            days[name] = _iso_date(body.get(name))
+        except ValueError:
+            return _error(f"invalid_{name}_date", 400)
+    if days["from"] > days["to"]:
+        return _error("invalid_date_range", 400)
+    params: dict[str, Any] = {name: day.isoformat() for name, day in days.items()}
+    if body.get("job") is not None:
+        try:
+            params["job"] = services().jobs.get(str(body["job"])).id
+        except UnknownJob:
+            return _error("invalid_job", 400)
+    kind = "createExport"
+    job = services().jobs.submit(services().jobs.new_id(user(), kind), kind, user(), params)
+    return {"Job ID": job.id}
+
+
+def _iso_date(text: object) -> date:
+    """A date of the form YYYY-MM-DD, and no other that ISO 8601 allows. Raises ValueError."""
+    if not isinstance(text, str):
+        raise ValueError(text)
+    day = date.fromisoformat(text)
+    if day.isoformat() != text:
+        raise ValueError(text)
+    return day
+
+
+@bp.route("/updateTask", methods=["GET", "POST"])
+def update_task() -> tuple[Response, int]:
+    job_id = request.values.get("id", "")
+    if not job_id:
+        return _error("invalid_id", 400)
+    action = request.values.get("action", "")
+    if action not in _ACTIONS:
+        return _error("invalid_action", 400)
+    act, word, on_the_way = _ACTIONS[action]
+    job = act(job_id)
+    if job.state in (State.PAUSING, State.TERMINATING):
+        return jsonify(status=f"Job {job.id} {on_the_way}."), 202
+    if action == "stop" and job.state in (State.SUCCEEDED, State.FAILED):
+        # It was over before the stop could reach it.
+        raise NotAllowed(job.id, job.state, "stopped")
+    return jsonify(status=f"Job {job.id} {word}."), 200
+
+
+_ACTIONS: dict[str, tuple[Callable[[str], Job], str, str]] = {
+    "start": (lambda job_id: services().jobs.resume(job_id, user(), ACKNOWLEDGE_SECONDS), "started", "starting"),
+    "stop": (lambda job_id: services().jobs.pause(job_id, user(), ACKNOWLEDGE_SECONDS), "stopped", "stopping"),
+    "terminate": (
+        lambda job_id: services().jobs.terminate(job_id, user(), ACKNOWLEDGE_SECONDS),
+        "terminated",
+        "terminating",
+    ),
+}
+
+
+@bp.errorhandler(UploadRefused)
+def _upload_refused(_: UploadRefused) -> tuple[Response, int]:
+    return _error("File not accepted", 400)
+
+
+@bp.errorhandler(RequestEntityTooLarge)
+def _too_large(_: HTTPException) -> tuple[Response, int]:
+    return _error("file_too_large", 413)
+
+
+@bp.errorhandler(JobError)
+def _job_error(error: JobError) -> tuple[Response, int]:
+    match error:
+        case UnknownJob():
+            return _error("id_doesn't_exist", 404)
+        case NotAllowed(state=State.PAUSING | State.TERMINATING):
+            return _error("job_stopping", 409)
+        case NotAllowed():
+            return _error("job_finished", 409)
+        case QueueFull():
+            answer, status = _error("queue_full", 503)
+            answer.headers["Retry-After"] = str(error.retry_after)
+            return answer, status
+        case InvalidParameter():
+            return _error(f"invalid_{error.name}", 400, message=error.message)
+    raise error
+
+
+def _error(error_type: str, status: int, **more: str) -> tuple[Response, int]:
+    return jsonify(errorType=error_type, **more), status

@@ -1,0 +1,68 @@
+"""Reading query parameters, with errors that name the parameter and what is allowed."""
+
+from __future__ import annotations
+
+from flask import request
+
+from jobsvc.jobs.errors import InvalidParameter
+from jobsvc.jobs.states import State
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1000
+
+DEFAULT_WAIT = 5.0
+MAX_WAIT = 30.0
+"""Seconds for which a request may wait for a run to obey."""
+
+
+def limit() -> int:
+    """How many entries a page has at most."""
+    text = request.args.get("limit", str(DEFAULT_LIMIT))
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if not 1 <= number <= MAX_LIMIT:
+        raise InvalidParameter("limit", f"{text!r} must be a whole number from 1 to {MAX_LIMIT}")
+    return number
+
+
+def after(parts: int) -> tuple[int, ...] | None:
+    """Where a page begins: the `next` of the page before, `parts` numbers joined by dots."""
+    text = request.args.get("after")
+    if text is None:
+        return None
+    numbers = text.split(".")
+    if len(numbers) != parts or not all(
+        number.isascii() and number.isdigit() and len(number) < 19 for number in numbers
+    ):
+        raise InvalidParameter("after", f"{text!r} must be the `next` of the page before")
+    return tuple(map(int, numbers))
+
+
+def wait() -> float:
+    """For how many seconds to wait for a run to obey."""
+    text = request.values.get("wait", str(DEFAULT_WAIT))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= MAX_WAIT:
+        raise InvalidParameter("wait", f"{text!r} must be a number of seconds from 0 to {MAX_WAIT:.0f}")
+    return seconds
+
+
+def state() -> State | None:
+    """The state that listed jobs are to be in."""
+    text = request.args.get("state")
+    if text is None:
+        return None
+    try:
+        return State(text)
+    except ValueError:
+        raise InvalidParameter("state", f"{text!r} must be one of {', '.join(State)}") from None
+
+
+def text(name: str) -> str | None:
+    """A parameter that is taken as it is; empty counts as not given."""
+    return request.args.get(name) or None

@@ -1,0 +1,43 @@
+"""What the blueprints are given to work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flask import Flask, current_app
+
+from jobsvc.jobs.results import Results
+from jobsvc.jobs.service import JobService
+from jobsvc.settings import Settings
+from jobsvc.store.files import Files
+
+EXTENSION = "jobsvc"
+
+
+@dataclass(frozen=True)
+class Services:
+    settings: Settings
+    jobs: JobService
+    results: Results
+    files: Files
+    not_ready: Callable[[], str | None]
+    """Why the service can't take work at the moment; None if it can."""
+    close: Callable[[], None]
+    """Stop all runs and let go of the data directory; what a test does at its end."""
+
+
+def provide(app: Flask, services: Services) -> None:
+    app.extensions[EXTENSION] = services
+
+
+def services() -> Services:
+    """The services of the application that handles the current request."""
+    found = current_app.extensions[EXTENSION]
+    assert isinstance(found, Services)
+    return found
+
+
+def user() -> str:
+    """Who sends the current request."""
+    return "Jon-Doe"
