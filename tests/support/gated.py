@@ -1,0 +1,98 @@
+"""A kind whose items wait for the test, so that a test can act at an exact moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from threading import Condition, Event
+
+from jobsvc.kinds.contract import Block, Effects, End, JobContext, Kind, Refusal, Work
+from jobsvc.store.tables import records
+
+TIMEOUT = 30.0
+"""Seconds after which a test that waits for an event has failed."""
+
+
+class Gate:
+    """Lets items through. `reached` says how many items have arrived at the gate.
+
+    `_changed` guards `_allowed` and `reached`.
+    """
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._allowed = 0
+        self.reached = 0
+
+    def open(self, items: int = 1_000_000) -> None:
+        """Let that many further items through."""
+        with self._changed:
+            self._allowed += items
+            self._changed.notify_all()
+
+    def pass_through(self) -> None:
+        """What an item does: arrive, and wait until it is let through."""
+        with self._changed:
+            self.reached += 1
+            self._changed.notify_all()
+            assert self._changed.wait_for(lambda: self._allowed > 0, TIMEOUT), "the gate stayed shut"
+            self._allowed -= 1
+
+    def wait_reached(self, items: int) -> None:
+        """Wait until that many items have arrived."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.reached >= items, TIMEOUT), f"{self.reached} of {items} arrived"
+
+
+class Gated(Kind):
+    """Makes `count` records (job parameter, default 10), `block` to a checkpoint, each after passing the gate."""
+
+    name = "gated"
+    takes_file = False
+
+    def __init__(self) -> None:
+        self.gate = Gate()
+        self.closed = Event()
+        """Set whenever a run has closed its work."""
+
+    def open(self, context: JobContext) -> Work:
+        return _GatedWork(context, self)
+
+
+class _GatedWork(Work):
+    def __init__(self, context: JobContext, kind: Gated) -> None:
+        self._context, self._kind = context, kind
+        self.size = int(context.params.get("count", 10))
+        self.columns = ["number"]
+
+    def blocks(self) -> Iterator[Block]:
+        start = self._context.cursor["next"] if self._context.cursor else 1
+        step = int(self._context.params.get("block", 1))
+        while start <= self.size:
+            stop = min(start + step, self.size + 1)
+            yield _Numbers(start, stop)
+            start = stop
+
+    def process(self, number: int) -> None:
+        self._kind.gate.pass_through()
+        if number == self._context.params.get("fail_at"):
+            raise RuntimeError(f"item {number} broke")
+
+    def apply(self, effects: Effects, items: Sequence[int]) -> Sequence[tuple[int, str]]:
+        rows = [(effects.job_key, number, "2026-01-01", f'["{number}"]') for number in items]
+        effects.insert(records, ("job_key", "row", "date", "data"), rows)
+        return ()
+
+    def close(self) -> None:
+        self._kind.closed.set()
+
+
+class _Numbers(Block):
+    def __init__(self, start: int, stop: int) -> None:
+        self._start = start
+        self.items = range(start, stop)
+
+    def end(self, taken: int) -> End:
+        return End({"next": self._start + taken}, self._start + taken - 1)
+
+    def refusal(self, item: int, error: str) -> Refusal:
+        return Refusal(item, error)
