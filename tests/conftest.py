@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from jobsvc import create_app
 from jobsvc.settings import Settings
@@ -15,6 +16,13 @@ from jobsvc.web.services import Services
 from tests.support.data import unpack_flights
 from tests.support.gated import Gated
 from tests.support.server import Server
+
+
+class WholeAnswers(FlaskClient):
+    """Reads and closes every answer at once, as a server does."""
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        return super().open(*args, **{"buffered": True, **kwargs})
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +45,7 @@ def make_app(tmp_path: Path, gated: Gated) -> Iterator[Callable[..., Flask]]:
         app = create_app(
             replace(Settings(data_dir=tmp_path / "data"), **settings), own_process=False, extra_kinds=[gated]
         )
+        app.test_client_class = WholeAnswers
         apps.append(app)
         return app
 
