@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
@@ -108,10 +108,10 @@ def fail(database: Database, job: Job, error: str, *, at: datetime) -> State:
 
 def _current(connection: Connection, claimed: Job) -> Job:
     """The job as it is now, if it still is the claimed attempt's to work on."""
-    job = Job.from_row(job_rows.by_key(connection, claimed.key))
-    if job.attempt != claimed.attempt or job.state not in (State.RUNNING, State.PAUSING, State.TERMINATING):
+    state = job_rows.state(connection, claimed.key, attempt=claimed.attempt)
+    if state not in (State.RUNNING, State.PAUSING, State.TERMINATING):
         raise AttemptLost
-    return job
+    return replace(claimed, state=State(state))
 
 
 def _end(connection: Connection, job: Job, after: State, *, at: datetime, **values: Any) -> State:

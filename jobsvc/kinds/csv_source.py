@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, TypeAlias
 from jobsvc.kinds.contract import Block, Cursor, End, JobFailed, Refusal, Refused
 from jobsvc.kinds.lines import MAX_ROW_BYTES, LineBuffer
 
-ROWS_PER_BLOCK = 1000
+ROWS_PER_BLOCK = 2000
 
 FIELD_LIMIT = 131_072
 """The longest field, in characters: the csv module's own default."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
 
 from jobsvc.store.tables import job_events, jobs, refused_rows
 
@@ -65,10 +65,27 @@ def first_in_state(connection: Connection, state: str) -> RowMapping | None:
     return connection.execute(query).mappings().one_or_none()
 
 
+# Built once: these two are executed at every checkpoint.
+_STATE = select(jobs.c.state).where(
+    jobs.c.key == bindparam("wanted_key"), jobs.c.attempt == bindparam("wanted_attempt")
+)
+_CHANGE = update(jobs).where(
+    jobs.c.key == bindparam("wanted_key"),
+    jobs.c.attempt == bindparam("wanted_attempt"),
+    jobs.c.state == bindparam("wanted_state"),
+)
+
+
+def state(connection: Connection, key: int, *, attempt: int) -> str | None:
+    """The state of a job, if it still is at that attempt."""
+    wanted = {"wanted_key": key, "wanted_attempt": attempt}
+    return connection.execute(_STATE, wanted).scalar_one_or_none()
+
+
 def change(connection: Connection, key: int, *, attempt: int, state: str, values: Mapping[str, Any]) -> bool:
     """Change a job if it still is in `state` with `attempt`; returns whether it was."""
-    guarded = update(jobs).where(jobs.c.key == key, jobs.c.attempt == attempt, jobs.c.state == state)
-    return connection.execute(guarded.values(**values)).rowcount == 1
+    wanted = {"wanted_key": key, "wanted_attempt": attempt, "wanted_state": state}
+    return connection.execute(_CHANGE, {**values, **wanted}).rowcount == 1
 
 
 def add_event(
