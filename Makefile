@@ -39,7 +39,7 @@ build_docker:
 
 ## Run the image; it can be reached from this machine only, at PORT.
 run_docker:
-	docker run --rm --init -p 127.0.0.1:$(PORT):8081 -v jobsvc-data:/data -e JOBSVC_ALLOW_ANONYMOUS=1 $(IMAGE)
+	docker run --rm --init --stop-timeout 15 -p 127.0.0.1:$(PORT):8081 -v jobsvc-data:/data -e JOBSVC_ALLOW_ANONYMOUS=1 $(IMAGE)
 
 ## Remove what was made here, except the data.
 clean:

@@ -22,7 +22,8 @@ workers = 1
 threads = 32
 # A worker that reads a large upload still has its heartbeat: it comes from the main thread.
 timeout = 60
-graceful_timeout = math.ceil(_settings.shutdown_timeout)
+# Past it, the worker is killed; the rest of the bound is for the master's own end.
+graceful_timeout = math.floor(_settings.shutdown_timeout) - 1
 # One file in everybody's home directory, shared by all servers of a user.
 control_socket_disable = True
 

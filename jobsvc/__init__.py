@@ -19,7 +19,7 @@ from jobsvc.jobs.service import JobService
 from jobsvc.jobs.signals import Signals
 from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import Kind
-from jobsvc.settings import Recover, Settings
+from jobsvc.settings import Recover, SettingError, Settings
 from jobsvc.shutdown import Shutdown
 from jobsvc.store.database import Database
 from jobsvc.store.directory_lock import DirectoryLock
@@ -28,6 +28,9 @@ from jobsvc.store.migrate import upgrade
 from jobsvc.web import data, health, jobs, local_only, original, problems
 from jobsvc.web.in_flight import InFlight
 from jobsvc.web.services import Services, provide
+
+MAX_BODY_BYTES = 64 * 1024
+"""The largest body of a request that is no upload."""
 
 HANDOVER_MARGIN_SECONDS = 5.0
 """How much longer than its shutdown may take a reloading server's new worker waits for the old one."""
@@ -45,6 +48,15 @@ def create_app(
     """
     settings = settings or Settings.load()
     locks = _lock(settings)
+    try:
+        return _build(settings, locks, own_process, extra_kinds)
+    except BaseException:
+        for lock in locks:
+            lock.release()
+        raise
+
+
+def _build(settings: Settings, locks: list[DirectoryLock], own_process: bool, extra_kinds: Iterable[Kind]) -> Flask:
     database = Database(settings.url)
     upgrade(database)
     files = Files(settings.data_dir / "files")
@@ -61,6 +73,7 @@ def create_app(
     service = JobService(database, engine, now, settings.max_queued)
 
     app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
     in_flight = InFlight(app.wsgi_app)
     app.wsgi_app = in_flight  # type: ignore[method-assign]
@@ -109,14 +122,15 @@ def _lock(settings: Settings) -> list[DirectoryLock]:
     path = make_url(settings.url).database
     if path:
         directories.setdefault(Path(path).parent.resolve(), Path(path).parent)
-    locks = [DirectoryLock(directory) for directory in directories.values()]
-    taken: list[DirectoryLock] = []
+    locks: list[DirectoryLock] = []
     try:
-        for lock in locks:
-            lock.acquire(handover)
-            taken.append(lock)
+        for directory in directories.values():
+            locks.append(DirectoryLock(directory))
+            locks[-1].acquire(handover)
+    except OSError as error:
+        raise SettingError(f"JOBSVC_DATA_DIR={str(settings.data_dir)!r} can't be used: {error}") from error
     except BaseException:
-        for lock in taken:
+        for lock in locks:
             lock.release()
         raise
     return locks

@@ -18,6 +18,9 @@ from dotenv import dotenv_values
 
 GIB = 1024**3
 
+MOST_SECONDS = 10**9
+"""The system can't wait for much longer."""
+
 
 class SettingError(Exception):
     """A setting has a value that can't be used; the text names it and what is allowed."""
@@ -130,18 +133,14 @@ def _whole(lowest: int, highest: int | None = None) -> Callable[[str], int]:
     return parse
 
 
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds < float("inf"):
-        raise ValueError(text)
-    return seconds
+def _seconds(lowest: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        seconds = float(text)
+        if not lowest <= seconds <= MOST_SECONDS:
+            raise ValueError(text)
+        return seconds
 
-
-def _positive_seconds(text: str) -> float:
-    seconds = _seconds(text)
-    if seconds < 1:
-        raise ValueError(text)
-    return seconds
+    return parse
 
 
 def _flag(text: str) -> bool:
@@ -152,7 +151,8 @@ def _flag(text: str) -> bool:
 
 
 def _url(text: str) -> str:
-    if not text.startswith("sqlite:///"):
+    path = text.removeprefix("sqlite:///")
+    if path in (text, "", ":memory:") or "mode=memory" in path:
         raise ValueError(text)
     return text
 
@@ -161,12 +161,14 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("HOST", "host", str, "a host name or address"),
     Variable("PORT", "port", _whole(1, 65535), "a whole number from 1 to 65535"),
     Variable("JOBSVC_DATA_DIR", "data_dir", Path, "a directory"),
-    Variable("DATABASE_URL", "database_url", _url, "a URL of the form sqlite:///path"),
+    Variable("DATABASE_URL", "database_url", _url, "a URL of the form sqlite:///path/to/file"),
     Variable("JOBSVC_ENGINE", "engine", EngineName, "threads"),
     Variable("JOBSVC_MAX_RUNNING", "max_running", _whole(1), "a whole number of jobs, 1 or more"),
     Variable("JOBSVC_MAX_QUEUED", "max_queued", _whole(1), "a whole number of jobs, 1 or more"),
-    Variable("JOBSVC_PARK_AFTER", "park_after", _seconds, "a number of seconds, 0 or more"),
-    Variable("JOBSVC_SHUTDOWN_TIMEOUT", "shutdown_timeout", _positive_seconds, "a number of seconds, 1 or more"),
+    Variable("JOBSVC_PARK_AFTER", "park_after", _seconds(0), f"a number of seconds from 0 to {MOST_SECONDS}"),
+    Variable(
+        "JOBSVC_SHUTDOWN_TIMEOUT", "shutdown_timeout", _seconds(3), f"a number of seconds from 3 to {MOST_SECONDS}"
+    ),
     Variable("JOBSVC_RECOVER", "recover", Recover, "auto or manual"),
     Variable("JOBSVC_MAX_UPLOAD_BYTES", "max_upload_bytes", _whole(1), "a whole number of bytes, 1 or more"),
     Variable("JOBSVC_ALLOW_ANONYMOUS", "allow_anonymous", _flag, "0 or 1"),

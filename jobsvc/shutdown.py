@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-MARGIN_SECONDS = 0.5
-"""What is kept of the bound for the interpreter's own end."""
+MARGIN_SECONDS = 1.5
+"""What is kept of the bound for the end of the interpreter and of a server's other processes."""
 
 
 class Shutdown:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -47,8 +47,9 @@ class CheckpointEffects:
 class Checkpoints:
     """The checkpoints of one run of `job`, which was claimed as `running` with its `attempt`."""
 
-    def __init__(self, database: Database, job: Job, work: Work, meter: Meter) -> None:
+    def __init__(self, database: Database, job: Job, work: Work, meter: Meter, now: Callable[[], datetime]) -> None:
         self._database = database
+        self._now = now
         self._job = job
         self._work = work
         self._meter = meter
@@ -56,7 +57,7 @@ class Checkpoints:
         self._failed = job.failed
         self._columns_saved = job.columns is not None
 
-    def commit(self, block: Block, items: Sequence[Any], *, leaving: bool, at: datetime) -> State:
+    def commit(self, block: Block, items: Sequence[Any], *, leaving: bool) -> State:
         """Commit the items of a block that were taken.
 
         Whatever was asked of the job is obeyed in the same transaction: the
@@ -76,34 +77,34 @@ class Checkpoints:
             self._meter.count(len(items) + len(end.refused))
             values = {"cursor": end.cursor, "position": end.position, "done": done, "failed": failed}
             values |= self._meter.figures(end.position)
-            state = self._save(connection, job, values, leaving, at)
+            state = self._save(connection, job, values, leaving)
         self._done, self._failed, self._columns_saved = done, failed, True
         return state
 
-    def _save(self, connection: Connection, job: Job, values: dict[str, Any], leaving: bool, at: datetime) -> State:
+    def _save(self, connection: Connection, job: Job, values: dict[str, Any], leaving: bool) -> State:
         if not self._columns_saved:
             values |= {"columns": self._work.columns, "size": self._work.size}
         after = State.INTERRUPTED if leaving and job.state is State.RUNNING else _OBEYED.get(job.state, job.state)
         if after is job.state:
             saved = job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values=values)
         else:
-            saved = transition(connection, job, after, who=RUN, at=at, **values)
+            saved = transition(connection, job, after, who=RUN, at=self._now(), **values)
         if not saved:
             raise AttemptLost
         return after
 
-    def succeed(self, *, at: datetime) -> State:
+    def succeed(self) -> State:
         """Every item is behind the job: note that it succeeded, unless it is to be terminated."""
         with self._database.write(urgent=True) as connection:
             job = _current(connection, self._job)
             values: dict[str, Any] = {"size": self._work.size, "columns": self._work.columns}
-            return _end(connection, job, State.SUCCEEDED, at=at, **values)
+            return _end(connection, job, State.SUCCEEDED, at=self._now(), **values)
 
 
-def fail(database: Database, job: Job, error: str, *, at: datetime) -> State:
+def fail(database: Database, job: Job, error: str, now: Callable[[], datetime]) -> State:
     """Note that the job as a whole failed, at its latest checkpoint. Raises AttemptLost like `commit`."""
     with database.write(urgent=True) as connection:
-        return _end(connection, _current(connection, job), State.FAILED, at=at, error=error)
+        return _end(connection, _current(connection, job), State.FAILED, at=now(), error=error)
 
 
 def _current(connection: Connection, claimed: Job) -> Job:

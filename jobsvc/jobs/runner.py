@@ -69,18 +69,18 @@ class Runner:
         """From the cursor on. Returns `running` if the run was stopped, but nobody wants it stopped any more."""
         with self._kinds[job.kind].open(self._context(job, signals)) as work:
             meter = Meter(monotonic, job.position, work.size)
-            checkpoints = Checkpoints(self._database, job, work, meter)
+            checkpoints = Checkpoints(self._database, job, work, meter, self._now)
             for block in work.blocks():
                 items, stopped = _take(block, work, signals.stop.is_set)
                 work.flush()
                 # Cleared before the job's row is read: a request that comes later sets it again.
                 if stopped and not signals.shutting_down:
                     signals.stop.clear()
-                state = checkpoints.commit(block, items, leaving=signals.shutting_down, at=self._now())
+                state = checkpoints.commit(block, items, leaving=signals.shutting_down)
                 if stopped or state is not State.RUNNING:
                     return state
             work.finish()
-            return checkpoints.succeed(at=self._now())
+            return checkpoints.succeed()
 
     def _record_failure(self, job: Job, error: Exception) -> State | None:
         if isinstance(error, JobFailed):
@@ -89,7 +89,7 @@ class Runner:
             log.exception("job %s, attempt %d failed", job.id, job.attempt, exc_info=error)
             text = f"{type(error).__name__}: {error}"
         try:
-            return fail(self._database, job, text, at=self._now())
+            return fail(self._database, job, text, self._now)
         except AttemptLost:
             return None
 

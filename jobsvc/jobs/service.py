@@ -55,8 +55,8 @@ class JobService:
 
     def submit(self, job_id: str, kind: str, user: str, params: Mapping[str, Any]) -> Job:
         """Queue a new job. Raises QueueFull."""
-        now = self._now()
         with self._database.write(urgent=True) as connection:
+            now = self._now()
             if job_rows.count_in_state(connection, State.QUEUED) >= self._max_queued:
                 raise QueueFull(self._max_queued)
             values = {"id": job_id, "kind": kind, "user": user, "params": dict(params)}
@@ -141,7 +141,8 @@ class JobService:
         return self._settle(self._move(job_id, who, moves, "terminated"), wait)
 
     def _find(self, connection: Connection, job_id: str) -> Job:
-        row = job_rows.by_id(connection, job_id)
+        # A lone surrogate can't even be asked for.
+        row = job_rows.by_id(connection, job_id) if job_id.isprintable() else None
         if row is None:
             raise UnknownJob(job_id)
         return Job.from_row(row)

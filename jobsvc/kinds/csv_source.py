@@ -27,6 +27,13 @@ ROWS_PER_BLOCK = 2000
 FIELD_LIMIT = 131_072
 """The longest field, in characters: the csv module's own default."""
 
+MAX_ROW_LINES = 10_000
+"""The most lines that a row may have."""
+
+READ_IN_VAIN_BYTES = 8 * 1024 * 1024
+READ_IN_VAIN_FACTOR = 8
+"""So much, and so many times what a run has covered, may be read for rows that turn out to have no end."""
+
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 # The csv module has one limit for the whole process. Rows are bounded by
@@ -71,6 +78,8 @@ class CsvSource:
         self._row: int = cursor["row"]
         self._line: int = cursor["line"]
         self._buffer = LineBuffer(file, cursor["offset"])
+        self._begun: int = cursor["offset"]
+        self._read_in_vain = 0
         self._special = _SPECIAL.replace(delimiter.encode(), b"")
 
     def blocks(self, row: RowParser, plain: PlainParser | None = None) -> Iterator[Block]:
@@ -115,16 +124,9 @@ class CsvSource:
             return block
         # Rows that begin in these lines; the last may go on in lines yet to be read.
         available = min(len(self._buffer.lines), ROWS_PER_BLOCK)
-        while block.line_count < available:
-            self._parse_into(block, row, available)
-        return block
-
-    def _parse_into(self, block: _ParsedBlock, make: RowParser, available: int) -> None:
-        """Add the rows that begin in the first `available` lines, up to a row that is cut short: it ends the reader."""
-        feed = _Feed(self._buffer, block.line_count, self._encoding)
+        feed = _Feed(self._buffer, self._encoding)
         reader = csv.reader(feed, delimiter=self._delimiter)
         lines = self._buffer.lines
-        started = block.line_count
         while (first := block.line_count) < available:
             feed.begin_row()
             try:
@@ -133,23 +135,37 @@ class CsvSource:
             except csv.Error as problem:
                 fields, error = [], f"not readable as CSV: {problem}"
             if feed.cut_short:
-                reason = (
-                    "a quoted field is never closed"
-                    if feed.at_end
-                    else f"the row is longer than {MAX_ROW_BYTES} bytes: most likely a quoted field is never closed"
-                )
-                block.refuse(len(lines[first]), 1, reason)
-                return
-            count = started + reader.line_num - first
+                # It ends the reader, and the block: what was looked at so far may be much.
+                self._refuse_cut_short(block, feed)
+                return block
+            count = reader.line_num - first
             length = len(lines[first]) if count == 1 else sum(map(len, lines[first : first + count]))
             error = error or feed.problem or self._problem(fields, length)
             if not error:
                 try:
-                    block.add(make(block.next_row, fields), length, count)
+                    block.add(row(block.next_row, fields), length, count)
                     continue
                 except Refused as refused:
                     error = str(refused)
             block.refuse(length, count, error)
+        return block
+
+    def _refuse_cut_short(self, block: _ParsedBlock, feed: _Feed) -> None:
+        """Refuse the line with a quoted field that is never closed; the lines that it swallowed are read again.
+
+        In a file that is full of such lines, reading each again would take for ever:
+        there, many of the swallowed lines are refused with it.
+        """
+        lines = self._buffer.lines
+        first = block.line_count
+        self._read_in_vain += feed.row_bytes
+        patience = self._read_in_vain <= READ_IN_VAIN_BYTES + READ_IN_VAIN_FACTOR * (self._buffer.offset - self._begun)
+        last = first + 1 if patience else min(first + ROWS_PER_BLOCK, len(lines))
+        reason = "a quoted field is never closed"
+        if not feed.at_end:
+            reason = f"{reason} within {MAX_ROW_BYTES} bytes and {MAX_ROW_LINES} lines"
+        for line in lines[first:last]:
+            block.refuse(len(line), 1, reason)
 
     def _problem(self, fields: list[str], length: int) -> str:
         if length > FIELD_LIMIT:
@@ -166,16 +182,16 @@ class CsvSource:
 class _Feed:
     """Hands lines to csv.reader as text, reading on where a row needs it, and notes what is wrong with them."""
 
-    def __init__(self, buffer: LineBuffer, start: int, encoding: str) -> None:
+    def __init__(self, buffer: LineBuffer, encoding: str) -> None:
         self._buffer = buffer
-        self._next = start
+        self._next = 0
         self._encoding = encoding
-        self._row_bytes = 0
         self.begin_row()
         self.at_end = False
 
     def begin_row(self) -> None:
-        self._row_bytes = 0
+        self.row_bytes = 0
+        self.row_lines = 0
         self.problem = ""
         self.cut_short = False
 
@@ -183,7 +199,7 @@ class _Feed:
         return self
 
     def __next__(self) -> str:
-        if self._row_bytes > MAX_ROW_BYTES:
+        if self.row_bytes > MAX_ROW_BYTES or self.row_lines >= MAX_ROW_LINES:
             self.cut_short = True
             raise StopIteration
         if self._next == len(self._buffer.lines) and not self._buffer.more():
@@ -194,7 +210,8 @@ class _Feed:
             raise StopIteration
         data = self._buffer.lines[self._next]
         self._next += 1
-        self._row_bytes += len(data)
+        self.row_bytes += len(data)
+        self.row_lines += 1
         if b"\0" in data:
             self.problem = "there is a NUL in the row"
         try:
@@ -290,7 +307,7 @@ def _read_header(file: BinaryIO, encoding: str, delimiter: str) -> tuple[Cursor,
             if buffer.overlong
             else "not readable as CSV: there is no header"
         )
-    feed = _Feed(buffer, 0, encoding)
+    feed = _Feed(buffer, encoding)
     reader = csv.reader(feed, delimiter=delimiter)
     try:
         columns = next(reader)

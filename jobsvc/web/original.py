@@ -21,8 +21,6 @@ bp = Blueprint("original", __name__)
 ACKNOWLEDGE_SECONDS = 5.0
 """For how long /updateTask waits for the run to obey."""
 
-MAX_JSON_BYTES = 64 * 1024
-
 UPLOAD_FIELDS = ("date_column",)
 """Form fields beside `file` that become parameters of the job."""
 
@@ -48,10 +46,9 @@ def _upload(kind: str) -> dict[str, Any]:
 
 @bp.post("/exportData")
 def export_data() -> dict[str, Any] | tuple[Response, int]:
-    request.max_content_length = MAX_JSON_BYTES
     try:
         body = json.loads(request.get_data())
-    except ValueError:
+    except (ValueError, RecursionError):
         return _error("invalid_json", 400)
     if not isinstance(body, dict):
         return _error("invalid_json", 400)

@@ -55,7 +55,7 @@ def wait() -> float:
 def state() -> State | None:
     """The state that listed jobs are to be in."""
     text = request.args.get("state")
-    if text is None:
+    if not text:
         return None
     try:
         return State(text)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from flask import Flask, Response
-from werkzeug.exceptions import BadRequest, HTTPException
+from werkzeug.exceptions import HTTPException
 
 from jobsvc.jobs.errors import InvalidParameter, JobError, NotAllowed, QueueFull, UnknownJob
 from jobsvc.jobs.results import NoResult
@@ -52,7 +52,3 @@ def _http_error(error: HTTPException) -> Response:
         if name.lower() not in ("content-type", "content-length"):
             answer.headers[name] = value
     return answer
-
-
-class NotUsable(BadRequest):
-    """A query or form parameter that can't be read."""

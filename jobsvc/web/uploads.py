@@ -9,7 +9,7 @@ from typing import IO, BinaryIO, cast
 from flask import request
 from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from werkzeug.datastructures import MultiDict
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityTooLarge
 from werkzeug.formparser import MultiPartParser
 from werkzeug.sansio.multipart import File
 
@@ -83,7 +83,7 @@ def _parse(target: _Target) -> MultiDict[str, str]:
     parser = _Parser(target, most)
     try:
         form, _files = parser.parse(request.stream, boundary.encode("ascii"), request.content_length)
-    except (ValueError, ParseException, ConnectionError, TimeoutError) as error:
+    except (ValueError, ParseException, ConnectionError, TimeoutError, ClientDisconnected) as error:
         raise UploadRefused(f"the upload is not well-formed, or broke off: {error}") from error
     return form
 

@@ -1,0 +1,192 @@
+"""Settings: what is read, from where, and what is refused."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from jobsvc.settings import VARIABLES, EngineName, Recover, SettingError, Settings
+from tests.support.server import ROOT
+
+EXAMPLE = ROOT / ".env.example"
+
+
+def load(dotenv: Path | None = None, /, **environ: str) -> Settings:
+    return Settings.load(environ, dotenv)
+
+
+def test_without_any_setting_the_defaults_hold() -> None:
+    assert load() == Settings()
+    assert Settings().url == "sqlite:///var/jobsvc.db"
+
+
+def test_every_setting_is_read_from_its_variable() -> None:
+    found = load(
+        HOST="localhost",
+        PORT="9000",
+        JOBSVC_DATA_DIR="/tmp/x",
+        DATABASE_URL="sqlite:////tmp/y/other.db",
+        JOBSVC_ENGINE="threads",
+        JOBSVC_MAX_RUNNING="3",
+        JOBSVC_MAX_QUEUED="4",
+        JOBSVC_PARK_AFTER="0.5",
+        JOBSVC_SHUTDOWN_TIMEOUT="7",
+        JOBSVC_RECOVER="manual",
+        JOBSVC_MAX_UPLOAD_BYTES="1000",
+        JOBSVC_ALLOW_ANONYMOUS="1",
+    )
+    assert found == Settings(
+        host="localhost",
+        port=9000,
+        data_dir=Path("/tmp/x"),
+        database_url="sqlite:////tmp/y/other.db",
+        engine=EngineName.THREADS,
+        max_running=3,
+        max_queued=4,
+        park_after=0.5,
+        shutdown_timeout=7.0,
+        recover=Recover.MANUAL,
+        max_upload_bytes=1000,
+        allow_anonymous=True,
+    )
+    assert found.url == "sqlite:////tmp/y/other.db"
+
+
+def test_every_field_has_one_variable() -> None:
+    assert sorted(variable.field for variable in VARIABLES) == sorted(field.name for field in fields(Settings))
+
+
+@pytest.mark.parametrize(
+    ("text", "flag"),
+    [("1", True), ("true", True), ("Yes", True), ("ON", True), ("0", False), ("False", False), ("no", False)],
+)
+def test_a_flag_may_be_written_in_the_usual_ways(text: str, flag: bool) -> None:
+    assert load(JOBSVC_ALLOW_ANONYMOUS=text).allow_anonymous is flag
+
+
+@pytest.mark.parametrize("text", ["", " ", "\t"])
+def test_an_empty_value_counts_as_not_set(text: str) -> None:
+    assert load(**{variable.name: text for variable in VARIABLES}) == Settings()
+
+
+def test_space_around_a_value_does_not_matter() -> None:
+    assert load(PORT=" 9000 ").port == 9000
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("PORT", "0", "a whole number from 1 to 65535"),
+        ("PORT", "65536", "a whole number from 1 to 65535"),
+        ("PORT", "http", "a whole number from 1 to 65535"),
+        ("DATABASE_URL", "var/jobsvc.db", "sqlite:///"),
+        ("DATABASE_URL", "mysql://localhost/x", "sqlite:///"),
+        ("DATABASE_URL", "sqlite:///", "sqlite:///"),
+        ("DATABASE_URL", "sqlite:///:memory:", "sqlite:///"),
+        ("JOBSVC_ENGINE", "celery", "threads"),
+        ("JOBSVC_ENGINE", "Threads", "threads"),
+        ("JOBSVC_MAX_RUNNING", "0", "a whole number of jobs, 1 or more"),
+        ("JOBSVC_MAX_RUNNING", "2.5", "a whole number of jobs, 1 or more"),
+        ("JOBSVC_MAX_QUEUED", "-1", "a whole number of jobs, 1 or more"),
+        ("JOBSVC_PARK_AFTER", "-1", "a number of seconds"),
+        ("JOBSVC_PARK_AFTER", "nan", "a number of seconds"),
+        ("JOBSVC_PARK_AFTER", "inf", "a number of seconds"),
+        ("JOBSVC_PARK_AFTER", "5m", "a number of seconds"),
+        ("JOBSVC_SHUTDOWN_TIMEOUT", "0", "a number of seconds from 3"),
+        ("JOBSVC_SHUTDOWN_TIMEOUT", "inf", "a number of seconds from 3"),
+        ("JOBSVC_RECOVER", "never", "auto or manual"),
+        ("JOBSVC_MAX_UPLOAD_BYTES", "0", "a whole number of bytes, 1 or more"),
+        ("JOBSVC_MAX_UPLOAD_BYTES", "2GB", "a whole number of bytes, 1 or more"),
+        ("JOBSVC_ALLOW_ANONYMOUS", "maybe", "0 or 1"),
+    ],
+)
+def test_a_value_that_can_not_be_used_is_refused_with_its_name_and_what_is_allowed(
+    name: str, value: str, allowed: str
+) -> None:
+    with pytest.raises(SettingError) as refused:
+        load(**{name: value})
+    text = str(refused.value)
+    assert text.startswith(f"{name}={value!r}")
+    assert allowed in text.removeprefix(f"{name}={value!r}")
+
+
+@pytest.mark.parametrize("name", ["JOBSVC_PARK_AFTER", "JOBSVC_SHUTDOWN_TIMEOUT"])
+def test_more_seconds_than_a_thread_can_wait_for_are_refused(name: str) -> None:
+    with pytest.raises(SettingError, match=name):
+        load(**{name: "1e10"})
+
+
+@pytest.mark.parametrize("name", ["JOBSVC_MAX_RUNING", "JOBSVC_", "JOBSVC_PORT"])
+def test_a_name_that_only_looks_like_a_setting_is_refused_with_the_names_that_are(name: str) -> None:
+    with pytest.raises(SettingError) as refused:
+        load(**{name: "1"})
+    text = str(refused.value)
+    assert text.startswith(f"{name} is not a setting")
+    assert all(variable.name in text for variable in VARIABLES)
+
+
+def test_a_name_in_the_file_that_only_looks_like_a_setting_is_refused(tmp_path: Path) -> None:
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("JOBSVC_MAX_RUNING=1\n")
+    with pytest.raises(SettingError, match="JOBSVC_MAX_RUNING"):
+        load(dotenv)
+
+
+def test_what_is_meant_for_others_is_left_alone() -> None:
+    assert load(PATH="/bin", JOBS="x", jobsvc_port="y", GUNICORN_CMD_ARGS="--workers 1") == Settings()
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    dotenv = tmp_path / ".env"
+    dotenv.write_text('# a comment\nPORT=9000\nexport JOBSVC_MAX_RUNNING="3"\nJOBSVC_MAX_QUEUED\n')
+    found = load(dotenv, PORT="9001")
+    assert (found.port, found.max_running, found.max_queued) == (9001, 3, Settings().max_queued)
+
+
+def test_a_bad_value_in_the_file_is_refused_like_any_other(tmp_path: Path) -> None:
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("PORT=http\n")
+    with pytest.raises(SettingError, match="PORT='http' can't be used"):
+        load(dotenv)
+    assert load(dotenv, PORT="9000").port == 9000
+
+
+def test_a_file_that_is_not_there_is_no_error(tmp_path: Path) -> None:
+    assert load(tmp_path / ".env") == Settings()
+
+
+def test_the_process_own_environment_is_read_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOBSVC_MAX_RUNNING", "5")
+    assert Settings.load(dotenv=None).max_running == 5
+
+
+def test_the_example_file_states_the_defaults() -> None:
+    assert load(EXAMPLE) == Settings()
+
+
+def test_every_setting_is_in_the_example_file_below_a_comment() -> None:
+    explained = {
+        name
+        for paragraph in EXAMPLE.read_text().split("\n\n")
+        if paragraph.startswith("# ")
+        for name in re.findall(r"^(\w+)=", paragraph, re.MULTILINE)
+    }
+    assert explained == {variable.name for variable in VARIABLES}
+
+
+LOCAL = ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost", "unix:/run/jobsvc.sock"]
+
+
+@pytest.mark.parametrize("host", LOCAL)
+def test_listening_on_this_machine_only_is_fine(host: str) -> None:
+    Settings().check_listen(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "[::]", "192.168.1.5", "example.org", ""])
+def test_listening_beyond_this_machine_is_refused_unless_it_is_allowed(host: str) -> None:
+    with pytest.raises(SettingError, match="JOBSVC_ALLOW_ANONYMOUS=1"):
+        Settings().check_listen(host)
+    Settings(allow_anonymous=True).check_listen(host)

@@ -1,0 +1,58 @@
+"""Errors that no single route owns."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.web.requests import assert_problem
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/jobs/", "/jobs/x/nothing", "/jobs/a/b/c", "/static/x", "/%00"])
+def test_a_path_that_is_not_there_is_a_problem_document(shared_client: FlaskClient, path: str) -> None:
+    assert assert_problem(shared_client.get(path), 404)["title"] == "Not Found"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/uploadCSV", {"POST", "OPTIONS"}),
+        ("GET", "/createBulkTeam", {"POST", "OPTIONS"}),
+        ("GET", "/exportData", {"POST", "OPTIONS"}),
+        ("PUT", "/updateTask", {"GET", "HEAD", "POST", "OPTIONS"}),
+        ("POST", "/jobs", {"GET", "HEAD", "OPTIONS"}),
+        ("GET", "/jobs/x/pause", {"POST", "OPTIONS"}),
+        ("GET", "/jobs/x/resume", {"POST", "OPTIONS"}),
+        ("GET", "/jobs/x/terminate", {"POST", "OPTIONS"}),
+        ("POST", "/jobs/x/events", {"GET", "HEAD", "OPTIONS"}),
+        ("POST", "/records", {"GET", "HEAD", "OPTIONS"}),
+        ("POST", "/teams", {"GET", "HEAD", "OPTIONS"}),
+    ],
+)
+def test_a_method_that_a_path_does_not_know_is_told_which_it_does(
+    shared_client: FlaskClient, method: str, path: str, allowed: set[str]
+) -> None:
+    answer = shared_client.open(path, method=method)
+    assert_problem(answer, 405)
+    assert set(answer.headers["Allow"].split(", ")) == allowed
+
+
+def test_a_failure_of_the_service_is_a_problem_document_that_tells_nothing_of_its_inside(
+    client: FlaskClient, tmp_path: Path
+) -> None:
+    with sqlite3.connect(tmp_path / "data" / "jobsvc.db") as database:
+        database.execute("DROP TABLE team_members")
+    answer = client.get("/teams")
+    assert_problem(answer, 500)
+    assert "team_members" not in answer.text
+    assert "Traceback" not in answer.text
+
+
+def test_answers_are_one_line_of_json_that_keeps_its_order(shared_client: FlaskClient) -> None:
+    text = shared_client.get("/jobs/x").text
+    assert text.endswith("}\n")
+    assert text.count("\n") == 1
+    assert text.index('"type"') < text.index('"title"') < text.index('"status"') < text.index('"detail"')

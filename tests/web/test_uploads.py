@@ -1,0 +1,304 @@
+"""POST /uploadCSV and /createBulkTeam: what is accepted, what is refused, and what is left behind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from jobsvc.jobs.states import State
+from jobsvc.web.services import Services
+from tests.support.gated import Gated
+from tests.support.waiting import wait_for
+from tests.web.requests import BOUNDARY, CSV, held, part, send, submit_gated, upload, whole
+
+UPLOAD_ROUTES = {"/uploadCSV": "baselineCSV", "/createBulkTeam": "bulkTeam"}
+FILE = part("file", CSV, "x.csv")
+
+
+def files(services: Services) -> list[str]:
+    return sorted(path.name for path in services.files.directory.iterdir())
+
+
+def assert_refused(services: Services, answer: Any, status: int = 400, error: str = "File not accepted") -> None:
+    """Refused as the original does it, with neither a job nor a file left behind."""
+    assert answer.status_code == status, answer.text
+    assert answer.json == {"errorType": error}
+    assert files(services) == []
+    assert services.jobs.page(limit=1, after=None, state=None, kind=None, user=None)[0] == []
+
+
+@pytest.mark.parametrize(("route", "kind"), UPLOAD_ROUTES.items())
+def test_an_upload_is_answered_with_the_id_of_a_job_of_the_routes_kind(
+    client: FlaskClient, services: Services, route: str, kind: str
+) -> None:
+    answer = send(client, whole(FILE), route)
+    assert answer.status_code == 200
+    assert answer.content_type == "application/json"
+    assert isinstance(answer.json, dict)
+    assert list(answer.json) == ["Job ID"]
+    job_id = answer.json["Job ID"]
+    assert re.fullmatch(rf"Jon-Doe-{kind}-\d{{10}}-\d+", job_id)
+    assert services.jobs.get(job_id).kind == kind
+
+
+def test_an_uploaded_csv_becomes_records(client: FlaskClient, services: Services) -> None:
+    job_id = upload(client)
+    job = wait_for(services, job_id, State.SUCCEEDED)
+    assert (job.done, job.failed) == (2, 0)
+
+
+def test_the_file_is_stored_byte_for_byte_also_where_it_looks_like_a_boundary(
+    client: FlaskClient, services: Services
+) -> None:
+    nearly = f"\r\n--{BOUNDARY[:-1]}x\r\n--\r\n\r\n-\r\n".encode()
+    content = b"a\r\n" + bytes(range(256)) * 4096 + nearly * 20_000 + b"\r\n"
+    job_id = upload(client, content)
+    assert services.files.input(job_id).read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(whole(part("file", b"", "x.csv")), id="zero bytes"),
+        pytest.param(whole(part("other", b"text")), id="no field `file`"),
+        pytest.param(whole(part("File", CSV, "x.csv")), id="wrong field name"),
+        pytest.param(whole(part(None, CSV, "x.csv")), id="no field name"),
+        pytest.param(whole(part("file", CSV)), id="a text field, without a file name"),
+        pytest.param(whole(), id="no parts"),
+        pytest.param(b"", id="empty body"),
+        pytest.param(CSV, id="no boundary in the body"),
+        pytest.param(FILE, id="no closing boundary"),
+        pytest.param(f"--{BOUNDARY}\r\nX: y\r\n\r\n".encode() + CSV + whole(), id="no content disposition"),
+    ],
+)
+def test_a_body_without_a_whole_file_is_refused(client: FlaskClient, services: Services, body: bytes) -> None:
+    for route in UPLOAD_ROUTES:
+        assert_refused(services, send(client, body, route))
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "text/csv",
+        "application/x-www-form-urlencoded",
+        "application/json",
+        "multipart/form-data",
+        "multipart/form-data; boundary=",
+        "multipart/form-data; boundary=ünïcode",
+        "multipart/form-data; boundary=another",
+        "multipart/mixed; boundary=" + BOUNDARY,
+        "",
+    ],
+)
+def test_a_body_that_is_not_a_form_with_the_stated_boundary_is_refused(
+    client: FlaskClient, services: Services, content_type: str
+) -> None:
+    assert_refused(services, send(client, whole(FILE), content_type=content_type))
+
+
+def test_a_body_that_ends_early_is_refused_wherever_it_ends(client: FlaskClient, services: Services) -> None:
+    body = whole(part("date_column", b"date"), FILE)
+    closing = body.rindex(b"--\r\n")
+    for end in range(closing):
+        assert_refused(services, send(client, body[:end]))
+
+
+@pytest.mark.parametrize(
+    "arrived", [whole(FILE), FILE, FILE[:-10], b""], ids=["all", "unclosed", "in the file", "none"]
+)
+def test_a_body_shorter_than_its_content_length_is_refused(
+    client: FlaskClient, services: Services, arrived: bytes
+) -> None:
+    assert_refused(services, send(client, arrived, length=len(whole(FILE)) + 1000))
+
+
+class BreaksOff(BytesIO):
+    """A connection that is reset behind the bytes that it has."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        if not data:
+            raise ConnectionResetError("reset by peer")
+        return data
+
+    def readinto(self, buffer: Any, /) -> int:
+        size = super().readinto(buffer)
+        if not size:
+            raise ConnectionResetError("reset by peer")
+        return size
+
+
+def test_an_upload_whose_connection_is_reset_leaves_nothing_behind(client: FlaskClient, services: Services) -> None:
+    assert_refused(services, send(client, BreaksOff(FILE), chunked=True))
+
+
+LIMIT = 1000
+
+
+@pytest.fixture
+def limited(make_app: Callable[..., Flask]) -> Flask:
+    return make_app(max_upload_bytes=LIMIT)
+
+
+def sized(size: int) -> bytes:
+    return b"n\n" + b"1" * (size - 3) + b"\n"
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["with Content-Length", "without Content-Length"])
+@pytest.mark.parametrize("size", [LIMIT + 1, 2_000_000], ids=["by one byte", "by far"])
+def test_a_file_over_the_limit_is_refused_and_leaves_nothing(limited: Flask, size: int, chunked: bool) -> None:
+    answer = send(limited.test_client(), whole(part("file", sized(size), "x.csv")), chunked=chunked)
+    assert_refused(limited.extensions["jobsvc"], answer, 413, "file_too_large")
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["with Content-Length", "without Content-Length"])
+def test_a_file_of_exactly_the_limit_is_accepted(limited: Flask, chunked: bool) -> None:
+    answer = send(limited.test_client(), whole(part("file", sized(LIMIT), "x.csv")), chunked=chunked)
+    assert answer.status_code == 200
+    assert isinstance(answer.json, dict)
+    services = limited.extensions["jobsvc"]
+    assert services.files.input(answer.json["Job ID"]).stat().st_size == LIMIT
+
+
+def test_a_request_far_too_large_is_refused_before_its_body_is_read(limited: Flask) -> None:
+    body = BytesIO(whole(FILE))
+    answer = send(limited.test_client(), body, length=10_000_000_000)
+    assert_refused(limited.extensions["jobsvc"], answer, 413, "file_too_large")
+    assert body.tell() == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(whole(FILE, part("date_column", b"x" * 600_000)), id="a long form field"),
+        pytest.param(whole(FILE, *[part(f"f{i}", b"x") for i in range(200)]), id="many form fields"),
+    ],
+)
+def test_form_fields_beyond_measure_are_refused_and_the_file_before_them_is_removed(
+    client: FlaskClient, services: Services, body: bytes
+) -> None:
+    assert_refused(services, send(client, body), 413, "file_too_large")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../x",
+        "..\\..\\x",
+        "/etc/passwd",
+        "C:\\x.csv",
+        "a\0b.csv",
+        "..",
+        "x" * 5000,
+        "naïve \N{PILE OF POO}.csv",
+        "<script>.csv",
+        ".input",
+    ],
+)
+def test_what_the_client_calls_its_file_is_noted_but_names_no_file(
+    client: FlaskClient, services: Services, tmp_path: Path, name: str
+) -> None:
+    answer = send(client, whole(part("file", CSV, name.replace("\\", "\\\\"))))
+    assert answer.status_code == 200
+    assert isinstance(answer.json, dict)
+    job_id = answer.json["Job ID"]
+    assert files(services) == [f"{job_id}.input"]
+    holders = [path for path in tmp_path.rglob("*") if path.is_file() and path.read_bytes() == CSV]
+    assert holders == [services.files.input(job_id)]
+    job = client.get(f"/jobs/{job_id}").json
+    assert isinstance(job, dict)
+    assert job["params"]["filename"] == name
+
+
+def test_an_absolute_file_name_is_not_written_to(client: FlaskClient, tmp_path: Path) -> None:
+    target = tmp_path / "target.csv"
+    assert send(client, whole(part("file", CSV, str(target)))).status_code == 200
+    assert not target.exists()
+
+
+def test_a_file_name_that_is_no_utf8_is_no_failure_of_the_service_and_leaves_no_stray_file(
+    client: FlaskClient, services: Services
+) -> None:
+    answer = send(client, whole(part("file", CSV, b"caf\xe9.csv")))
+    assert answer.status_code in (200, 400)
+    assert len(files(services)) == (1 if answer.status_code == 200 else 0)
+
+
+def test_only_the_first_file_in_the_field_is_taken(client: FlaskClient, services: Services) -> None:
+    body = whole(
+        part("other", b"not,this\n", "o.csv"),
+        FILE,
+        part("file", b"nor,this\n", "second.csv"),
+        part("another", b"nor that\n", "a.csv"),
+    )
+    answer = send(client, body)
+    assert isinstance(answer.json, dict)
+    job_id = answer.json["Job ID"]
+    assert files(services) == [f"{job_id}.input"]
+    assert services.files.input(job_id).read_bytes() == CSV
+    assert services.jobs.get(job_id).params == {"filename": "x.csv"}
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before the file", "after the file"])
+def test_a_form_field_beside_the_file_becomes_a_parameter(
+    client: FlaskClient, services: Services, before: bool
+) -> None:
+    field = part("date_column", b"day")
+    file = part("file", b"date,day\nno date,2026-03-04\n", "x.csv")
+    answer = send(client, whole(field, file) if before else whole(file, field))
+    assert isinstance(answer.json, dict)
+    job_id = answer.json["Job ID"]
+    assert services.jobs.get(job_id).params == {"filename": "x.csv", "date_column": "day"}
+    wait_for(services, job_id, State.SUCCEEDED)
+    page = client.get(f"/records?job={job_id}").json
+    assert isinstance(page, dict)
+    assert [record["date"] for record in page["records"]] == ["2026-03-04"]
+
+
+def test_form_fields_that_are_no_options_do_not_reach_the_job(client: FlaskClient, services: Services) -> None:
+    job_id = upload(client, filename="forged", state="succeeded", user="ann", attempt="7")
+    job = services.jobs.get(job_id)
+    assert job.params == {"filename": "x.csv"}
+    assert job.user == "Jon-Doe"
+
+
+def test_two_thousand_ids_made_at_once_are_different(services: Services) -> None:
+    assert len({services.jobs.new_id("Jon-Doe", "baselineCSV") for _ in range(2000)}) == 2000
+
+
+def test_uploads_at_the_same_time_get_jobs_and_files_of_their_own(
+    client: FlaskClient, services: Services, gated: Gated
+) -> None:
+    contents = [f"n\n{number}\n".encode() for number in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        ids = list(pool.map(lambda content: upload(client.application.test_client(), content), contents))
+    assert len(set(ids)) == len(contents)
+    assert [services.files.input(job_id).read_bytes() for job_id in ids] == contents
+
+
+@pytest.mark.parametrize("route", UPLOAD_ROUTES)
+def test_an_upload_beyond_the_queue_is_told_when_to_try_again_and_its_file_is_removed(
+    make_app: Callable[..., Flask], gated: Gated, route: str
+) -> None:
+    app = make_app(max_running=1, max_queued=1)
+    services = app.extensions["jobsvc"]
+    running = held(services, gated)
+    waiting = submit_gated(services)
+    answer = send(app.test_client(), whole(FILE), route)
+    assert answer.status_code == 503
+    assert answer.json == {"errorType": "queue_full"}
+    assert int(answer.headers["Retry-After"]) > 0
+    assert files(services) == []
+
+    gated.gate.open()
+    wait_for(services, running, State.SUCCEEDED)
+    wait_for(services, waiting, State.SUCCEEDED)
+    assert send(app.test_client(), whole(FILE), route).status_code == 200
