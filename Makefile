@@ -8,7 +8,7 @@ IMAGE ?= jobsvc
 PORT ?= 8081
 
 .DEFAULT_GOAL := run
-.PHONY: run install test lint format build_docker run_docker clean
+.PHONY: run install test bench bench-quick lint format build_docker run_docker clean
 
 ## Run the service in the foreground; Ctrl-C stops it.
 run: install
@@ -21,6 +21,14 @@ install: $(VENV)/.runtime .env
 ## Run all tests.
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(ARGS)
+
+## Measure how fast the service is, and against what; takes some minutes. See docs/performance.md.
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench $(ARGS)
+
+## The same in a minute, with less of everything.
+bench-quick: $(VENV)/.dev
+	$(BIN)/python -m bench --quick $(ARGS)
 
 ## Check style and types.
 lint: $(VENV)/.dev

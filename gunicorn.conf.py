@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import sys
 
 from jobsvc.settings import SettingError, Settings
@@ -12,6 +13,9 @@ try:
 except SettingError as error:
     print(f"jobsvc can't start: {error}", file=sys.stderr)
     sys.exit(3)
+
+# Tells wsgi.py when it is loaded in the master (--preload), which is before on_starting.
+os.environ["GUNICORN_MASTER_PID"] = str(os.getpid())
 
 wsgi_app = "wsgi:app"
 bind = f"{_settings.host}:{_settings.port}"
@@ -39,8 +43,6 @@ def on_starting(server):
     """Refuse what can't work before anything is started; gunicorn prints a RuntimeError as one line."""
     if server.cfg.workers != 1:
         raise RuntimeError(f"--workers {server.cfg.workers}: {ONE_WORKER}")
-    if server.cfg.preload_app:
-        raise RuntimeError("--preload: the threads that run jobs would be lost when the worker is forked; leave it out")
     for address in server.cfg.address:
         if isinstance(address, tuple):
             try:

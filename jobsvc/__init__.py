@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
+from time import monotonic
 
 from flask import Flask
 from sqlalchemy import make_url
 
-from jobsvc import kinds
 from jobsvc.clock import now
 from jobsvc.engines.threads import ThreadEngine
+from jobsvc.jobs.announcements import Announcements
 from jobsvc.jobs.recovery import recover
+from jobsvc.jobs.refused import LeftOver
 from jobsvc.jobs.results import Results
+from jobsvc.jobs.retention import Retention, Terms
+from jobsvc.jobs.rollback import Rollbacks
 from jobsvc.jobs.runner import Runner
 from jobsvc.jobs.service import JobService
 from jobsvc.jobs.signals import Signals
 from jobsvc.jobs.states import State
+from jobsvc.jobs.sweeper import Sweeper
+from jobsvc.jobs.webhooks.address import check_callback
+from jobsvc.jobs.webhooks.sender import WebhookSender
+from jobsvc.jobs.webhooks.signature import load_key
 from jobsvc.kinds.contract import Kind
+from jobsvc.kinds.own_tables import make_tables
+from jobsvc.kinds.registry import load_kinds
 from jobsvc.settings import Recover, SettingError, Settings
 from jobsvc.shutdown import Shutdown
 from jobsvc.store.database import Database
@@ -26,11 +37,14 @@ from jobsvc.store.directory_lock import DirectoryLock
 from jobsvc.store.files import Files
 from jobsvc.store.migrate import upgrade
 from jobsvc.web import data, health, jobs, local_only, original, problems
+from jobsvc.web import kinds as kinds_routes
 from jobsvc.web.in_flight import InFlight
 from jobsvc.web.services import Services, provide
 
 MAX_BODY_BYTES = 64 * 1024
 """The largest body of a request that is no upload."""
+
+ROLLBACKS_AT_ONCE = 2
 
 HANDOVER_MARGIN_SECONDS = 5.0
 """How much longer than its shutdown may take a reloading server's new worker waits for the old one."""
@@ -60,17 +74,53 @@ def _build(settings: Settings, locks: list[DirectoryLock], own_process: bool, ex
     database = Database(settings.url)
     upgrade(database)
     files = Files(settings.data_dir / "files")
-    known_kinds = dict(kinds.built_in()) | {kind.name: kind for kind in extra_kinds}
-    runner = Runner(database, files, known_kinds, now)
+    kinds = load_kinds(settings.kinds, extra_kinds)
+    with database.write() as connection:
+        make_tables(connection, kinds.values())
+    announcements = Announcements()
+    runner = Runner(database, files, kinds, now)
     engine = ThreadEngine(
         claim=runner.claim,
         run=runner.run,
         is_paused=lambda outcome: outcome is State.PAUSED,
         signals=Signals,
+        on_leave=announcements.announce,
         slots=settings.max_running,
         park_after=settings.park_after,
     )
-    service = JobService(database, engine, now, settings.max_queued)
+    rollbacks = Rollbacks(database, files, kinds, now)
+    # Apart from the slots: who uploaded the wrong file doesn't wait for other people's jobs.
+    rollback_engine = ThreadEngine(
+        claim=rollbacks.claim,
+        run=rollbacks.run,
+        is_paused=lambda _: False,
+        signals=Signals,
+        on_leave=announcements.announce,
+        slots=ROLLBACKS_AT_ONCE,
+        park_after=0,
+        name="rollback",
+    )
+    service = JobService(
+        database,
+        files,
+        kinds,
+        engine,
+        rollback_engine,
+        announcements,
+        now,
+        max_queued=settings.max_queued,
+        idempotency_hours=settings.idempotency_hours,
+    )
+
+    webhooks = WebhookSender(
+        database,
+        load_key(settings.webhook_secret, settings.data_dir),
+        now,
+        allow_private=settings.webhook_allow_private,
+    )
+    announcements.listen(webhooks.wake)
+
+    sweeper = Sweeper(Retention(database, files, Terms.of(settings), now))
 
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
@@ -79,13 +129,23 @@ def _build(settings: Settings, locks: list[DirectoryLock], own_process: bool, ex
     app.wsgi_app = in_flight  # type: ignore[method-assign]
 
     def finish(seconds: float) -> None:
+        deadline = monotonic() + seconds
         in_flight.wait(seconds)
-        engine.shut_down(seconds)
-        database.dispose()
+        engine.shut_down(deadline - monotonic())
+        rollback_engine.shut_down(deadline - monotonic())
+        webhooks.shut_down(deadline - monotonic())
+        sweeper.shut_down(deadline - monotonic())
+        database.close()
         for lock in locks:
             lock.release()
 
-    shutdown = Shutdown(settings.shutdown_timeout, engine.begin_shut_down, finish)
+    def begin_shut_down() -> None:
+        engine.begin_shut_down()
+        rollback_engine.begin_shut_down()
+        webhooks.begin_shut_down()
+        sweeper.begin_shut_down()
+
+    shutdown = Shutdown(settings.shutdown_timeout, begin_shut_down, finish)
 
     def not_ready() -> str | None:
         return "shutting down" if shutdown.begun else database.fault()
@@ -97,17 +157,24 @@ def _build(settings: Settings, locks: list[DirectoryLock], own_process: bool, ex
             jobs=service,
             results=Results(database, files),
             files=files,
+            left_over=LeftOver(database, files),
+            sweeper=sweeper,
+            kinds=kinds,
+            check_callback=partial(check_callback, allow_private=settings.webhook_allow_private),
             not_ready=not_ready,
             close=shutdown.finish,
         ),
     )
-    for part in (original, jobs, data, health):
+    for part in (original, jobs, kinds_routes, data, health):
         app.register_blueprint(part.bp)
     problems.register(app)
     local_only.register(app)
 
-    recover(database, files, now, resume=settings.recover is Recover.AUTO)
+    recover(database, files, now, resume=settings.recover is Recover.AUTO, kinds=kinds)
     engine.start()
+    rollback_engine.start()
+    webhooks.start()
+    sweeper.start()
     if own_process:
         shutdown.install()
     return app

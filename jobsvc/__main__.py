@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-import click
+from dataclasses import replace
+from pathlib import Path
 
+import click
+from sqlalchemy import make_url
+
+from jobsvc.clock import now
+from jobsvc.jobs.retention import Retention, Swept, Terms
 from jobsvc.settings import SettingError, Settings
 from jobsvc.store.database import Database
-from jobsvc.store.migrate import upgrade
+from jobsvc.store.files import Files
+from jobsvc.store.migrate import is_current, upgrade
 
 
 @click.group()
@@ -22,15 +29,62 @@ def db() -> None:
 @db.command("upgrade")
 def upgrade_database() -> None:
     """Apply the migrations that are missing. A start on SQLite does this by itself."""
-    try:
-        settings = Settings.load()
-    except SettingError as error:
-        raise click.ClickException(str(error)) from None
+    settings = _settings()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     database = Database(settings.url)
     upgrade(database)
-    database.dispose()
+    database.close()
     click.echo(f"{settings.url} is up to date")
+
+
+DAYS = click.FloatRange(0, 100_000)
+
+
+@main.command()
+@click.option("--finished-days", type=DAYS, help="Instead of JOBSVC_KEEP_FINISHED_DAYS; 0: forget no job.")
+@click.option(
+    "--files-days", type=DAYS, help="Instead of JOBSVC_KEEP_FILES_DAYS; 0: remove no files of jobs that stay."
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+def purge(finished_days: float | None, files_days: float | None, dry_run: bool) -> None:
+    """Forget now what is past its time, as the service does every hour. It may be running meanwhile."""
+    settings = _settings()
+    if finished_days is not None:
+        settings = replace(settings, keep_finished_days=finished_days)
+    if files_days is not None:
+        settings = replace(settings, keep_files_days=files_days)
+    if not Path(make_url(settings.url).database or "").is_file():
+        raise click.ClickException(f"there is no database at {settings.url}")
+    database = Database(settings.url)
+    try:
+        if not is_current(database):
+            raise click.ClickException(f"{settings.url} is not of this version; run: python -m jobsvc db upgrade")
+        retention = Retention(database, Files(settings.data_dir / "files"), Terms.of(settings), now)
+        swept = retention.preview() if dry_run else retention.sweep()
+    finally:
+        database.close()
+    for line in _told(swept, settings, dry_run):
+        click.echo(line)
+
+
+def _told(swept: Swept, settings: Settings, dry_run: bool) -> list[str]:
+    forgot, removed = ("would forget", "would remove") if dry_run else ("forgot", "removed")
+    return [
+        f"{forgot} {swept.jobs} jobs that had finished more than {settings.keep_finished_days:g} days ago"
+        if settings.keep_finished_days
+        else f"{forgot} no job: they are kept for ever",
+        f"{removed} the files of {swept.files} jobs that had finished more than {settings.keep_files_days:g} days ago"
+        if settings.keep_files_days
+        else f"{removed} no files of jobs that stay: they are kept for as long",
+        f"{forgot} {swept.keys} idempotency keys that are older than {settings.idempotency_hours:g} hours",
+    ]
+
+
+def _settings() -> Settings:
+    try:
+        return Settings.load()
+    except SettingError as error:
+        raise click.ClickException(str(error)) from None
 
 
 if __name__ == "__main__":

@@ -6,8 +6,11 @@ read once, at start, into a frozen `Settings`.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import ipaddress
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -53,6 +56,12 @@ class Settings:
     recover: Recover = Recover.AUTO
     max_upload_bytes: int = 2 * GIB
     allow_anonymous: bool = False
+    kinds: tuple[str, ...] = ()
+    idempotency_hours: float = 24.0
+    keep_finished_days: float = 0.0
+    keep_files_days: float = 0.0
+    webhook_secret: str = ""
+    webhook_allow_private: bool = False
 
     @property
     def url(self) -> str:
@@ -115,12 +124,15 @@ class Variable:
     field: str
     parse: Callable[[str], Any]
     allowed: str
+    secret: bool = False
+    """Its value must not be shown."""
 
     def read(self, text: str) -> Any:
         try:
             return self.parse(text)
         except ValueError:
-            raise SettingError(f"{self.name}={text!r} can't be used: it must be {self.allowed}") from None
+            given = self.name if self.secret else f"{self.name}={text!r}"
+            raise SettingError(f"{given} can't be used: it must be {self.allowed}") from None
 
 
 def _whole(lowest: int, highest: int | None = None) -> Callable[[str], int]:
@@ -133,14 +145,31 @@ def _whole(lowest: int, highest: int | None = None) -> Callable[[str], int]:
     return parse
 
 
-def _seconds(lowest: float) -> Callable[[str], float]:
+def _number(lowest: float, highest: float) -> Callable[[str], float]:
     def parse(text: str) -> float:
-        seconds = float(text)
-        if not lowest <= seconds <= MOST_SECONDS:
+        number = float(text)
+        if not lowest <= number <= highest:
             raise ValueError(text)
-        return seconds
+        return number
 
     return parse
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not all(re.fullmatch(r"[\w.]+:[\w.]+", name) for name in names):
+        raise ValueError(text)
+    return names
+
+
+def _webhook_secret(text: str) -> str:
+    try:
+        secret = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+    except binascii.Error as error:
+        raise ValueError(text) from error
+    if not text.startswith("whsec_") or not 24 <= len(secret) <= 64:
+        raise ValueError(text)
+    return text
 
 
 def _flag(text: str) -> bool:
@@ -165,11 +194,31 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("JOBSVC_ENGINE", "engine", EngineName, "threads"),
     Variable("JOBSVC_MAX_RUNNING", "max_running", _whole(1), "a whole number of jobs, 1 or more"),
     Variable("JOBSVC_MAX_QUEUED", "max_queued", _whole(1), "a whole number of jobs, 1 or more"),
-    Variable("JOBSVC_PARK_AFTER", "park_after", _seconds(0), f"a number of seconds from 0 to {MOST_SECONDS}"),
     Variable(
-        "JOBSVC_SHUTDOWN_TIMEOUT", "shutdown_timeout", _seconds(3), f"a number of seconds from 3 to {MOST_SECONDS}"
+        "JOBSVC_PARK_AFTER", "park_after", _number(0, MOST_SECONDS), f"a number of seconds from 0 to {MOST_SECONDS}"
+    ),
+    Variable(
+        "JOBSVC_SHUTDOWN_TIMEOUT",
+        "shutdown_timeout",
+        _number(3, MOST_SECONDS),
+        f"a number of seconds from 3 to {MOST_SECONDS}",
     ),
     Variable("JOBSVC_RECOVER", "recover", Recover, "auto or manual"),
     Variable("JOBSVC_MAX_UPLOAD_BYTES", "max_upload_bytes", _whole(1), "a whole number of bytes, 1 or more"),
+    Variable("JOBSVC_KINDS", "kinds", _names, "package.module:Class, further ones behind commas"),
+    Variable("JOBSVC_IDEMPOTENCY_HOURS", "idempotency_hours", _number(0, 10_000), "a number of hours from 0 to 10000"),
+    Variable(
+        "JOBSVC_KEEP_FINISHED_DAYS",
+        "keep_finished_days",
+        _number(0, 100_000),
+        "a number of days; 0 keeps them for ever",
+    ),
+    Variable(
+        "JOBSVC_KEEP_FILES_DAYS", "keep_files_days", _number(0, 100_000), "a number of days; 0 keeps them for ever"
+    ),
+    Variable(
+        "JOBSVC_WEBHOOK_SECRET", "webhook_secret", _webhook_secret, "whsec_ and 24 to 64 bytes in base64", secret=True
+    ),
+    Variable("JOBSVC_WEBHOOK_ALLOW_PRIVATE", "webhook_allow_private", _flag, "0 or 1"),
     Variable("JOBSVC_ALLOW_ANONYMOUS", "allow_anonymous", _flag, "0 or 1"),
 )

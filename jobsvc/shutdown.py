@@ -87,8 +87,8 @@ class Shutdown:
                 return
             self._finished = True
             if threading.current_thread() is threading.main_thread():
-                # A second Ctrl-C must not break off what keeps the data right.
-                for number in SIGNALS:
+                # A second Ctrl-C, or what gunicorn makes of it, must not break off what keeps the data right.
+                for number in (*SIGNALS, signal.SIGQUIT):
                     signal.signal(number, signal.SIG_IGN)
             self.start()
             assert self._deadline is not None

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from jobsvc import create_app
+from jobsvc.kinds import Kind
 from jobsvc.settings import Settings
 from jobsvc.web.services import Services
 from tests.support.data import unpack_flights
@@ -38,12 +39,15 @@ def gated() -> Gated:
 
 @pytest.fixture
 def make_app(tmp_path: Path, gated: Gated) -> Iterator[Callable[..., Flask]]:
-    """Builds applications in this process, on `tmp_path / "data"` unless told otherwise; all are closed at the end."""
+    """Builds applications in this process, on `tmp_path / "data"` unless told otherwise; all are closed at the end.
+
+    `kinds` are there beside the gated one.
+    """
     apps: list[Flask] = []
 
-    def make(**settings: Any) -> Flask:
+    def make(kinds: Iterable[Kind] = (), **settings: Any) -> Flask:
         app = create_app(
-            replace(Settings(data_dir=tmp_path / "data"), **settings), own_process=False, extra_kinds=[gated]
+            replace(Settings(data_dir=tmp_path / "data"), **settings), own_process=False, extra_kinds=[gated, *kinds]
         )
         app.test_client_class = WholeAnswers
         apps.append(app)

@@ -12,6 +12,7 @@ from jobsvc.settings import VARIABLES, EngineName, Recover, SettingError, Settin
 from tests.support.server import ROOT
 
 EXAMPLE = ROOT / ".env.example"
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 def load(dotenv: Path | None = None, /, **environ: str) -> Settings:
@@ -36,6 +37,12 @@ def test_every_setting_is_read_from_its_variable() -> None:
         JOBSVC_SHUTDOWN_TIMEOUT="7",
         JOBSVC_RECOVER="manual",
         JOBSVC_MAX_UPLOAD_BYTES="1000",
+        JOBSVC_KINDS="acme.jobs:Greet, acme.jobs:Part",
+        JOBSVC_IDEMPOTENCY_HOURS="0.5",
+        JOBSVC_KEEP_FINISHED_DAYS="30",
+        JOBSVC_KEEP_FILES_DAYS="1.5",
+        JOBSVC_WEBHOOK_SECRET=SECRET,
+        JOBSVC_WEBHOOK_ALLOW_PRIVATE="1",
         JOBSVC_ALLOW_ANONYMOUS="1",
     )
     assert found == Settings(
@@ -50,6 +57,12 @@ def test_every_setting_is_read_from_its_variable() -> None:
         shutdown_timeout=7.0,
         recover=Recover.MANUAL,
         max_upload_bytes=1000,
+        kinds=("acme.jobs:Greet", "acme.jobs:Part"),
+        idempotency_hours=0.5,
+        keep_finished_days=30.0,
+        keep_files_days=1.5,
+        webhook_secret=SECRET,
+        webhook_allow_private=True,
         allow_anonymous=True,
     )
     assert found.url == "sqlite:////tmp/y/other.db"
@@ -101,6 +114,13 @@ def test_space_around_a_value_does_not_matter() -> None:
         ("JOBSVC_MAX_UPLOAD_BYTES", "0", "a whole number of bytes, 1 or more"),
         ("JOBSVC_MAX_UPLOAD_BYTES", "2GB", "a whole number of bytes, 1 or more"),
         ("JOBSVC_ALLOW_ANONYMOUS", "maybe", "0 or 1"),
+        ("JOBSVC_KINDS", "acme.jobs", "package.module:Class"),
+        ("JOBSVC_KINDS", "acme.jobs:Greet;acme.jobs:Part", "package.module:Class"),
+        ("JOBSVC_IDEMPOTENCY_HOURS", "-1", "a number of hours from 0 to 10000"),
+        ("JOBSVC_IDEMPOTENCY_HOURS", "nan", "a number of hours from 0 to 10000"),
+        ("JOBSVC_KEEP_FINISHED_DAYS", "-1", "a number of days"),
+        ("JOBSVC_KEEP_FILES_DAYS", "a week", "a number of days"),
+        ("JOBSVC_WEBHOOK_ALLOW_PRIVATE", "maybe", "0 or 1"),
     ],
 )
 def test_a_value_that_can_not_be_used_is_refused_with_its_name_and_what_is_allowed(
@@ -111,6 +131,12 @@ def test_a_value_that_can_not_be_used_is_refused_with_its_name_and_what_is_allow
     text = str(refused.value)
     assert text.startswith(f"{name}={value!r}")
     assert allowed in text.removeprefix(f"{name}={value!r}")
+
+
+@pytest.mark.parametrize("secret", [SECRET.removeprefix("whsec_"), "whsec_c2hvcnQ=", "whsec_not base64", "whsec_"])
+def test_a_webhook_secret_that_is_none_is_refused(secret: str) -> None:
+    with pytest.raises(SettingError, match=r"^JOBSVC_WEBHOOK_SECRET.* must be whsec_ and 24 to 64 bytes in base64$"):
+        load(JOBSVC_WEBHOOK_SECRET=secret)
 
 
 @pytest.mark.parametrize("name", ["JOBSVC_PARK_AFTER", "JOBSVC_SHUTDOWN_TIMEOUT"])

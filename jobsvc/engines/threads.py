@@ -14,8 +14,8 @@ THREAD_STACK_BYTES = 256 * 1024
 """Address space for a run's stack. Little of it is ever touched, and only what is touched takes memory."""
 
 
-CLAIM_RETRY_SECONDS = 1.0
-"""Pause after the database could not be asked for the next job."""
+RETRY_SECONDS = 1.0
+"""Pause after the database could not be asked for the next job, or no thread could be started."""
 
 
 class Claim(Protocol):
@@ -51,8 +51,6 @@ class LiveRun(Generic[C, S]):
         self.key = claim.key
         self.attempt = claim.attempt
         self.signals = signals
-        self.left = Event()
-        """Set when the current attempt has left its slot."""
         self.next: tuple[C, S] | None = None
         """The attempt to go on with, once this one is over."""
         self.woken = Event()
@@ -66,7 +64,8 @@ class ThreadEngine(Generic[C, S]):
 
     `claim` takes the next job from the queue (None: there is none), `run` runs it
     and returns its outcome, `is_paused` tells whether the outcome is a pause,
-    `signals` makes what a run looks at. `park_after` is in seconds.
+    `signals` makes what a run looks at, `on_leave` is called whenever an attempt
+    has left its slot. `park_after` is in seconds.
 
     One dispatcher thread alone claims jobs and starts threads. `_changed` guards
     everything below it; it is never held while a job is claimed or run.
@@ -79,17 +78,23 @@ class ThreadEngine(Generic[C, S]):
         run: Callable[[C, S], object],
         is_paused: Callable[[object], bool],
         signals: Callable[[], S],
+        on_leave: Callable[[], None],
         slots: int,
         park_after: float,
+        name: str = "run",
     ) -> None:
         self._claim, self._run, self._is_paused, self._signals = claim, run, is_paused, signals
+        self._on_leave = on_leave
         self._park_after = park_after
+        self._name = name
         self._changed = Condition()
         self._free = slots
         self._wanted = True
         self._closing = False
+        self._claiming = False
+        """Whether the dispatcher may have a claimed job that is not live yet."""
         self._live: dict[int, LiveRun[C, S]] = {}
-        self._dispatcher = Thread(target=self._dispatch, name="jobsvc-dispatcher", daemon=True)
+        self._dispatcher = Thread(target=self._dispatch, name=f"jobsvc-{name}-dispatcher", daemon=True)
 
     def start(self) -> None:
         self._dispatcher.start()
@@ -103,18 +108,13 @@ class ThreadEngine(Generic[C, S]):
     def signal(self, key: int, attempt: int) -> bool:
         """Make a run look at its job's row. Returns False if that attempt isn't running here."""
         with self._changed:
+            # A job that is just being claimed will be live in a moment.
+            self._changed.wait_for(lambda: not self._claiming)
             live = self._running(key, attempt)
             if live is None:
                 return False
             live.signals.stop.set()
             return True
-
-    def wait(self, key: int, attempt: int, seconds: float) -> bool:
-        """Wait for an attempt to leave its slot. Returns False if it has not in that time."""
-        with self._changed:
-            live = self._running(key, attempt)
-            left = live.left if live is not None else None
-        return left is None or left.wait(max(0.0, seconds))
 
     def forget(self, key: int) -> None:
         """A paused job will not go on: end its thread."""
@@ -131,6 +131,8 @@ class ThreadEngine(Generic[C, S]):
             self._changed.notify_all()
             for live in self._live.values():
                 live.signals.shut_down()
+                if live.next is not None:
+                    live.next[1].shut_down()
                 live.ending = True
                 live.woken.set()
 
@@ -148,7 +150,10 @@ class ThreadEngine(Generic[C, S]):
             threads = [self._dispatcher, *(live.thread for live in self._live.values())]
         for thread in threads[1:]:
             thread.join(max(0.0, deadline - monotonic()))
-        return [thread.name for thread in threads if thread.is_alive()]
+        left = [thread.name for thread in threads if thread.is_alive()]
+        if left:
+            log.warning("still running at the end of the time for shutting down: %s", ", ".join(left))
+        return left
 
     def counts(self) -> dict[str, int]:
         """How many jobs run here, and how many threads wait paused."""
@@ -171,19 +176,29 @@ class ThreadEngine(Generic[C, S]):
                     return
                 # Before the claim, so that a job that is queued during it isn't missed.
                 self._wanted = False
+                self._claiming = True
             try:
-                claim = self._claim()
+                self._claim_and_assign()
             except Exception:
-                log.exception("the next job could not be claimed; trying again in %s s", CLAIM_RETRY_SECONDS)
+                log.exception("the next job could not be begun; trying again in %s s", RETRY_SECONDS)
                 with self._changed:
                     self._wanted = True
-                    self._changed.wait_for(lambda: self._closing, CLAIM_RETRY_SECONDS)
-                continue
-            if claim is not None and not self._assign(claim):
-                # Without a thread of its own, the run can only hand the job back.
-                signals = self._signals()
-                signals.shut_down()
-                self._run(claim, signals)
+                    self._changed.wait_for(lambda: self._closing, RETRY_SECONDS)
+
+    def _claim_and_assign(self) -> None:
+        try:
+            claim = self._claim()
+            assigned = claim is None or self._assign(claim)
+        finally:
+            with self._changed:
+                self._claiming = False
+                self._changed.notify_all()
+        if claim is not None and not assigned:
+            # Without a thread of its own, the run can only hand the job back.
+            signals = self._signals()
+            signals.shut_down()
+            self._run(claim, signals)
+            raise RuntimeError(f"no thread for job {claim.key}")
 
     def _assign(self, claim: C) -> bool:
         """Give a claimed job a slot. Returns False if no thread can be started for it."""
@@ -198,11 +213,12 @@ class ThreadEngine(Generic[C, S]):
                 live.woken.set()
             else:
                 live = LiveRun(claim, signals)
-                live.thread = Thread(target=self._carry_out, args=(live,), name=f"jobsvc-run-{claim.key}", daemon=True)
+                live.thread = Thread(
+                    target=self._carry_out, args=(live,), name=f"jobsvc-{self._name}-{claim.key}", daemon=True
+                )
                 try:
                     _start(live.thread)
                 except RuntimeError:
-                    log.exception("no thread for job %d", claim.key)
                     return False
                 self._live[claim.key] = live
             self._free -= 1
@@ -227,9 +243,9 @@ class ThreadEngine(Generic[C, S]):
             self._wanted = True
             self._changed.notify_all()
             live.claim = None
-            live.left.set()
             if not paused or live.ending or live.next is not None:
                 self._settle(live)
+        self._on_leave()
 
     def _go_on_or_end(self, live: LiveRun[C, S]) -> None:
         with self._changed:
@@ -240,7 +256,6 @@ class ThreadEngine(Generic[C, S]):
         if live.next is not None:
             (live.claim, live.signals), live.next = live.next, None
             live.attempt = live.claim.attempt
-            live.left = Event()
             live.woken.clear()
             return
         live.ending = True

@@ -14,7 +14,7 @@ from jobsvc.jobs.job import Job
 from jobsvc.jobs.meter import Meter
 from jobsvc.jobs.states import State
 from jobsvc.jobs.transition import transition
-from jobsvc.kinds.contract import Block, Work
+from jobsvc.kinds.contract import Block, End, Kind, Work
 from jobsvc.store import job_rows
 from jobsvc.store.bulk_insert import bulk_insert
 from jobsvc.store.database import Database
@@ -47,26 +47,36 @@ class CheckpointEffects:
 class Checkpoints:
     """The checkpoints of one run of `job`, which was claimed as `running` with its `attempt`."""
 
-    def __init__(self, database: Database, job: Job, work: Work, meter: Meter, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        kind: Kind,
+        job: Job,
+        work: Work,
+        meter: Meter,
+        now: Callable[[], datetime],
+    ) -> None:
         self._database = database
         self._now = now
+        self._kind = kind
         self._job = job
         self._work = work
         self._meter = meter
         self._done = job.done
         self._failed = job.failed
         self._columns_saved = job.columns is not None
+        self._max_failed: int | None = job.params.get("max_failed")
 
-    def commit(self, block: Block, items: Sequence[Any], *, leaving: bool) -> State:
+    def commit(self, block: Block, items: Sequence[Any], *, leaving: bool, urgent: Callable[[], bool]) -> State:
         """Commit the items of a block that were taken.
 
         Whatever was asked of the job is obeyed in the same transaction: the
         state that it has afterwards is returned. `leaving` says that the process
-        is shutting down. Raises AttemptLost, with nothing committed, if the job
-        is no longer this run's.
+        is shutting down, `urgent` whether somebody waits for this run to stop.
+        Raises AttemptLost, with nothing committed, if the job is no longer this run's.
         """
-        end = block.end(len(items))
-        with self._database.write(urgent=leaving) as connection:
+        end, items, too_many = self._up_to_limit(block, items)
+        with self._database.write(urgent_when=urgent) as connection:
             job = _current(connection, self._job)
             refused_late = self._work.apply(CheckpointEffects(connection, job.key), items)
             refusals = [*end.refused, *(block.refusal(number, error) for number, error in refused_late)]
@@ -77,16 +87,36 @@ class Checkpoints:
             self._meter.count(len(items) + len(end.refused))
             values = {"cursor": end.cursor, "position": end.position, "done": done, "failed": failed}
             values |= self._meter.figures(end.position)
-            state = self._save(connection, job, values, leaving)
+            if too_many or (refused_late and self._over_limit(failed)):
+                values["error"] = f"{failed} rows were refused, more than max_failed={self._max_failed}"
+                state = end_job(connection, self._kind, job, State.FAILED, at=self._now(), **self._with_header(values))
+            else:
+                state = self._save(connection, job, self._with_header(values), leaving)
         self._done, self._failed, self._columns_saved = done, failed, True
         return state
 
+    def _up_to_limit(self, block: Block, items: Sequence[Any]) -> tuple[End, Sequence[Any], bool]:
+        """Where the block ends: right behind the row that is one refused row too many, if there is one."""
+        end = block.end(len(items))
+        if not end.refused or not self._over_limit(self._failed + len(end.refused)):
+            return end, items, False
+        last = end.refused[max(0, (self._max_failed or 0) - self._failed)]
+        return block.end_behind(last.item), items[: block.taken_before(last.item)], True
+
+    def _over_limit(self, failed: int) -> bool:
+        return self._max_failed is not None and failed > self._max_failed
+
+    def _with_header(self, values: dict[str, Any]) -> dict[str, Any]:
+        if self._columns_saved:
+            return values
+        return values | {"columns": self._work.columns, "size": self._work.size}
+
     def _save(self, connection: Connection, job: Job, values: dict[str, Any], leaving: bool) -> State:
-        if not self._columns_saved:
-            values |= {"columns": self._work.columns, "size": self._work.size}
         after = State.INTERRUPTED if leaving and job.state is State.RUNNING else _OBEYED.get(job.state, job.state)
         if after is job.state:
             saved = job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values=values)
+        elif after is State.TERMINATED:
+            return end_job(connection, self._kind, job, after, at=self._now(), **values)
         else:
             saved = transition(connection, job, after, who=RUN, at=self._now(), **values)
         if not saved:
@@ -98,25 +128,34 @@ class Checkpoints:
         with self._database.write(urgent=True) as connection:
             job = _current(connection, self._job)
             values: dict[str, Any] = {"size": self._work.size, "columns": self._work.columns}
-            return _end(connection, job, State.SUCCEEDED, at=self._now(), **values)
+            return end_job(connection, self._kind, job, State.SUCCEEDED, at=self._now(), **values)
 
 
-def fail(database: Database, job: Job, error: str, now: Callable[[], datetime]) -> State:
+def fail(database: Database, kind: Kind | None, job: Job, error: str, now: Callable[[], datetime]) -> State:
     """Note that the job as a whole failed, at its latest checkpoint. Raises AttemptLost like `commit`."""
     with database.write(urgent=True) as connection:
-        return _end(connection, _current(connection, job), State.FAILED, at=now(), error=error)
+        return end_job(connection, kind, _current(connection, job), State.FAILED, at=now(), error=error)
 
 
 def _current(connection: Connection, claimed: Job) -> Job:
     """The job as it is now, if it still is the claimed attempt's to work on."""
-    state = job_rows.state(connection, claimed.key, attempt=claimed.attempt)
-    if state not in (State.RUNNING, State.PAUSING, State.TERMINATING):
+    now = job_rows.state(connection, claimed.key, attempt=claimed.attempt)
+    if now is None or now["state"] not in (State.RUNNING, State.PAUSING, State.TERMINATING) or now["rollback"]:
         raise AttemptLost
-    return replace(claimed, state=State(state))
+    return replace(claimed, state=State(now["state"]))
 
 
-def _end(connection: Connection, job: Job, after: State, *, at: datetime, **values: Any) -> State:
+def end_job(connection: Connection, kind: Kind | None, job: Job, after: State, *, at: datetime, **values: Any) -> State:
+    """Take a job to its end: to `after`, or to `terminated` if that was asked for. Raises AttemptLost."""
     after = _OBEYED[job.state] if job.state is State.TERMINATING else after
     if not transition(connection, job, after, who=RUN, at=at, **values):
         raise AttemptLost
+    if after is not State.FAILED:
+        clean_up(connection, kind, job.key)
     return after
+
+
+def clean_up(connection: Connection, kind: Kind | None, job_key: int) -> None:
+    """Have the kind let go of what only a job needed that now has ended."""
+    if kind is not None:
+        kind.clean_up(CheckpointEffects(connection, job_key))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from jobsvc.jobs.states import State
 
 
@@ -23,6 +25,17 @@ class NotAllowed(JobError):
         self.job_id, self.state, self.action = job_id, state, action
 
 
+class FilesRemoved(JobError):
+    """The job's files were removed on purpose: they are kept for a limited time after it has finished."""
+
+    def __init__(self, job_id: str, at: datetime) -> None:
+        super().__init__(
+            f"the files of job {job_id} were removed at {at:%Y-%m-%dT%H:%M:%SZ}: "
+            "they are kept for a limited time after a job has finished"
+        )
+        self.job_id = job_id
+
+
 class QueueFull(JobError):
     """`JOBSVC_MAX_QUEUED` jobs are waiting already."""
 
@@ -39,3 +52,27 @@ class InvalidParameter(JobError):
     def __init__(self, name: str, message: str) -> None:
         super().__init__(f"{name}: {message}")
         self.name, self.message = name, message
+
+
+class CantRollBack(JobError):
+    """The job's kind has no `undo`."""
+
+    def __init__(self, job_id: str, kind: str) -> None:
+        super().__init__(f"job {job_id} can't be rolled back: its kind {kind} has no undo")
+        self.job_id = job_id
+
+
+class KeyReused(JobError):
+    """An idempotency key came with another request than the one it stands for."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"the idempotency key {key!r} was used for another request; send the same request again, or a new key"
+        )
+        self.key = key
+
+
+class UnknownKind(JobError):
+    def __init__(self, kind: str, known: list[str]) -> None:
+        super().__init__(f"there is no kind {kind!r}; there are {', '.join(known)}")
+        self.kind = kind

@@ -42,6 +42,15 @@ class Job:
     eta_seconds: float | None
     error: str | None
     rolled_back: bool
+    filename: str | None
+    """What the client called its file; for people to read."""
+    callback_url: str | None
+    rollback: str | None
+    """None, or where a rollback stands that was asked for: `wanted` or `running`."""
+    rollback_total: int | None
+    """How many items there were to roll back."""
+    files_removed_at: datetime | None
+    deleted_at: datetime | None
 
     @classmethod
     def from_row(cls, row: RowMapping) -> Self:
@@ -54,3 +63,12 @@ class Job:
         if self.state is State.SUCCEEDED:
             return 100.0
         return round(100 * self.position / self.size, 1) if self.size else 0.0
+
+    @property
+    def rollback_percent(self) -> float | None:
+        """How much of a rollback is done, from 0 to 100; None if there is none."""
+        if self.rolled_back:
+            return 100.0
+        if self.rollback_total is None:
+            return None
+        return round(100 * (1 - self.done / self.rollback_total), 1) if self.rollback_total else 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from jobsvc.jobs.errors import NotAllowed, UnknownJob
+from jobsvc.jobs.errors import FilesRemoved, NotAllowed, UnknownJob
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.store import job_rows, results
@@ -28,7 +28,8 @@ class Results:
         self, *, limit: int, after: tuple[int, int] | None, job_id: str | None
     ) -> tuple[list[dict[str, Any]], tuple[int, int] | None]:
         """Records in (job, row) order, with the (job key, row) behind which the next page begins."""
-        self._check(job_id)
+        if job_id is not None:
+            self.check_made(job_id)
         with self._database.read() as connection:
             rows = results.records_page(connection, limit=limit + 1, after=after, job_id=job_id)
         last = rows[limit - 1] if len(rows) > limit else None
@@ -47,23 +48,28 @@ class Results:
 
     def teams(self, *, limit: int, after: int | None, job_id: str | None) -> tuple[list[dict[str, Any]], int | None]:
         """Teams in the order in which they were made, with the id behind which the next page begins."""
-        self._check(job_id)
+        if job_id is not None:
+            self.check_made(job_id)
         with self._database.read() as connection:
             found = results.teams_page(connection, limit=limit + 1, after=after, job_id=job_id)
         return found[:limit], found[limit - 1]["id"] if len(found) > limit else None
 
     def file(self, job: Job) -> Path:
-        """The file that a job has made. Raises NotAllowed while it is unfinished, NoResult if there is none."""
+        """The file that a job has made. Raises NotAllowed while it is unfinished, NoResult if there is none.
+
+        Raises FilesRemoved if there may have been one once.
+        """
         if job.state is not State.SUCCEEDED:
             raise NotAllowed(job.id, job.state, "downloaded yet" if job.state is not State.TERMINATED else "downloaded")
+        if job.files_removed_at is not None:
+            raise FilesRemoved(job.id, job.files_removed_at)
         path = self._files.output(job.id)
         if not path.exists():
             raise NoResult(job.id)
         return path
 
-    def _check(self, job_id: str | None) -> None:
-        if job_id is None:
-            return
+    def check_made(self, job_id: str) -> None:
+        """Raise UnknownJob if there never was such a job. What a forgotten job has made is still there."""
         with self._database.read() as connection:
-            if job_rows.by_id(connection, job_id) is None:
+            if not (job_id.isprintable() and job_rows.existed(connection, job_id)):
                 raise UnknownJob(job_id)

@@ -9,17 +9,33 @@ from time import monotonic
 from typing import Any
 
 from jobsvc.jobs.checkpoint import AttemptLost, Checkpoints, fail
+from jobsvc.jobs.hooks import call_hook, job_info, job_params
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.meter import Meter
 from jobsvc.jobs.signals import Signals
 from jobsvc.jobs.states import State
 from jobsvc.jobs.transition import transition
-from jobsvc.kinds.contract import Block, ItemAbandoned, JobContext, JobFailed, Kind, Work
+from jobsvc.kinds.contract import JobContext, JobFailed, Kind
 from jobsvc.store import job_rows
 from jobsvc.store.database import Database
 from jobsvc.store.files import Files
 
 log = logging.getLogger(__name__)
+
+BATCH_ITEMS = 2000
+BATCH_ITEMS_WHEN_BUSY = 500
+"""About how many quick items are committed together: fewer when others wait for their turn to write."""
+
+_HOOKS = {
+    State.PAUSED: "on_pause",
+    State.SUCCEEDED: "on_success",
+    State.FAILED: "on_failure",
+    State.TERMINATED: "on_terminate",
+}
+"""Which hook of the kind is called for how a run ended."""
+
+_NO_FILES = frozenset({State.TERMINATING, State.TERMINATED})
+"""States of jobs that have, or soon will have, no output."""
 
 
 class Runner:
@@ -51,32 +67,52 @@ class Runner:
         from it, in which case it left no effect.
         """
         try:
-            state = State.RUNNING
+            state: State | None = State.RUNNING
             while state is State.RUNNING:
                 state = self._work(job, signals)
                 if state is State.RUNNING:
-                    job = self._reread(job)
+                    again = self._reread(job)
+                    if again.attempt != job.attempt:
+                        raise AttemptLost
+                    job = again
         except AttemptLost:
             log.info("job %s, attempt %d: taken over or settled elsewhere", job.id, job.attempt)
-            return None
+            state = None
         except Exception as error:
-            return self._record_failure(job, error)
-        if state is State.TERMINATED:
-            self._files.partial_output(job.id).unlink(missing_ok=True)
+            state = self._record_failure(job, error)
+        # A run that has lost its job may have made a file after those of the job were removed.
+        if state is State.TERMINATED or (state is None and self._reread(job).state in _NO_FILES):
+            self._files.remove_output(job.id)
+        if state in _HOOKS:
+            call_hook(self._kinds[job.kind], _HOOKS[state], self._reread(job))
         return state
 
     def _work(self, job: Job, signals: Signals) -> State:
         """From the cursor on. Returns `running` if the run was stopped, but nobody wants it stopped any more."""
-        with self._kinds[job.kind].open(self._context(job, signals)) as work:
+        kind = self._kind(job)
+        info = job_info(kind, job)
+        # A first run that never came to a checkpoint counts for nothing: its on_start may not have ended.
+        if job.cursor is None:
+            kind.on_start(info)
+        else:
+            kind.on_resume(info)
+        with kind.open(self._context(kind, job, signals)) as work:
             meter = Meter(monotonic, job.position, work.size)
-            checkpoints = Checkpoints(self._database, job, work, meter, self._now)
+            checkpoints = Checkpoints(self._database, kind, job, work, meter, self._now)
             for block in work.blocks():
-                items, stopped = _take(block, work, signals.stop.is_set)
+                items, stopped = work.take(block, signals.stop.is_set)
                 work.flush()
                 # Cleared before the job's row is read: a request that comes later sets it again.
                 if stopped and not signals.shutting_down:
                     signals.stop.clear()
-                state = checkpoints.commit(block, items, leaving=signals.shutting_down)
+                state = checkpoints.commit(
+                    block,
+                    items,
+                    leaving=signals.shutting_down,
+                    urgent=(lambda: True) if stopped else signals.stop.is_set,
+                )
+                if work.failure is not None:
+                    raise work.failure
                 if stopped or state is not State.RUNNING:
                     return state
             work.finish()
@@ -89,22 +125,28 @@ class Runner:
             log.exception("job %s, attempt %d failed", job.id, job.attempt, exc_info=error)
             text = f"{type(error).__name__}: {error}"
         try:
-            return fail(self._database, job, text, self._now)
+            return fail(self._database, self._kinds.get(job.kind), job, text, self._now)
         except AttemptLost:
             return None
 
     def _reread(self, job: Job) -> Job:
         with self._database.read() as connection:
-            again = Job.from_row(job_rows.by_key(connection, job.key))
-        if again.attempt != job.attempt:
-            raise AttemptLost
-        return again
+            return Job.from_row(job_rows.by_key(connection, job.key))
 
-    def _context(self, job: Job, signals: Signals) -> JobContext:
+    def _kind(self, job: Job) -> Kind:
+        try:
+            return self._kinds[job.kind]
+        except KeyError:
+            raise JobFailed(f"there is no kind {job.kind!r} any more; is it missing in JOBSVC_KINDS?") from None
+
+    def _batch_items(self) -> int:
+        return BATCH_ITEMS_WHEN_BUSY if self._database.is_busy else BATCH_ITEMS
+
+    def _context(self, kind: Kind, job: Job, signals: Signals) -> JobContext:
         return JobContext(
             key=job.key,
             id=job.id,
-            params=job.params,
+            params=job_params(kind, job.params),
             created_at=job.created_at,
             cursor=job.cursor,
             columns=job.columns,
@@ -112,21 +154,6 @@ class Runner:
             output=self._files.output(job.id),
             partial_output=self._files.partial_output(job.id),
             read=self._database.read,
-            look=signals.stop.is_set,
+            stopped=signals.stop,
+            batch_items=self._batch_items,
         )
-
-
-def _take(block: Block, work: Work, look: Callable[[], bool]) -> tuple[list[Any], bool]:
-    """Take a block's items one by one, looking before each whether to stop. Returns them, and whether it stopped."""
-    items: list[Any] = []
-    take, process = items.append, work.process
-    for item in block.items:
-        if look():
-            return items, True
-        if process is not None:
-            try:
-                process(item)
-            except ItemAbandoned:
-                return items, True
-        take(item)
-    return items, False

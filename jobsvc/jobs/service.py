@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, RowMapping
 
-from jobsvc.jobs.errors import NotAllowed, QueueFull, UnknownJob
+from jobsvc.jobs.announcements import Announcements
+from jobsvc.jobs.checkpoint import clean_up
+from jobsvc.jobs.errors import CantRollBack, KeyReused, NotAllowed, QueueFull, UnknownJob
+from jobsvc.jobs.hooks import call_hook
 from jobsvc.jobs.job import Job
-from jobsvc.jobs.states import State
+from jobsvc.jobs.new_job import NewJob
+from jobsvc.jobs.rollback import Rollback
+from jobsvc.jobs.states import FINISHED, State
 from jobsvc.jobs.transition import transition
-from jobsvc.store import job_rows
+from jobsvc.kinds.contract import Kind
+from jobsvc.store import idempotency_keys, job_rows, webhook_rows
 from jobsvc.store.database import Database
+from jobsvc.store.files import Files
 
 SERVICE = "service"
 """Who, in a job's history, when the service changed its state by itself."""
@@ -33,40 +40,94 @@ class Engine(Protocol):
     def signal(self, key: int, attempt: int) -> bool:
         """Make a run look at its job's row. Returns False if that attempt isn't running here."""
 
-    def wait(self, key: int, attempt: int, seconds: float) -> bool:
-        """Wait for an attempt to leave its slot. Returns False if it has not in that time."""
-
     def forget(self, key: int) -> None:
         """A paused job will not go on: let go of what is kept for it."""
+
+
+class Waker(Protocol):
+    """Who does what was asked for, as soon as it can."""
+
+    def wake(self) -> None: ...
 
 
 class JobService:
     """Safe to share among threads: what it changes, it changes by compare-and-set in the database."""
 
-    def __init__(self, database: Database, engine: Engine, now: Callable[[], datetime], max_queued: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        files: Files,
+        kinds: Mapping[str, Kind],
+        engine: Engine,
+        rollbacks: Waker,
+        announcements: Announcements,
+        now: Callable[[], datetime],
+        *,
+        max_queued: int,
+        idempotency_hours: float,
+    ) -> None:
         self._database = database
+        self._files = files
+        self._kinds = kinds
         self._engine = engine
+        self._rollbacks = rollbacks
+        self._announcements = announcements
         self._now = now
         self._max_queued = max_queued
+        self._remembered = timedelta(hours=idempotency_hours)
 
     def new_id(self, user: str, kind: str) -> str:
         """An id for a job to be. The unique column `jobs.id` holds it to its promise."""
         return f"{user}-{kind}-{int(self._now().timestamp())}-{secrets.randbelow(10**12)}"
 
-    def submit(self, job_id: str, kind: str, user: str, params: Mapping[str, Any]) -> Job:
-        """Queue a new job. Raises QueueFull."""
+    def submit(self, new: NewJob) -> Job:
+        """Queue a new job, or return the one that the same request made before.
+
+        Raises QueueFull, and KeyReused for an idempotency key that stood for
+        another request.
+        """
         with self._database.write(urgent=True) as connection:
-            now = self._now()
+            job = self._made_before(connection, new)
+            if job is not None:
+                return job
             if job_rows.count_in_state(connection, State.QUEUED) >= self._max_queued:
                 raise QueueFull(self._max_queued)
-            values = {"id": job_id, "kind": kind, "user": user, "params": dict(params)}
-            key = job_rows.add(connection, {**values, "state": State.QUEUED, "created_at": now, "queued_at": now})
-            job_rows.add_event(
-                connection, key, at=now, before=None, after=State.QUEUED, who=user, why="the job was submitted"
-            )
-            job = Job.from_row(job_rows.by_key(connection, key))
+            job = self._insert(connection, new)
         self._engine.wake()
         return job
+
+    def _made_before(self, connection: Connection, new: NewJob) -> Job | None:
+        if new.idempotency is None:
+            return None
+        idempotency_keys.forget_before(connection, self._now() - self._remembered)
+        found = idempotency_keys.find(connection, new.user, new.idempotency.key)
+        if found is None:
+            return None
+        if found["fingerprint"] != new.idempotency.fingerprint:
+            raise KeyReused(new.idempotency.key)
+        return Job.from_row(job_rows.by_key(connection, found["job_key"]))
+
+    def _insert(self, connection: Connection, new: NewJob) -> Job:
+        now = self._now()
+        values = {
+            "id": new.id,
+            "kind": new.kind,
+            "user": new.user,
+            "params": dict(new.params),
+            "filename": new.filename,
+            "callback_url": new.callback_url,
+            "state": State.QUEUED,
+            "created_at": now,
+            "queued_at": now,
+        }
+        key = job_rows.add(connection, values)
+        why = "the job was submitted"
+        job_rows.add_event(connection, key, at=now, before=None, after=State.QUEUED, who=new.user, why=why)
+        if new.idempotency is not None:
+            idempotency_keys.remember(
+                connection, new.user, new.idempotency.key, new.idempotency.fingerprint, job_key=key, at=now
+            )
+        return Job.from_row(job_rows.by_key(connection, key))
 
     def get(self, job_id: str) -> Job:
         """Raises UnknownJob."""
@@ -86,6 +147,11 @@ class JobService:
         """A job's history, oldest first. Raises UnknownJob."""
         with self._database.read() as connection:
             return job_rows.events(connection, self._find(connection, job_id).key)
+
+    def webhooks(self, job_id: str) -> Sequence[RowMapping]:
+        """What was or is to be sent to a job's callback URL, oldest first. Raises UnknownJob."""
+        with self._database.read() as connection:
+            return webhook_rows.of_job(connection, self._find(connection, job_id).key)
 
     def pause(self, job_id: str, who: str, wait: float) -> Job:
         """Ask for a pause and wait up to `wait` seconds for it.
@@ -123,11 +189,13 @@ class JobService:
         self._engine.wake()
         return job
 
-    def terminate(self, job_id: str, who: str, wait: float) -> Job:
+    def terminate(self, job_id: str, who: str, wait: float, *, rollback: bool = False) -> Job:
         """End a job for good, and wait up to `wait` seconds for its run to stop.
 
-        The job that is returned is `terminating` if its run has yet to obey.
-        Terminating a terminated job is harmless. Raises UnknownJob, NotAllowed.
+        With `rollback`, everything that it has made is removed before it counts as
+        terminated; a job that has finished already can be rolled back too. The job
+        that is returned is `terminating` while any of this is still under way.
+        Terminating a terminated job is harmless. Raises UnknownJob, NotAllowed, CantRollBack.
         """
         moves = {
             State.QUEUED: State.TERMINATING,
@@ -138,7 +206,42 @@ class JobService:
             State.TERMINATING: None,
             State.TERMINATED: None,
         }
-        return self._settle(self._move(job_id, who, moves, "terminated"), wait)
+        if not rollback:
+            return self._settle(self._move(job_id, who, moves, "terminated"), wait)
+        ended = {
+            State.SUCCEEDED: State.TERMINATING,
+            State.FAILED: State.TERMINATING,
+            State.TERMINATED: State.TERMINATING,
+        }
+        return self._settle(self._roll_back(job_id, who, moves | ended), wait)
+
+    def roll_back(self, job_id: str, who: str, wait: float) -> Job:
+        """Remove everything that a finished job has made. Raises UnknownJob, NotAllowed, CantRollBack."""
+        if self.get(job_id).state not in (*FINISHED, State.TERMINATING):
+            raise NotAllowed(job_id, self.get(job_id).state, "rolled back before it is terminated")
+        return self.terminate(job_id, who, wait, rollback=True)
+
+    def _roll_back(self, job_id: str, who: str, moves: Mapping[State, State | None]) -> Job:
+        with self._database.write(urgent=True) as connection:
+            job = self._find(connection, job_id)
+            if job.rolled_back or job.rollback is not None:
+                return job
+            if job.kind not in self._kinds or not self._kinds[job.kind].can_undo:
+                raise CantRollBack(job.id, job.kind)
+            if job.state is State.TERMINATING:
+                job_rows.change(
+                    connection, job.key, attempt=job.attempt, state=job.state, values={"rollback": Rollback.WANTED}
+                )
+            else:
+                after = moves[job.state]
+                assert after is not None
+                values = {"rollback": Rollback.WANTED, "rollback_total": None}
+                transition(connection, job, after, who=who, at=self._now(), why="rollback was asked for", **values)
+            job = self._find(connection, job_id)
+        self._engine.signal(job.key, job.attempt)
+        self._engine.forget(job.key)
+        self._rollbacks.wake()
+        return job
 
     def _find(self, connection: Connection, job_id: str) -> Job:
         # A lone surrogate can't even be asked for.
@@ -156,29 +259,47 @@ class JobService:
             after = moves[job.state]
             if after is None:
                 return job
+            if after is State.QUEUED and job.files_removed_at is not None:
+                raise NotAllowed(job_id, job.state, f"{action}, since its files were removed")
             transition(connection, job, after, who=who, at=self._now(), **values)
             if after is State.TERMINATING and job.state not in (State.RUNNING, State.PAUSING):
                 self._end_request(connection, self._find(connection, job_id))
             job = self._find(connection, job_id)
-        if job.state is State.TERMINATED:
+        self._announcements.announce()
+        if after is State.TERMINATING and job.state is State.TERMINATED:
+            self._files.remove_output(job.id)
             self._engine.forget(job.key)
+            self._tell_of_termination(job)
         return job
 
     def _settle(self, job: Job, wait: float) -> Job:
-        """Wait for the run of a job that is pausing or terminating to obey; without a run, obey for it."""
+        """Wait for a job that is pausing or terminating to get there; if it has no run, obey for it."""
         deadline = monotonic() + wait
-        while job.state in _SETTLED:
-            if not self._engine.signal(job.key, job.attempt):
+        while True:
+            version = self._announcements.version()
+            job = self.get(job.id)
+            if job.state not in _SETTLED:
+                return job
+            if job.rollback is None and not self._engine.signal(job.key, job.attempt):
                 with self._database.write(urgent=True) as connection:
                     current = self._find(connection, job.id)
                     if current.attempt == job.attempt:
                         self._end_request(connection, current)
-            elif not self._engine.wait(job.key, job.attempt, deadline - monotonic()):
+                if job.state is State.TERMINATING:
+                    self._files.remove_output(job.id)
+                    self._tell_of_termination(job)
+                self._announcements.announce()
+            elif not self._announcements.wait(version, deadline - monotonic()):
                 return self.get(job.id)
-            job = self.get(job.id)
-        return job
+
+    def _tell_of_termination(self, job: Job) -> None:
+        if job.kind in self._kinds:
+            call_hook(self._kinds[job.kind], "on_terminate", job)
 
     def _end_request(self, connection: Connection, job: Job) -> None:
-        if job.state in _SETTLED:
+        if job.state in _SETTLED and job.rollback is None:
             why = "nothing was running, so there was nothing to wait for"
-            transition(connection, job, _SETTLED[job.state], who=SERVICE, at=self._now(), why=why)
+            after = _SETTLED[job.state]
+            transition(connection, job, after, who=SERVICE, at=self._now(), why=why)
+            if after is State.TERMINATED:
+                clean_up(connection, self._kinds.get(job.kind), job.key)

@@ -58,7 +58,9 @@ TRANSITIONS: dict[State, dict[State, str]] = {
         State.QUEUED: "resume was asked for: it goes on at its cursor",
         State.TERMINATING: "rollback was asked for afterwards",
     },
-    State.TERMINATED: {},
+    State.TERMINATED: {
+        State.TERMINATING: "rollback was asked for afterwards",
+    },
 }
 
 

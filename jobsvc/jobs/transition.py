@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import FINISHED, State, reason
+from jobsvc.jobs.webhooks import message
 from jobsvc.store import job_rows
 
 
@@ -25,8 +26,10 @@ def transition(
     reason(job.state, after)
     values = {"state": after, "finished_at": at if after in FINISHED else None, **values}
     if after is not State.RUNNING:
-        values.setdefault("eta_seconds", None)
+        values["eta_seconds"] = None
     if not job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values=values):
         return False
     job_rows.add_event(connection, job.key, at=at, before=job.state, after=after, who=who, why=because)
+    if job.callback_url is not None and after in message.TOLD:
+        message.put(connection, job.key, at)
     return True

@@ -1,16 +1,43 @@
 """The kinds of job: what each does to its items, and the contract they share."""
 
-from __future__ import annotations
+from jobsvc.kinds.contract import (
+    BadParameter,
+    Block,
+    Effects,
+    End,
+    ItemAbandoned,
+    JobContext,
+    JobFailed,
+    JobInfo,
+    Kind,
+    KindParams,
+    Refusal,
+    Refused,
+    Work,
+)
+from jobsvc.kinds.csv_params import CsvParams
+from jobsvc.kinds.csv_work import CsvWork
+from jobsvc.kinds.retrying import Retry
+from jobsvc.kinds.row_kind import Item, RowKind, Source
 
-from collections.abc import Mapping
-
-from jobsvc.kinds.baseline_csv import BaselineCSV
-from jobsvc.kinds.bulk_team import BulkTeam
-from jobsvc.kinds.contract import Kind
-from jobsvc.kinds.create_export import CreateExport
-
-
-def built_in() -> Mapping[str, Kind]:
-    """The kinds that ship with the service, by name."""
-    kinds: tuple[Kind, ...] = (BaselineCSV(), BulkTeam(), CreateExport())
-    return {kind.name: kind for kind in kinds}
+__all__ = [
+    "BadParameter",
+    "Block",
+    "CsvParams",
+    "CsvWork",
+    "Effects",
+    "End",
+    "Item",
+    "ItemAbandoned",
+    "JobContext",
+    "JobFailed",
+    "JobInfo",
+    "Kind",
+    "KindParams",
+    "Refusal",
+    "Refused",
+    "Retry",
+    "RowKind",
+    "Source",
+    "Work",
+]

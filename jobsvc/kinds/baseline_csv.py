@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import date
 from itertools import count, repeat
+from pathlib import Path
 from typing import TypeAlias
 
 import orjson
+from pydantic import Field
+from sqlalchemy import delete, func, select
 
-from jobsvc.kinds.contract import Block, Effects, JobContext, JobFailed, Kind, Refused, Work
+from jobsvc.kinds.contract import BadParameter, Block, Effects, JobContext, JobFailed, Kind, Refused, Work
+from jobsvc.kinds.csv_params import CsvParams, header_of, settled_delimiter
 from jobsvc.kinds.csv_work import CsvWork
 from jobsvc.store.tables import records
 
@@ -20,22 +24,46 @@ Record: TypeAlias = tuple[int, int, str, str]
 """job key, row, date, and the fields as a JSON array."""
 
 
+class BaselineParams(CsvParams):
+    date_column: str | None = Field(
+        None, description="the column that a record's date is taken from; by default a column called date, else today"
+    )
+
+
 class BaselineCSV(Kind):
     name = "baselineCSV"
-    takes_file = True
+    Params = BaselineParams
 
     def open(self, context: JobContext) -> Work:
         return _Records(context)
+
+    def prepare(self, params: BaselineParams, upload: Path | None) -> BaselineParams:
+        assert upload is not None
+        params = params.model_copy(update={"delimiter": settled_delimiter(params, upload)})
+        columns = header_of(params, upload)
+        if params.date_column is not None and columns is not None and params.date_column not in columns:
+            raise BadParameter(
+                "date_column", f"there is no column {params.date_column!r}; the header has {', '.join(columns)}"
+            )
+        return params
+
+    def undo(self, effects: Effects, limit: int) -> int:
+        mine = records.c.job_key == effects.job_key
+        lowest = select(records.c.row).where(mine).order_by(records.c.row.desc()).limit(limit).subquery()
+        first = select(func.min(lowest.c.row)).scalar_subquery()
+        return effects.execute(delete(records).where(mine, records.c.row >= first)).rowcount
 
 
 class _Records(CsvWork):
     def __init__(self, context: JobContext) -> None:
         super().__init__(context)
         self._key = context.key
-        self._delimiter: str = context.params.get("delimiter", ",")
+        self._batch_items = context.batch_items
+        self._delimiter: str = context.params.delimiter
+        self._dry_run: bool = context.params.dry_run
         self._default_date = context.created_at.date().isoformat()
         try:
-            self._date_index = _date_index(self.source.columns, context.params.get("date_column"))
+            self._date_index = _date_index(self.source.columns, context.params.date_column)
         except JobFailed:
             self.close()
             raise
@@ -43,9 +71,11 @@ class _Records(CsvWork):
         """Dates that were checked already: a file has few different ones."""
 
     def blocks(self) -> Iterator[Block]:
-        return self.source.blocks(self._record, self._plain_records)
+        return self.source.blocks(self._record, self._plain_records, rows=self._batch_items)
 
     def apply(self, effects: Effects, items: Sequence[Record]) -> Sequence[tuple[int, str]]:
+        if self._dry_run:
+            return ()
         effects.insert(records, ("job_key", "row", "date", "data"), items)
         return ()
 

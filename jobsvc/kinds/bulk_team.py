@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TypeAlias
 
-from sqlalchemy import select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects import sqlite
 
 from jobsvc.kinds.contract import Block, Effects, JobContext, JobFailed, Kind, Refused, Work
+from jobsvc.kinds.csv_params import CsvParams, settled_delimiter
 from jobsvc.kinds.csv_work import CsvWork
-from jobsvc.store.tables import team_members, teams
+from jobsvc.store.tables import dry_run_teams, team_members, teams
 
 TEAM = "team"
 MEMBERS = "members"
@@ -21,15 +23,34 @@ Team: TypeAlias = tuple[int, str, list[str]]
 
 class BulkTeam(Kind):
     name = "bulkTeam"
-    takes_file = True
+    Params = CsvParams
 
     def open(self, context: JobContext) -> Work:
         return _Teams(context)
+
+    def prepare(self, params: CsvParams, upload: Path | None) -> CsvParams:
+        assert upload is not None
+        return params.model_copy(update={"delimiter": settled_delimiter(params, upload)})
+
+    def undo(self, effects: Effects, limit: int) -> int:
+        mine = teams.c.job_key == effects.job_key
+        latest = select(teams.c.id).where(mine).order_by(teams.c.row.desc()).limit(limit).subquery()
+        first = effects.execute(select(func.min(latest.c.id))).scalar_one()
+        if first is None:
+            return 0
+        ids = select(teams.c.id).where(mine, teams.c.id >= first)
+        effects.execute(delete(team_members).where(team_members.c.team_id.in_(ids)))
+        return effects.execute(delete(teams).where(mine, teams.c.id >= first)).rowcount
+
+    def clean_up(self, effects: Effects) -> None:
+        effects.execute(delete(dry_run_teams).where(dry_run_teams.c.job_key == effects.job_key))
 
 
 class _Teams(CsvWork):
     def __init__(self, context: JobContext) -> None:
         super().__init__(context)
+        self._batch_items = context.batch_items
+        self._dry_run: bool = context.params.dry_run
         header = self.source.columns
         if header[0] != TEAM:
             self.close()
@@ -37,7 +58,7 @@ class _Teams(CsvWork):
         self._lists = [name == MEMBERS for name in header[1:]]
 
     def blocks(self) -> Iterator[Block]:
-        return self.source.blocks(self._team)
+        return self.source.blocks(self._team, rows=self._batch_items)
 
     def _team(self, row: int, fields: list[str]) -> Team:
         name = fields[0].strip()
@@ -55,8 +76,10 @@ class _Teams(CsvWork):
         for team in items:
             if new.setdefault(team[1], team) is not team:
                 refused.append((team[0], _exists(team[1])))
-        made = self._make_teams(effects, new)
+        made = self._free_names(effects, new)
         refused += [(team[0], _exists(name)) for name, team in new.items() if name not in made]
+        if self._dry_run:
+            return refused
         effects.insert(
             team_members,
             ("team_id", "position", "name"),
@@ -68,15 +91,26 @@ class _Teams(CsvWork):
         )
         return refused
 
-    def _make_teams(self, effects: Effects, new: dict[str, Team]) -> dict[str, int]:
-        """Insert the teams whose names are free; returns the ids of those, by name."""
+    def _free_names(self, effects: Effects, new: dict[str, Team]) -> dict[str, int]:
+        """Take the names that are free; returns the ids of their teams, by name.
+
+        A dry run takes them in a table of its own, where a team's row stands for its id.
+        """
         if not new:
             return {}
         rows = [{"job_key": effects.job_key, "row": row, "name": name} for row, name, _ in new.values()]
-        effects.execute(sqlite.insert(teams).on_conflict_do_nothing(index_elements=[teams.c.name]), rows)
-        mine = select(teams.c.name, teams.c.id).where(
-            teams.c.job_key == effects.job_key,
-            teams.c.row.between(rows[0]["row"], rows[-1]["row"]),
+        table = teams
+        if self._dry_run:
+            table = dry_run_teams
+            existing = set(effects.execute(select(teams.c.name).where(teams.c.name.in_(new))).scalars())
+            rows = [row for row in rows if row["name"] not in existing]
+            if not rows:
+                return {}
+        effects.execute(sqlite.insert(table).on_conflict_do_nothing(), rows)
+        stands_for = table.c.row if self._dry_run else table.c.id
+        mine = select(table.c.name, stands_for.label("id")).where(
+            table.c.job_key == effects.job_key,
+            table.c.row.between(rows[0]["row"], rows[-1]["row"]),
         )
         return {row.name: row.id for row in effects.execute(mine)}
 

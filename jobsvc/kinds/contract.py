@@ -6,9 +6,8 @@ items of a block, the cursor and the counters in one transaction:
 
     with kind.open(context) as work:
         for block in work.blocks():
-            for item in block.items:
-                (stop here if asked to)
-                work.process(item)
+            items, stopped = work.take(block, look)    # looks before every item
+            work.flush()
             (in one transaction)
                 work.apply(effects, items)
                 save block.end(len(items))
@@ -20,7 +19,7 @@ Kinds know nothing of threads, HTTP or states.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,7 +27,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Protocol, Self, TypeAlias
 
-from sqlalchemy import Connection, Executable, Table
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Connection, Executable, MetaData, Table
 from sqlalchemy.engine import CursorResult
 
 Cursor: TypeAlias = dict[str, Any]
@@ -37,6 +37,14 @@ Cursor: TypeAlias = dict[str, Any]
 
 class JobFailed(Exception):
     """The job as a whole can't go on; the text is shown to its owner."""
+
+
+class BadParameter(Exception):
+    """A parameter of a job to be is not usable, seen beside the uploaded file; `name` says which."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
 
 
 class Refused(Exception):
@@ -85,6 +93,14 @@ class Block(ABC):
     def end(self, taken: int) -> End:
         """Where the job stands when the first `taken` of `items` are done."""
 
+    def taken_before(self, item: int) -> int:
+        """How many of `items` come before the job's `item`-th, which the source refused."""
+        raise LookupError(item)
+
+    def end_behind(self, item: int) -> End:
+        """Where the job stands right behind its `item`-th item, which the source refused."""
+        raise LookupError(item)
+
     @abstractmethod
     def refusal(self, item: int, error: str) -> Refusal:
         """The refusal of the job's `item`-th item, with its place in the file if it has one."""
@@ -102,13 +118,23 @@ class Effects(Protocol):
         """Execute any SQLAlchemy Core statement."""
 
 
+class StopSign(Protocol):
+    """Whether the run has been asked to stop; a threading.Event is one."""
+
+    def is_set(self) -> bool: ...
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for it, up to `timeout` seconds; returns whether it is set."""
+
+
 @dataclass(frozen=True)
 class JobContext:
     """What a kind gets to know of the job it is opened for."""
 
     key: int
     id: str
-    params: Mapping[str, Any]
+    params: Any
+    """An instance of the kind's `Params`."""
     created_at: datetime
     cursor: Cursor | None
     """Where to go on; None at the beginning."""
@@ -122,8 +148,10 @@ class JobContext:
     """Where the result is written while it is unfinished."""
     read: Callable[[], AbstractContextManager[Connection]] = field(repr=False)
     """Opens a connection for reading what is committed."""
-    look: Callable[[], bool] = field(repr=False)
-    """Whether the run has been asked to stop. For items that take long; see ItemAbandoned."""
+    stopped: StopSign = field(repr=False)
+    """For items that take long or wait; see ItemAbandoned."""
+    batch_items: Callable[[], int] = field(repr=False)
+    """About how many quick items the next block should have; asked before each."""
 
 
 class Work(ABC):
@@ -133,6 +161,9 @@ class Work(ABC):
     """The header to remember on the job, if the kind has one."""
     size: int = 0
     """How much there is to do, in the unit of `End.position`."""
+
+    failure: Exception | None = None
+    """What an item raised: the job fails with it, once the items before it are committed."""
 
     def __enter__(self) -> Self:
         return self
@@ -146,12 +177,35 @@ class Work(ABC):
     def blocks(self) -> Iterator[Block]:
         """The remaining items, in blocks. Called once."""
 
-    process: Callable[[Any], None] | None = None
-    """Called for each item, outside every transaction, right after the look.
+    def take(self, block: Block, look: Callable[[], bool]) -> tuple[list[Any], bool]:
+        """Take a block's items one after the other, looking before each whether to stop.
 
-    None for kinds that do all their work in `apply`. May raise Refused or
-    ItemAbandoned. What it does outside the database is at-least-once.
-    """
+        Outside every transaction. Returns the items that were taken, from the
+        block's first on without a gap, and whether it ended early: because of the
+        look, or of an item that was abandoned or has failed (see `failure`).
+        """
+        items: list[Any] = []
+        add = items.append
+        process = None if type(self).process is Work.process else self.process
+        for item in block.items:
+            if look():
+                return items, True
+            if process is not None:
+                try:
+                    process(item)
+                except ItemAbandoned:
+                    return items, True
+                except Exception as error:
+                    self.failure = error
+                    return items, True
+            add(item)
+        return items, False
+
+    def process(self, item: Any) -> None:
+        """Called for each item by `take`. What it does outside the database is at-least-once.
+
+        May raise ItemAbandoned.
+        """
 
     def flush(self) -> None:
         """Called before each checkpoint, outside the transaction: bring files to the disk."""
@@ -170,13 +224,81 @@ class Work(ABC):
         """Called at the end of every run, however it ends."""
 
 
+class KindParams(BaseModel):
+    """Base of the typed parameters of a kind: pydantic checks them, and shows them as a JSON schema."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+@dataclass(frozen=True)
+class JobInfo:
+    """What a hook gets to know of its job."""
+
+    id: str
+    user: str
+    params: Any
+    """An instance of the kind's `Params`."""
+    done: int
+    failed: int
+    error: str | None
+
+
 class Kind(ABC):
-    """What a job does. One instance serves all jobs of its kind; it has no state."""
+    """What a job does. One instance serves all jobs of its kind, on many threads: it has no state.
+
+    The hooks do nothing unless they are overridden. They are called outside
+    every transaction: around a crash, `on_start` and `on_resume` may be called
+    again, and the others, which tell of what has been committed, not at all.
+    """
 
     name: ClassVar[str]
-    takes_file: ClassVar[bool]
+    takes_file: ClassVar[bool] = True
     """Whether its jobs start with an upload."""
+    Params: ClassVar[type[KindParams]] = KindParams
+    """The parameters of its jobs."""
+    tables: ClassVar[MetaData | None] = None
+    """The tables of its own; those that the database lacks are made when the service starts."""
 
     @abstractmethod
     def open(self, context: JobContext) -> Work:
         """Open the job at its cursor. Raises JobFailed if it can't be worked on at all."""
+
+    def prepare(self, params: Any, upload: Path | None) -> Any:
+        """Check the parameters beside the upload before the job is accepted; returns them, completed.
+
+        Raises BadParameter.
+        """
+        return params
+
+    def undo(self, effects: Effects, limit: int) -> int:
+        """Remove up to about `limit` of a job's effects, in one short transaction; the latest first.
+
+        Returns how many items were undone, 0 when nothing is left. Called again
+        and again until then. A kind that does not override it can't be rolled back.
+        """
+        raise LookupError(f"{self.name} can't be rolled back")
+
+    def clean_up(self, effects: Effects) -> None:
+        """In the transaction in which a job succeeds or is terminated: let go of what only it needed."""
+
+    @property
+    def can_undo(self) -> bool:
+        return type(self).undo is not Kind.undo
+
+    def on_start(self, job: JobInfo) -> None:
+        """Before the first item. An exception fails the job."""
+
+    def on_resume(self, job: JobInfo) -> None:
+        """Before the first item of every further run. An exception fails the job."""
+
+    def on_pause(self, job: JobInfo) -> None:
+        """After a run has stopped because of a pause."""
+
+    def on_success(self, job: JobInfo) -> None:
+        """After the job has succeeded."""
+
+    def on_failure(self, job: JobInfo) -> None:
+        """After the job as a whole has failed."""
+
+    def on_terminate(self, job: JobInfo) -> None:
+        """After the job was terminated, and rolled back if that was asked for."""

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import date
 from time import monotonic
-from typing import Any, BinaryIO, TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import orjson
+from pydantic import Field, model_validator
 from sqlalchemy import Connection, select, tuple_
 
-from jobsvc.kinds.contract import Block, End, ItemAbandoned, JobContext, JobFailed, Kind, Refusal, Work
+from jobsvc.kinds.contract import (
+    Block,
+    Effects,
+    End,
+    ItemAbandoned,
+    JobContext,
+    JobFailed,
+    Kind,
+    KindParams,
+    Refusal,
+    Work,
+)
+from jobsvc.kinds.csv_text import csv_text
 from jobsvc.store.files import flush_directory
 from jobsvc.store.tables import jobs, records
 
@@ -28,25 +39,43 @@ Place: TypeAlias = tuple[int, int]
 """job key, row: where a record stands among those of its date."""
 
 
+class ExportParams(KindParams):
+    first: date = Field(alias="from", description="the first date, YYYY-MM-DD")
+    last: date = Field(alias="to", description="the last date, included")
+    job: str | None = Field(None, description="export only what this job made")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> ExportParams:
+        if self.first > self.last:
+            raise ValueError("from must not be after to")
+        return self
+
+
 class CreateExport(Kind):
     name = "createExport"
     takes_file = False
+    Params = ExportParams
 
     def open(self, context: JobContext) -> Work:
         return _Export(context)
 
+    def undo(self, effects: Effects, limit: int) -> int:
+        """The service removes a job's files at the end of a rollback; there is nothing else."""
+        return 0
+
 
 class _Export(Work):
-    """Positions are in dates. The cursor is the next date, the file's length so far, and the jobs involved.
+    """Positions are in dates. The cursor is the next date and the file's length so far.
 
-    Which jobs are involved is settled when the export begins, so that the header
-    holds to the end.
+    Its header is settled when the export begins. What jobs make that were
+    submitted after it, or whose columns that header does not have, is not in it.
     """
 
     def __init__(self, context: JobContext) -> None:
         self._context = context
-        self._first = date.fromisoformat(context.params["from"])
-        self._last = date.fromisoformat(context.params["to"])
+        self._first: date = context.params.first
+        self._last: date = context.params.last
+        self._job: str | None = context.params.job
         self._next: int = context.cursor["day"] if context.cursor else self._first.toordinal()
         self.size = (self._last - self._first).days + 1
         with context.read() as connection:
@@ -57,6 +86,7 @@ class _Export(Work):
         self._layouts = {
             key: (job_id, [names.index(name) if name in names else None for name in self.columns])
             for key, (job_id, names) in involved.items()
+            if set(names) <= set(self.columns)
         }
         self._ends: list[int] = []
         self._file = self._open_file()
@@ -64,13 +94,12 @@ class _Export(Work):
     def _involved(self, connection: Connection) -> dict[int, tuple[str, list[str]]]:
         """The id and columns of every job whose records may be exported, by key, in order."""
         query = select(jobs.c.key, jobs.c.id, jobs.c.columns).order_by(jobs.c.key)
-        if self._context.cursor is not None:
-            query = query.where(jobs.c.key.in_(self._context.cursor["jobs"]))
-        elif self._context.params.get("job") is not None:
-            query = query.where(jobs.c.id == self._context.params["job"])
+        if self._job is not None:
+            query = query.where(jobs.c.id == self._job)
         else:
             in_range = records.c.date.between(self._first.isoformat(), self._last.isoformat())
-            query = query.where(jobs.c.key.in_(select(records.c.job_key).where(in_range).distinct()))
+            earlier = records.c.job_key < self._context.key
+            query = query.where(jobs.c.key.in_(select(records.c.job_key).where(in_range, earlier).distinct()))
         return {key: (job_id, columns or []) for key, job_id, columns in connection.execute(query)}
 
     def _open_file(self) -> BinaryIO:
@@ -78,7 +107,7 @@ class _Export(Work):
         cursor, partial = self._context.cursor, self._context.partial_output
         if cursor is None:
             file: BinaryIO = partial.open("wb")
-            file.write(_csv_text([[*FIXED_COLUMNS, *(self.columns or [])]]))
+            file.write(csv_text([[*FIXED_COLUMNS, *(self.columns or [])]]).encode())
             return file
         if not partial.exists() and self._context.output.exists():
             # It was published, but the job was not yet recorded as succeeded.
@@ -94,7 +123,7 @@ class _Export(Work):
     def blocks(self) -> Iterator[Block]:
         while self._next <= self._last.toordinal():
             self._ends = [self._file.tell()]
-            yield _Dates(self._first.toordinal(), self._next, self._last.toordinal(), self._ends, list(self._layouts))
+            yield _Dates(self._first.toordinal(), self._next, self._last.toordinal(), self._ends)
             self._next += len(self._ends) - 1
 
     def process(self, day: date) -> None:
@@ -104,16 +133,15 @@ class _Export(Work):
             with self._context.read() as connection:
                 found = self._records_of(connection, day, after)
             known = ((self._layouts[key], row, data) for key, row, data in found if key in self._layouts)
-            self._file.write(
-                _csv_text(
-                    [job_id, row, day.isoformat(), *_arranged(orjson.loads(data), layout)]
-                    for (job_id, layout), row, data in known
-                )
-            )
+            rows = [
+                [job_id, row, day.isoformat(), *_arranged(orjson.loads(data), layout)]
+                for (job_id, layout), row, data in known
+            ]
+            self._file.write(csv_text(rows).encode())
             if len(found) < RECORDS_AT_A_TIME:
                 break
             after = (found[-1][0], found[-1][1])
-            if self._context.look():
+            if self._context.stopped.is_set():
                 raise ItemAbandoned
         self._ends.append(self._file.tell())
 
@@ -124,7 +152,7 @@ class _Export(Work):
             .order_by(records.c.job_key, records.c.row)
             .limit(RECORDS_AT_A_TIME)
         )
-        if self._context.params.get("job") is not None:
+        if self._job is not None:
             query = query.where(records.c.job_key.in_(self._layouts))
         return [(key, row, data) for key, row, data in connection.execute(query)]
 
@@ -146,10 +174,9 @@ class _Dates(Block):
     `ends` holds the file's length at the start and after each date that is done.
     """
 
-    def __init__(self, first: int, start: int, last: int, ends: list[int], involved: list[int]) -> None:
+    def __init__(self, first: int, start: int, last: int, ends: list[int]) -> None:
         self._first, self._start, self._last = first, start, last
         self._ends = ends
-        self._involved = involved
         self.items = self._dates()
 
     def _dates(self) -> Iterator[date]:
@@ -161,7 +188,7 @@ class _Dates(Block):
 
     def end(self, taken: int) -> End:
         day = self._start + taken
-        return End({"day": day, "offset": self._ends[taken], "jobs": self._involved}, day - self._first)
+        return End({"day": day, "offset": self._ends[taken]}, day - self._first)
 
     def refusal(self, item: int, error: str) -> Refusal:
         return Refusal(item, error)
@@ -169,9 +196,3 @@ class _Dates(Block):
 
 def _arranged(fields: list[str], layout: list[int | None]) -> list[str]:
     return ["" if index is None else fields[index] for index in layout]
-
-
-def _csv_text(rows: Iterable[list[Any]]) -> bytes:
-    out = io.StringIO(newline="")
-    csv.writer(out, lineterminator="\n").writerows(rows)
-    return out.getvalue().encode()

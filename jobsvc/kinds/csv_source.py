@@ -9,12 +9,14 @@ and reading goes on behind it:
 * bytes that don't decode, a NUL, a carriage return inside an unquoted field,
 * another number of fields than the header's,
 * a quoted field that is never closed. Only its first line is refused, since the
-  lines that it swallowed are most likely rows.
+  lines that it swallowed are most likely rows; they are read again, unless the
+  file is full of such fields.
 """
 
 from __future__ import annotations
 
 import csv
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 from typing import Any, BinaryIO, TypeAlias
@@ -27,12 +29,17 @@ ROWS_PER_BLOCK = 2000
 FIELD_LIMIT = 131_072
 """The longest field, in characters: the csv module's own default."""
 
+ADDED_COLUMNS = ("line", "error")
+"""What a list of refused rows has before the original columns."""
+
+TOO_LONG = f"the row is longer than {MAX_ROW_BYTES} bytes"
+
 MAX_ROW_LINES = 10_000
 """The most lines that a row may have."""
 
 READ_IN_VAIN_BYTES = 8 * 1024 * 1024
 READ_IN_VAIN_FACTOR = 8
-"""So much, and so many times what a run has covered, may be read for rows that turn out to have no end."""
+"""So much, and so many times what a job has covered, may be read for rows that turn out to have no end."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -59,6 +66,9 @@ class CsvSource:
 
     `columns` is the header, if an earlier run has read it. Raises JobFailed
     where the header is no header.
+
+    A file that begins with the columns `line` and `error` is a list of refused
+    rows that somebody has mended: these two columns are left out.
     """
 
     def __init__(
@@ -73,32 +83,35 @@ class CsvSource:
         self._encoding = encoding
         self._delimiter = delimiter
         if cursor is None or columns is None:
-            cursor, columns = _read_header(file, encoding, delimiter)
+            cursor, columns = read_header(file, encoding, delimiter)
         self.columns = columns
-        self._row: int = cursor["row"]
-        self._line: int = cursor["line"]
+        self._cursor = cursor
+        self._extra: int = cursor["extra"]
+        """Columns at the beginning of each row that are left out."""
         self._buffer = LineBuffer(file, cursor["offset"])
-        self._begun: int = cursor["offset"]
-        self._read_in_vain = 0
         self._special = _SPECIAL.replace(delimiter.encode(), b"")
 
-    def blocks(self, row: RowParser, plain: PlainParser | None = None) -> Iterator[Block]:
-        """The remaining rows."""
-        while self._buffer.fill(ROWS_PER_BLOCK):
+    def blocks(
+        self, row: RowParser, plain: PlainParser | None = None, rows: Callable[[], int] = lambda: ROWS_PER_BLOCK
+    ) -> Iterator[Block]:
+        """The remaining rows, about `rows()` of them in a block."""
+        if self._extra:
+            plain = None
+        while self._buffer.fill(wanted := rows()):
             block: _PlainBlock | _ParsedBlock | None = None
             if not self._buffer.overlong and plain is not None:
-                block = self._plain_block(plain)
+                block = self._plain_block(plain, wanted)
             if block is None:
-                block = self._parsed_block(row)
+                block = self._parsed_block(row, wanted)
             yield block
-            self._row, self._line = block.next_row, block.next_line
             if self._buffer.overlong:
                 self._buffer.consume_overlong()
             else:
                 self._buffer.consume(block.line_count)
+            self._cursor = block.end(len(block.items)).cursor
 
-    def _plain_block(self, plain: PlainParser) -> _PlainBlock | None:
-        lines = self._buffer.lines[:ROWS_PER_BLOCK]
+    def _plain_block(self, plain: PlainParser, wanted: int) -> _PlainBlock | None:
+        lines = self._buffer.lines[:wanted]
         data = b"".join(lines)
         if len(data.translate(None, self._special)) != len(data) or max(map(len, lines)) > FIELD_LIMIT:
             return None
@@ -112,22 +125,27 @@ class CsvSource:
         rows = text.removesuffix("\n").split("\n")
         if set(map(str.count, rows, repeat(self._delimiter))) != {len(self.columns) - 1} or "" in rows:
             return None
-        items = plain(self._row, rows)
+        items = plain(self._cursor["row"], rows)
         if items is None:
             return None
-        return _PlainBlock(items, lines, self._row, self._line, self._buffer.offset)
+        return _PlainBlock(self._cursor, items, lines)
 
-    def _parsed_block(self, row: RowParser) -> _ParsedBlock:
-        block = _ParsedBlock(self._row, self._line, self._buffer.offset)
+    def _parsed_block(self, row: RowParser, wanted: int) -> _ParsedBlock:
+        block = _ParsedBlock(self._cursor)
         if self._buffer.overlong:
-            block.refuse(self._buffer.overlong, 1, f"the row is longer than {MAX_ROW_BYTES} bytes")
+            block.refuse(self._buffer.overlong, 1, TOO_LONG)
             return block
         # Rows that begin in these lines; the last may go on in lines yet to be read.
-        available = min(len(self._buffer.lines), ROWS_PER_BLOCK)
+        available = min(len(self._buffer.lines), wanted)
         feed = _Feed(self._buffer, self._encoding)
         reader = csv.reader(feed, delimiter=self._delimiter)
         lines = self._buffer.lines
         while (first := block.line_count) < available:
+            if len(lines[first]) > MAX_ROW_BYTES:
+                # Whether such a line is held at all depends on where reads fall: it is
+                # never parsed, and ends the block because the reader has not seen it.
+                block.refuse(len(lines[first]), 1, TOO_LONG)
+                return block
             feed.begin_row()
             try:
                 fields = next(reader)
@@ -143,7 +161,7 @@ class CsvSource:
             error = error or feed.problem or self._problem(fields, length)
             if not error:
                 try:
-                    block.add(row(block.next_row, fields), length, count)
+                    block.add(row(block.next_row, fields[self._extra :]), length, count)
                     continue
                 except Refused as refused:
                     error = str(refused)
@@ -158,8 +176,9 @@ class CsvSource:
         """
         lines = self._buffer.lines
         first = block.line_count
-        self._read_in_vain += feed.row_bytes
-        patience = self._read_in_vain <= READ_IN_VAIN_BYTES + READ_IN_VAIN_FACTOR * (self._buffer.offset - self._begun)
+        block.read_in_vain = feed.row_bytes
+        in_vain = self._cursor["in_vain"] + feed.row_bytes
+        patience = in_vain <= READ_IN_VAIN_BYTES + READ_IN_VAIN_FACTOR * self._buffer.offset
         last = first + 1 if patience else min(first + ROWS_PER_BLOCK, len(lines))
         reason = "a quoted field is never closed"
         if not feed.at_end:
@@ -170,12 +189,13 @@ class CsvSource:
     def _problem(self, fields: list[str], length: int) -> str:
         if length > FIELD_LIMIT:
             if length > MAX_ROW_BYTES:
-                return f"the row is longer than {MAX_ROW_BYTES} bytes"
-            for name, field in zip(self.columns, fields, strict=False):
+                return TOO_LONG
+            for name, field in zip(self.columns, fields[self._extra :], strict=False):
                 if len(field) > FIELD_LIMIT:
                     return f"the field {name!r} has {len(field)} characters; at most {FIELD_LIMIT} are allowed"
-        if len(fields) != len(self.columns):
-            return f"{len(fields)} fields where the header has {len(self.columns)}"
+        found, expected = len(fields), len(self.columns) + self._extra
+        if found != expected:
+            return "the line is empty" if not found else f"{found} fields where the header has {expected}"
         return ""
 
 
@@ -203,12 +223,14 @@ class _Feed:
             self.cut_short = True
             raise StopIteration
         if self._next == len(self._buffer.lines) and not self._buffer.more():
-            # The reader asks only while it is inside a row: `_parse_into` never
-            # begins a row where no line is.
+            # The reader asks only while it is inside a row: none is begun where no line is.
             self.cut_short = True
             self.at_end = self._buffer.at_end
             raise StopIteration
         data = self._buffer.lines[self._next]
+        if len(data) > MAX_ROW_BYTES:
+            self.cut_short = True
+            raise StopIteration
         self._next += 1
         self.row_bytes += len(data)
         self.row_lines += 1
@@ -222,24 +244,28 @@ class _Feed:
 
 
 class _CsvBlock(Block):
-    """Rows of a file, the first of them the job's `first_row`-th, on line `first_line`, at `offset`."""
+    """Rows of a file from the cursor `start` on."""
 
+    items: list[Any]
     line_count: int
     """Lines of the file that the block covers."""
 
-    def __init__(self, first_row: int, first_line: int, offset: int) -> None:
-        self.first_row, self.first_line, self.offset = first_row, first_line, offset
-        self.next_row, self.next_line = first_row, first_line
+    def __init__(self, start: Cursor) -> None:
+        self._start = start
+        self.first_row: int = start["row"]
+        self.first_line: int = start["line"]
+        self.offset: int = start["offset"]
+        self.next_row, self.next_line = self.first_row, self.first_line
 
     def _end(self, row: int, line: int, offset: int, refused: Sequence[Refusal] = ()) -> End:
-        return End({"offset": offset, "row": row, "line": line}, offset, refused)
+        return End(self._start | {"offset": offset, "row": row, "line": line}, offset, refused)
 
 
 class _PlainBlock(_CsvBlock):
     """Every line is a row and none is refused by the source. Offsets are only added up when asked for."""
 
-    def __init__(self, items: list[Any], lines: list[bytes], first_row: int, first_line: int, offset: int) -> None:
-        super().__init__(first_row, first_line, offset)
+    def __init__(self, start: Cursor, items: list[Any], lines: list[bytes]) -> None:
+        super().__init__(start)
         self.items = items
         self._lines = lines
         self.line_count = len(lines)
@@ -259,12 +285,14 @@ class _PlainBlock(_CsvBlock):
 class _ParsedBlock(_CsvBlock):
     """Rows as csv.reader sees them; some may be refused already."""
 
-    def __init__(self, first_row: int, first_line: int, offset: int) -> None:
-        super().__init__(first_row, first_line, offset)
+    def __init__(self, start: Cursor) -> None:
+        super().__init__(start)
         self.items: list[Any] = []
         self._item_rows: list[int] = []
         self._refused: list[Refusal] = []
-        self._starts = [(offset, first_line)]
+        self._starts = [(self.offset, self.first_line)]
+        self.read_in_vain = 0
+        """Bytes that were read for the block's last row, which turned out to have no end."""
         self.line_count = 0
 
     def add(self, item: Any, length: int, lines: int) -> None:
@@ -279,9 +307,20 @@ class _ParsedBlock(_CsvBlock):
         self._refused.append(self.refusal(row, error))
 
     def end(self, taken: int) -> End:
-        row = self._item_rows[taken] if taken < len(self._item_rows) else self.next_row
+        return self._end_before(self._item_rows[taken] if taken < len(self._item_rows) else self.next_row)
+
+    def end_behind(self, item: int) -> End:
+        return self._end_before(item + 1)
+
+    def _end_before(self, row: int) -> End:
         offset, line = self._starts[row - self.first_row]
-        return self._end(row, line, offset, [refusal for refusal in self._refused if refusal.item < row])
+        end = self._end(row, line, offset, [refusal for refusal in self._refused if refusal.item < row])
+        if row == self.next_row:
+            end.cursor["in_vain"] += self.read_in_vain
+        return end
+
+    def taken_before(self, item: int) -> int:
+        return bisect_left(self._item_rows, item)
 
     def refusal(self, item: int, error: str) -> Refusal:
         index = item - self.first_row
@@ -295,8 +334,8 @@ class _ParsedBlock(_CsvBlock):
         self._starts.append((self._starts[-1][0] + length, self.next_line))
 
 
-def _read_header(file: BinaryIO, encoding: str, delimiter: str) -> tuple[Cursor, list[str]]:
-    """The first row of a file, and the cursor behind it."""
+def read_header(file: BinaryIO, encoding: str, delimiter: str) -> tuple[Cursor, list[str]]:
+    """The columns of a file, and the cursor behind its header. Raises JobFailed if there is no header to be read."""
     file.seek(0)
     marked = encoding == "utf-8" and file.read(len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK
     start = len(BYTE_ORDER_MARK) if marked else 0
@@ -318,7 +357,8 @@ def _read_header(file: BinaryIO, encoding: str, delimiter: str) -> tuple[Cursor,
         raise JobFailed(f"not readable as CSV: the header can't be read: {problem}")
     _check_header(columns)
     offset = start + sum(map(len, buffer.lines[: reader.line_num]))
-    return {"offset": offset, "row": 1, "line": 1 + reader.line_num}, columns
+    extra = len(ADDED_COLUMNS) if tuple(columns[:2]) == ADDED_COLUMNS and len(columns) > len(ADDED_COLUMNS) else 0
+    return {"offset": offset, "row": 1, "line": 1 + reader.line_num, "extra": extra, "in_vain": 0}, columns[extra:]
 
 
 def _check_header(columns: list[str]) -> None:

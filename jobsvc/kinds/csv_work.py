@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from jobsvc.kinds.contract import JobContext, JobFailed, Work
+from jobsvc.kinds.csv_params import CsvParams
 from jobsvc.kinds.csv_source import CsvSource
 
 
-class CsvWork(Work):
-    """A kind opened over the rows of its job's upload. Sizes and positions are in bytes."""
+class OpenCsv:
+    """A job's upload, opened at its cursor. `size` is in bytes."""
 
     def __init__(self, context: JobContext) -> None:
+        params = context.params
+        assert isinstance(params, CsvParams), "a kind that takes a file has CsvParams"
         try:
             self._file = context.input.open("rb", buffering=0)
         except FileNotFoundError:
@@ -17,11 +20,7 @@ class CsvWork(Work):
         try:
             self.size = context.input.stat().st_size
             self.source = CsvSource(
-                self._file,
-                context.cursor,
-                context.columns,
-                encoding=context.params.get("encoding", "utf-8"),
-                delimiter=context.params.get("delimiter", ","),
+                self._file, context.cursor, context.columns, encoding=params.encoding, delimiter=params.delimiter
             )
         except BaseException:
             self._file.close()
@@ -30,3 +29,15 @@ class CsvWork(Work):
 
     def close(self) -> None:
         self._file.close()
+
+
+class CsvWork(Work):
+    """A kind opened over the rows of its job's upload. Sizes and positions are in bytes."""
+
+    def __init__(self, context: JobContext) -> None:
+        self._csv = OpenCsv(context)
+        self.source = self._csv.source
+        self.size, self.columns = self._csv.size, self._csv.columns
+
+    def close(self) -> None:
+        self._csv.close()

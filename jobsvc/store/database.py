@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,6 +22,10 @@ BUSY_SECONDS = 30.0
 """How long SQLite waits for another process, such as a backup, that holds its lock."""
 
 
+class DatabaseClosed(Exception):
+    """The process is ending, and writes no more."""
+
+
 class Database:
     """The database at `url`. Safe to share among threads."""
 
@@ -37,6 +41,7 @@ class Database:
         event.listen(self._engine, "begin", _begin)
         self._writing = self._engine.execution_options(jobsvc_writes=True)
         self._turn = WriteTurn()
+        self._closed = False
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -45,14 +50,18 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self, *, urgent: bool = False) -> Iterator[Connection]:
+    def write(self, *, urgent: bool = False, urgent_when: Callable[[], bool] | None = None) -> Iterator[Connection]:
         """A connection in a write transaction: commits at the end, rolls back on an exception.
 
-        `urgent` goes ahead of those that are not. Keep the block short and free
-        of everything but database work: all other writers wait for it.
+        Those that are `urgent`, or are so by `urgent_when` while they wait, go ahead
+        of those that are not. Keep the block short and free of everything but
+        database work: all other writers wait for it. Raises DatabaseClosed.
         """
-        with self._turn.held(urgent), self._writing.begin() as connection:
-            yield connection
+        with self._turn.held(urgent_when or (lambda: urgent)):
+            if self._closed:
+                raise DatabaseClosed
+            with self._writing.begin() as connection:
+                yield connection
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
@@ -69,8 +78,14 @@ class Database:
             return f"the database does not answer: {error.orig}"
         return None
 
-    def dispose(self) -> None:
-        """Close all connections that are not in use."""
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody waits to write at this moment."""
+        return self._turn.is_wanted
+
+    def close(self) -> None:
+        """Write nothing from now on: another process may, any moment. Closes the connections that are not in use."""
+        self._closed = True
         self._engine.dispose()
 
 

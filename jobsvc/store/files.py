@@ -42,11 +42,21 @@ class Files:
 
     def remove(self, job_id: str) -> None:
         """Remove whatever there is of a job's files."""
-        for path in (self.input(job_id), self.output(job_id), self.partial_output(job_id)):
-            path.unlink(missing_ok=True)
+        self.input(job_id).unlink(missing_ok=True)
+        self.remove_output(job_id)
+
+    def any_of(self, job_id: str) -> bool:
+        """Whether there is any of a job's files."""
+        return any(path(job_id).exists() for path in (self.input, self.output, self.partial_output))
+
+    def remove_output(self, job_id: str) -> None:
+        """Remove what a job has produced; first the unfinished file, so that nothing is renamed into place after."""
+        self.partial_output(job_id).unlink(missing_ok=True)
+        self.output(job_id).unlink(missing_ok=True)
 
     def remove_strays(self, known: Collection[str]) -> list[str]:
-        """Remove the files of jobs that are not `known`: uploads that were cut off when the process died.
+        """Remove the files of jobs that are not `known`: the process died before it had finished
+        receiving or removing them.
 
         To be called only while nobody uploads. Returns the names that were removed.
         """

@@ -19,7 +19,14 @@ def add(connection: Connection, values: Mapping[str, Any]) -> int:
 
 
 def by_id(connection: Connection, job_id: str) -> RowMapping | None:
-    return connection.execute(select(jobs).where(jobs.c.id == job_id)).mappings().one_or_none()
+    """A job that was not forgotten."""
+    query = select(jobs).where(jobs.c.id == job_id, jobs.c.deleted_at.is_(None))
+    return connection.execute(query).mappings().one_or_none()
+
+
+def existed(connection: Connection, job_id: str) -> bool:
+    """Whether there is such a job, or was before it was forgotten."""
+    return connection.execute(select(jobs.c.key).where(jobs.c.id == job_id)).one_or_none() is not None
 
 
 def by_key(connection: Connection, key: int) -> RowMapping:
@@ -36,7 +43,7 @@ def page(
     user: str | None = None,
 ) -> Sequence[RowMapping]:
     """Jobs, newest first, below the key `after`."""
-    query = select(jobs).order_by(jobs.c.key.desc()).limit(limit)
+    query = select(jobs).where(jobs.c.deleted_at.is_(None)).order_by(jobs.c.key.desc()).limit(limit)
     if after is not None:
         query = query.where(jobs.c.key < after)
     for column, wanted in ((jobs.c.state, state), (jobs.c.kind, kind), (jobs.c.user, user)):
@@ -51,8 +58,8 @@ def in_states(connection: Connection, states: Collection[str]) -> Sequence[RowMa
 
 
 def ids(connection: Connection) -> set[str]:
-    """The ids of all jobs."""
-    return set(connection.execute(select(jobs.c.id)).scalars())
+    """The ids of all jobs that may have files."""
+    return set(connection.execute(select(jobs.c.id).where(jobs.c.files_removed_at.is_(None))).scalars())
 
 
 def count_in_state(connection: Connection, state: str) -> int:
@@ -65,8 +72,14 @@ def first_in_state(connection: Connection, state: str) -> RowMapping | None:
     return connection.execute(query).mappings().one_or_none()
 
 
+def first_rollback(connection: Connection, state: str, rollback: str) -> RowMapping | None:
+    """The oldest job in `state` whose rollback stands at `rollback`."""
+    query = select(jobs).where(jobs.c.state == state, jobs.c.rollback == rollback).order_by(jobs.c.key).limit(1)
+    return connection.execute(query).mappings().one_or_none()
+
+
 # Built once: these two are executed at every checkpoint.
-_STATE = select(jobs.c.state).where(
+_STATE = select(jobs.c.state, jobs.c.rollback).where(
     jobs.c.key == bindparam("wanted_key"), jobs.c.attempt == bindparam("wanted_attempt")
 )
 _CHANGE = update(jobs).where(
@@ -76,10 +89,10 @@ _CHANGE = update(jobs).where(
 )
 
 
-def state(connection: Connection, key: int, *, attempt: int) -> str | None:
-    """The state of a job, if it still is at that attempt."""
+def state(connection: Connection, key: int, *, attempt: int) -> RowMapping | None:
+    """`state` and `rollback` of a job, if it still is at that attempt."""
     wanted = {"wanted_key": key, "wanted_attempt": attempt}
-    return connection.execute(_STATE, wanted).scalar_one_or_none()
+    return connection.execute(_STATE, wanted).mappings().one_or_none()
 
 
 def change(connection: Connection, key: int, *, attempt: int, state: str, values: Mapping[str, Any]) -> bool:
@@ -103,3 +116,14 @@ def events(connection: Connection, key: int) -> Sequence[RowMapping]:
 
 def add_refused(connection: Connection, key: int, rows: Sequence[Mapping[str, Any]]) -> None:
     connection.execute(insert(refused_rows), [{"job_key": key, **row} for row in rows])
+
+
+def refused_after(connection: Connection, key: int, after: int, limit: int) -> Sequence[RowMapping]:
+    """A job's refused items behind the item number `after`, in order."""
+    query = (
+        select(refused_rows)
+        .where(refused_rows.c.job_key == key, refused_rows.c.item > after)
+        .order_by(refused_rows.c.item)
+        .limit(limit)
+    )
+    return connection.execute(query).mappings().all()

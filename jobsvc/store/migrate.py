@@ -6,10 +6,19 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from jobsvc.store.database import Database
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def is_current(database: Database) -> bool:
+    """Whether no migration is missing. Changes nothing."""
+    with database.read() as connection:
+        applied = MigrationContext.configure(connection).get_current_heads()
+    return set(applied) == set(ScriptDirectory(str(MIGRATIONS)).get_heads())
 
 
 def upgrade(database: Database) -> None:

@@ -77,7 +77,16 @@ jobs = Table(
     Column("eta_seconds", Float),
     Column("error", Text),
     Column("rolled_back", Boolean, nullable=False, default=False),
+    Column("filename", String),
+    Column("callback_url", String),
+    # NULL, or where a rollback that was asked for stands: "wanted" or "running".
+    Column("rollback", String),
+    Column("rollback_total", Integer),
+    Column("files_removed_at", UtcDateTime),
+    # Set when the job was forgotten. Its row stays, since its records need its id and columns.
+    Column("deleted_at", UtcDateTime),
     Index("jobs_state", "state", "queued_at", "key"),
+    Index("jobs_finished", "finished_at"),
     sqlite_autoincrement=True,
 )
 
@@ -137,4 +146,46 @@ team_members = Table(
     Column("position", Integer, primary_key=True),
     Column("name", String, nullable=False),
     sqlite_with_rowid=False,
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("user", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("fingerprint", String, nullable=False),
+    Column("job_key", Integer, ForeignKey("jobs.key"), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index("idempotency_keys_created", "created_at"),
+    sqlite_with_rowid=False,
+)
+
+# The names that a dry run of bulkTeam would have taken.
+dry_run_teams = Table(
+    "dry_run_teams",
+    metadata,
+    Column("job_key", Integer, ForeignKey("jobs.key"), primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("row", Integer, nullable=False),
+    Index("dry_run_teams_row", "job_key", "row"),
+    sqlite_with_rowid=False,
+)
+
+# The outbox: what is to be sent, written in the transaction that it tells of.
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("message_id", String, nullable=False, unique=True),
+    Column("job_key", Integer, ForeignKey("jobs.key"), nullable=False),
+    Column("url", String, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    # When to try next; NULL once it was delivered or given up.
+    Column("next_at", UtcDateTime),
+    Column("delivered_at", UtcDateTime),
+    Column("last_error", Text),
+    Index("webhooks_next", "next_at"),
+    Index("webhooks_job", "job_key"),
 )

@@ -9,48 +9,82 @@ the batches of running jobs.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from threading import Lock
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True, eq=False)
+class _Waiter:
+    """One who waits. Its `lock` is held until the one before it lets it go."""
+
+    urgent: Callable[[], bool]
+    lock: Lock = field(default_factory=Lock)
+
+    def __post_init__(self) -> None:
+        self.lock.acquire()
 
 
 class WriteTurn:
     """A mutual exclusion that is handed on in order.
 
-    `_lock` guards `_taken` and the two queues; it is held for a few
-    instructions only. Each waiter brings a lock of its own, already held, and
-    blocks on it until the one before it lets it go.
+    `_lock` guards `_taken` and `_waiting`; it is held for a few instructions only.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._taken = False
-        self._urgent: deque[Lock] = deque()
-        self._ordinary: deque[Lock] = deque()
+        self._waiting: deque[_Waiter] = deque()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody waits for the turn at this moment."""
+        return bool(self._waiting)
 
     @contextmanager
-    def held(self, urgent: bool = False) -> Iterator[None]:
-        """Wait for the turn, and have it for the block's length."""
-        self._take(self._urgent if urgent else self._ordinary)
+    def held(self, urgent: Callable[[], bool] = _never) -> Iterator[None]:
+        """Wait for the turn, and have it for the block's length.
+
+        `urgent` is asked each time the turn is handed on: who isn't in a hurry when
+        it begins to wait may be later. It must not block.
+        """
+        self._take(urgent)
         try:
             yield
         finally:
             self._pass_on()
 
-    def _take(self, queue: deque[Lock]) -> None:
+    def _take(self, urgent: Callable[[], bool]) -> None:
         with self._lock:
             if not self._taken:
                 self._taken = True
                 return
-            mine = Lock()
-            mine.acquire()
-            queue.append(mine)
-        mine.acquire()
+            me = _Waiter(urgent)
+            self._waiting.append(me)
+        try:
+            me.lock.acquire()
+        except BaseException:
+            # A signal handler raised: leave the queue, or hand on the turn that came just now.
+            self._give_up(me)
+            raise
+
+    def _give_up(self, waiter: _Waiter) -> None:
+        with self._lock:
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+                return
+        self._pass_on()
 
     def _pass_on(self) -> None:
         with self._lock:
-            waiting = self._urgent or self._ordinary
-            if waiting:
-                waiting.popleft().release()
-            else:
+            if not self._waiting:
                 self._taken = False
+                return
+            first = next((waiter for waiter in self._waiting if waiter.urgent()), self._waiting[0])
+            self._waiting.remove(first)
+            first.lock.release()

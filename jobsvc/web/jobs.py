@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from typing import Any
 
-from flask import Blueprint, Response, send_file
+from flask import Blueprint, Response, request, send_file
+from werkzeug.exceptions import BadRequest
 
 from jobsvc.jobs.job import Job
+from jobsvc.jobs.representation import event_json, job_json, webhook_json
 from jobsvc.jobs.states import State
 from jobsvc.web import parameters
-from jobsvc.web.representation import event_json, job_json
 from jobsvc.web.services import services, user
 
 bp = Blueprint("jobs", __name__, url_prefix="/jobs")
@@ -33,9 +36,20 @@ def one(job_id: str) -> dict[str, Any]:
     return job_json(services().jobs.get(job_id))
 
 
+@bp.delete("/<job_id>")
+def delete(job_id: str) -> tuple[str, int]:
+    services().sweeper.forget(services().jobs.get(job_id), user())
+    return "", 204
+
+
 @bp.get("/<job_id>/events")
 def events(job_id: str) -> dict[str, Any]:
     return {"events": [event_json(event) for event in services().jobs.events(job_id)]}
+
+
+@bp.get("/<job_id>/webhooks")
+def webhooks(job_id: str) -> dict[str, Any]:
+    return {"webhooks": [webhook_json(message) for message in services().jobs.webhooks(job_id)]}
 
 
 @bp.post("/<job_id>/pause")
@@ -50,7 +64,43 @@ def resume(job_id: str) -> tuple[dict[str, Any], int]:
 
 @bp.post("/<job_id>/terminate")
 def terminate(job_id: str) -> tuple[dict[str, Any], int]:
-    return _steered(services().jobs.terminate(job_id, user(), parameters.wait()))
+    rollback = parameters.flag("rollback", _body().get("rollback"))
+    return _steered(services().jobs.terminate(job_id, user(), parameters.wait(), rollback=rollback))
+
+
+@bp.post("/<job_id>/rollback")
+def rollback(job_id: str) -> tuple[dict[str, Any], int]:
+    return _steered(services().jobs.roll_back(job_id, user(), parameters.wait()))
+
+
+def _body() -> dict[str, Any]:
+    """What steers a job further: a JSON object, a form, or nothing."""
+    if request.form:
+        return request.form.to_dict()
+    data = request.get_data()
+    try:
+        body = json.loads(data) if data else {}
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"the body is not JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise BadRequest("the body must be a JSON object")
+    return body
+
+
+@bp.get("/<job_id>/failed")
+def failed(job_id: str) -> Response:
+    job = services().jobs.get(job_id)
+    return _csv(services().left_over.failed(job), f"{job.id}-failed.csv")
+
+
+@bp.get("/<job_id>/unprocessed")
+def unprocessed(job_id: str) -> Response:
+    job = services().jobs.get(job_id)
+    return _csv(services().left_over.unprocessed(job), f"{job.id}-unprocessed.csv")
+
+
+def _csv(pieces: Iterator[bytes], name: str) -> Response:
+    return Response(pieces, mimetype="text/csv", headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
 @bp.get("/<job_id>/result")

@@ -13,16 +13,16 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from jobsvc.jobs.errors import InvalidParameter, JobError, NotAllowed, QueueFull, UnknownJob
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
+from jobsvc.web import parameters
+from jobsvc.web.creation import create_from_fields, create_from_upload
+from jobsvc.web.problems import job_problem
 from jobsvc.web.services import services, user
-from jobsvc.web.uploads import UploadRefused, receive
+from jobsvc.web.uploads import UploadRefused
 
 bp = Blueprint("original", __name__)
 
 ACKNOWLEDGE_SECONDS = 5.0
 """For how long /updateTask waits for the run to obey."""
-
-UPLOAD_FIELDS = ("date_column",)
-"""Form fields beside `file` that become parameters of the job."""
 
 
 @bp.post("/uploadCSV")
@@ -36,12 +36,7 @@ def create_bulk_team() -> dict[str, Any]:
 
 
 def _upload(kind: str) -> dict[str, Any]:
-    job_id = services().jobs.new_id(user(), kind)
-    with receive(job_id) as upload:
-        params = {name: upload.form[name] for name in UPLOAD_FIELDS if upload.form.get(name)}
-        job = services().jobs.submit(job_id, kind, user(), {"filename": upload.filename, **params})
-        upload.keep()
-    return {"Job ID": job.id}
+    return {"Job ID": create_from_upload(services().kinds[kind]).id}
 
 
 @bp.post("/exportData")
@@ -60,15 +55,12 @@ def export_data() -> dict[str, Any] | tuple[Response, int]:
             return _error(f"invalid_{name}_date", 400)
     if days["from"] > days["to"]:
         return _error("invalid_date_range", 400)
-    params: dict[str, Any] = {name: day.isoformat() for name, day in days.items()}
     if body.get("job") is not None:
         try:
-            params["job"] = services().jobs.get(str(body["job"])).id
+            services().results.check_made(str(body["job"]))
         except UnknownJob:
             return _error("invalid_job", 400)
-    kind = "createExport"
-    job = services().jobs.submit(services().jobs.new_id(user(), kind), kind, user(), params)
-    return {"Job ID": job.id}
+    return {"Job ID": create_from_fields(services().kinds["createExport"], body).id}
 
 
 def _iso_date(text: object) -> date:
@@ -103,7 +95,9 @@ _ACTIONS: dict[str, tuple[Callable[[str], Job], str, str]] = {
     "start": (lambda job_id: services().jobs.resume(job_id, user(), ACKNOWLEDGE_SECONDS), "started", "starting"),
     "stop": (lambda job_id: services().jobs.pause(job_id, user(), ACKNOWLEDGE_SECONDS), "stopped", "stopping"),
     "terminate": (
-        lambda job_id: services().jobs.terminate(job_id, user(), ACKNOWLEDGE_SECONDS),
+        lambda job_id: services().jobs.terminate(
+            job_id, user(), ACKNOWLEDGE_SECONDS, rollback=parameters.flag("rollback", request.values.get("rollback"))
+        ),
         "terminated",
         "terminating",
     ),
@@ -121,7 +115,7 @@ def _too_large(_: HTTPException) -> tuple[Response, int]:
 
 
 @bp.errorhandler(JobError)
-def _job_error(error: JobError) -> tuple[Response, int]:
+def _job_error(error: JobError) -> Response | tuple[Response, int]:
     match error:
         case UnknownJob():
             return _error("id_doesn't_exist", 404)
@@ -135,7 +129,8 @@ def _job_error(error: JobError) -> tuple[Response, int]:
             return answer, status
         case InvalidParameter():
             return _error(f"invalid_{error.name}", 400, message=error.message)
-    raise error
+    # What the original had no word for is told as the other routes do.
+    return job_problem(error)
 
 
 def _error(error_type: str, status: int, **more: str) -> tuple[Response, int]:

@@ -66,3 +66,14 @@ def state() -> State | None:
 def text(name: str) -> str | None:
     """A parameter that is taken as it is; empty counts as not given."""
     return request.args.get(name) or None
+
+
+def flag(name: str, value: object) -> bool:
+    """A yes or no, from JSON or from a form; not given means no."""
+    flags: dict[object, bool] = {None: False, "": False, "1": True, "true": True, "0": False, "false": False}
+    if isinstance(value, bool):
+        return value
+    try:
+        return flags[value]
+    except (KeyError, TypeError):
+        raise InvalidParameter(name, f"{value!r} must be true or false") from None

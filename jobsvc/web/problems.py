@@ -8,13 +8,28 @@ from typing import Any
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
-from jobsvc.jobs.errors import InvalidParameter, JobError, NotAllowed, QueueFull, UnknownJob
+from jobsvc.jobs.errors import (
+    CantRollBack,
+    FilesRemoved,
+    InvalidParameter,
+    JobError,
+    KeyReused,
+    NotAllowed,
+    QueueFull,
+    UnknownJob,
+    UnknownKind,
+)
 from jobsvc.jobs.results import NoResult
+from jobsvc.store.database import DatabaseClosed
 
 _KINDS: dict[type[JobError], tuple[int, str, str]] = {
     UnknownJob: (404, "unknown-job", "There is no such job"),
     NoResult: (404, "no-result", "The job has no result file"),
+    FilesRemoved: (410, "files-removed", "The files of the job were removed"),
     NotAllowed: (409, "not-allowed-now", "The state of the job does not allow this"),
+    CantRollBack: (409, "cannot-roll-back", "The kind of job can't be rolled back"),
+    KeyReused: (422, "idempotency-key-reused", "The idempotency key stands for another request"),
+    UnknownKind: (404, "unknown-kind", "There is no such kind of job"),
     QueueFull: (503, "queue-full", "Too many jobs are waiting"),
     InvalidParameter: (400, "invalid-parameter", "A parameter is not usable"),
 }
@@ -29,11 +44,12 @@ def problem(status: int, kind: str | None, title: str, detail: str | None, **mor
 
 
 def register(app: Flask) -> None:
-    app.register_error_handler(JobError, _job_error)
+    app.register_error_handler(JobError, job_problem)
     app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(DatabaseClosed, _ending)
 
 
-def _job_error(error: JobError) -> Response:
+def job_problem(error: JobError) -> Response:
     status, kind, title = _KINDS[type(error)]
     more: dict[str, Any] = {}
     if isinstance(error, NotAllowed):
@@ -43,6 +59,12 @@ def _job_error(error: JobError) -> Response:
     answer = problem(status, kind, title, str(error), **more)
     if isinstance(error, QueueFull):
         answer.headers["Retry-After"] = str(error.retry_after)
+    return answer
+
+
+def _ending(_: DatabaseClosed) -> Response:
+    answer = problem(503, "ending", "This process is ending", "nothing was changed; ask again in a moment")
+    answer.headers["Retry-After"] = "1"
     return answer
 
 

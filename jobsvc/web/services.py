@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from flask import Flask, current_app
 
+from jobsvc.jobs.refused import LeftOver
 from jobsvc.jobs.results import Results
 from jobsvc.jobs.service import JobService
+from jobsvc.jobs.sweeper import Sweeper
+from jobsvc.kinds.contract import Kind
 from jobsvc.settings import Settings
 from jobsvc.store.files import Files
 
@@ -21,6 +24,11 @@ class Services:
     jobs: JobService
     results: Results
     files: Files
+    left_over: LeftOver
+    sweeper: Sweeper
+    kinds: Mapping[str, Kind]
+    check_callback: Callable[[object], None]
+    """Raises InvalidParameter if that can't be a callback URL."""
     not_ready: Callable[[], str | None]
     """Why the service can't take work at the moment; None if it can."""
     close: Callable[[], None]

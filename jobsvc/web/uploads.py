@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, BinaryIO, cast
 
 from flask import request
@@ -13,6 +15,7 @@ from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityToo
 from werkzeug.formparser import MultiPartParser
 from werkzeug.sansio.multipart import File
 
+from jobsvc.web.gunzip import GZIP_MAGIC, Gunzip
 from jobsvc.web.services import services
 
 FILE_FIELD = "file"
@@ -36,11 +39,13 @@ class UploadRefused(BadRequest):
 class Upload:
     """A file that has arrived, and the form fields that came with it."""
 
-    def __init__(self, file: BinaryIO, filename: str, form: MultiDict[str, str]) -> None:
+    def __init__(self, path: Path, filename: str, form: MultiDict[str, str], digest: str | None) -> None:
+        self.path = path
         self.filename = filename
         """What the client called the file; for people to read, never a path."""
         self.form = form
-        self.size = file.tell()
+        self.digest = digest
+        """The SHA-256 of what is in the file, if it was asked for."""
         self.kept = False
 
     def keep(self) -> None:
@@ -49,21 +54,21 @@ class Upload:
 
 
 @contextmanager
-def receive(job_id: str) -> Iterator[Upload]:
-    """Receive the request's file as the input of the job `job_id` to be.
+def receive(job_id: str, *, digest: bool = False) -> Iterator[Upload]:
+    """Receive the request's file as the input of the job `job_id` to be; a gzip file is unpacked as it comes.
 
     Unless the block calls `keep`, nothing of it is left behind. Raises
     UploadRefused, RequestEntityTooLarge.
     """
     files = services().files
-    target = _Target(job_id)
+    target = _Target(job_id, services().settings.max_upload_bytes, digest)
     kept = False
     try:
         form = _parse(target)
         if target.file is None or target.file.tell() == 0:
             raise UploadRefused("there is no file, or an empty one, in the form field `file`")
-        upload = Upload(target.file, target.filename, form)
         files.to_disk(target.file)
+        upload = Upload(files.input(job_id), target.filename, form, target.hexdigest())
         yield upload
         kept = upload.kept
     finally:
@@ -80,7 +85,7 @@ def _parse(target: _Target) -> MultiDict[str, str]:
     if request.mimetype != "multipart/form-data" or not boundary:
         raise UploadRefused("the request is not multipart/form-data")
     _limit_silence()
-    parser = _Parser(target, most)
+    parser = _Parser(target)
     try:
         form, _files = parser.parse(request.stream, boundary.encode("ascii"), request.content_length)
     except (ValueError, ParseException, ConnectionError, TimeoutError, ClientDisconnected) as error:
@@ -96,54 +101,76 @@ def _limit_silence() -> None:
 
 
 class _Target:
-    """Where the file part goes, once it comes."""
+    """Where the file part goes, once it comes: not more than `most` bytes of it, packed or unpacked."""
 
-    def __init__(self, job_id: str) -> None:
+    def __init__(self, job_id: str, most: int, digest: bool) -> None:
         self._job_id = job_id
+        self._most = most
+        self._digest = hashlib.sha256() if digest else None
+        self._unpack: Gunzip | None = None
+        self._head = b""
+        self._packed_bytes = 0
         self.file: BinaryIO | None = None
         self.filename = ""
 
-    def open(self, filename: str) -> BinaryIO:
+    def open(self, filename: str) -> None:
         self.filename = filename
         self.file = services().files.create_input(self._job_id)
-        return self.file
+
+    def write(self, data: bytes) -> None:
+        self._packed_bytes += len(data)
+        if self._packed_bytes > self._most:
+            raise RequestEntityTooLarge
+        if len(self._head) < len(GZIP_MAGIC):
+            self._head += data
+            if len(self._head) < len(GZIP_MAGIC):
+                return
+            data = self._head
+            if data.startswith(GZIP_MAGIC):
+                self._unpack = Gunzip()
+        if self._unpack is None:
+            self._store(data)
+            return
+        for piece in self._unpack.feed(data):
+            self._store(piece)
+
+    def seek(self, offset: int) -> None:
+        """The parser calls this, to rewind, when it has written the last of the file."""
+        if self._packed_bytes < len(GZIP_MAGIC):
+            self._store(self._head)
+        if self._unpack is not None:
+            self._unpack.finish()
+
+    def hexdigest(self) -> str | None:
+        return self._digest.hexdigest() if self._digest is not None else None
+
+    def _store(self, data: bytes) -> None:
+        assert self.file is not None
+        if self.file.tell() + len(data) > self._most:
+            raise RequestEntityTooLarge
+        if self._digest is not None:
+            self._digest.update(data)
+        remaining = memoryview(data)
+        while remaining:
+            remaining = remaining[self.file.write(remaining) :]
 
 
 class _Parser(MultiPartParser):
     """Writes the first file in the field `file` to the target, and lets all other files go."""
 
-    def __init__(self, target: _Target, most: int) -> None:
+    def __init__(self, target: _Target) -> None:
         super().__init__(
             max_form_memory_size=MAX_FORM_BYTES,
             max_form_parts=MAX_PARTS,
             buffer_size=READ_BYTES,
         )
         self._target = target
-        self._most = most
 
     def start_file_streaming(self, event: File, total_content_length: int | None) -> IO[bytes]:
         if event.name != FILE_FIELD or self._target.file is not None:
             return cast("IO[bytes]", _Nowhere())
-        return cast("IO[bytes]", _Bounded(self._target.open(event.filename or ""), self._most))
-
-
-class _Bounded:
-    """What the parser writes a file through: not more than `most` bytes of it."""
-
-    def __init__(self, file: BinaryIO, most: int) -> None:
-        self._file = file
-        self._left = most
-
-    def write(self, data: bytes) -> None:
-        self._left -= len(data)
-        if self._left < 0:
-            raise RequestEntityTooLarge
-        remaining = memoryview(data)
-        while remaining:
-            remaining = remaining[self._file.write(remaining) :]
-
-    def seek(self, offset: int) -> None:
-        """The parser rewinds what it has read; this file stays where it ends."""
+        self._target.open(event.filename or "")
+        return cast("IO[bytes]", self._target)
 
 
 class _Nowhere:

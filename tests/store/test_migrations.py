@@ -24,7 +24,7 @@ def migrated(tmp_path: Path) -> Iterator[Database]:
     database = Database(f"sqlite:///{tmp_path / 'migrated.db'}")
     upgrade(database)
     yield database
-    database.dispose()
+    database.close()
 
 
 def test_migrations_and_tables_agree(migrated: Database) -> None:
@@ -50,7 +50,7 @@ def test_migrations_and_tables_agree_also_in_what_only_sqlite_knows(migrated: Da
     with direct.write() as connection:
         metadata.create_all(connection)
         expected = definitions(connection)
-    direct.dispose()
+    direct.close()
     with migrated.read() as connection:
         assert definitions(connection) == expected
 

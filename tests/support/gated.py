@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from threading import Condition, Event
 
-from jobsvc.kinds.contract import Block, Effects, End, JobContext, Kind, Refusal, Work
+from sqlalchemy import delete, select
+
+from jobsvc.kinds.contract import Block, Effects, End, JobContext, Kind, KindParams, Refusal, Work
 from jobsvc.store.tables import records
 
 TIMEOUT = 30.0
@@ -43,11 +45,18 @@ class Gate:
             assert self._changed.wait_for(lambda: self.reached >= items, TIMEOUT), f"{self.reached} of {items} arrived"
 
 
+class GatedParams(KindParams):
+    count: int = 10
+    block: int = 1
+    fail_at: int | None = None
+
+
 class Gated(Kind):
-    """Makes `count` records (job parameter, default 10), `block` to a checkpoint, each after passing the gate."""
+    """Makes `count` records, `block` to a checkpoint, each after passing the gate."""
 
     name = "gated"
     takes_file = False
+    Params = GatedParams
 
     def __init__(self) -> None:
         self.gate = Gate()
@@ -57,16 +66,21 @@ class Gated(Kind):
     def open(self, context: JobContext) -> Work:
         return _GatedWork(context, self)
 
+    def undo(self, effects: Effects, limit: int) -> int:
+        mine = records.c.job_key == effects.job_key
+        latest = select(records.c.row).where(mine).order_by(records.c.row.desc()).limit(1).scalar_subquery()
+        return effects.execute(delete(records).where(mine, records.c.row == latest)).rowcount
+
 
 class _GatedWork(Work):
     def __init__(self, context: JobContext, kind: Gated) -> None:
         self._context, self._kind = context, kind
-        self.size = int(context.params.get("count", 10))
+        self.size = context.params.count
         self.columns = ["number"]
 
     def blocks(self) -> Iterator[Block]:
         start = self._context.cursor["next"] if self._context.cursor else 1
-        step = int(self._context.params.get("block", 1))
+        step = self._context.params.block
         while start <= self.size:
             stop = min(start + step, self.size + 1)
             yield _Numbers(start, stop)
@@ -74,7 +88,7 @@ class _GatedWork(Work):
 
     def process(self, number: int) -> None:
         self._kind.gate.pass_through()
-        if number == self._context.params.get("fail_at"):
+        if number == self._context.params.fail_at:
             raise RuntimeError(f"item {number} broke")
 
     def apply(self, effects: Effects, items: Sequence[int]) -> Sequence[tuple[int, str]]:

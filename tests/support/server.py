@@ -7,12 +7,14 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,42 @@ class Server:
         assert len(children) == 1, children
         return int(children[0])
 
+    def worker_pids(self) -> set[int]:
+        """The process ids of all workers; in a reload there are two for a moment."""
+        assert self.process is not None
+        return set(
+            map(int, Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()),
+        )
+
+    def is_listening(self) -> bool:
+        """Whether somebody accepts connections on the port."""
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+        except ConnectionRefusedError:
+            return False
+        return True
+
+    def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Read the SQLite database directly, past the service; also while it is down."""
+        with closing(sqlite3.connect(f"file:{self.data_dir / 'jobsvc.db'}?mode=ro", uri=True)) as connection:
+            return connection.execute(statement, values).fetchall()
+
+    def count_records(self, job_id: str) -> int:
+        """How many records of a job the database holds."""
+        counted: int = self.query(
+            "SELECT count(*) FROM records WHERE job_key = (SELECT key FROM jobs WHERE id = ?)", job_id
+        )[0][0]
+        return counted
+
+    def stored(self, job_id: str) -> tuple[str, int]:
+        """A job's state and `done`, as they stand in the database."""
+        state, done = self.query("SELECT state, done FROM jobs WHERE id = ?", job_id)[0]
+        return state, done
+
+    def files(self) -> list[str]:
+        """The names of all uploaded and produced files."""
+        return sorted(path.name for path in (self.data_dir / "files").iterdir())
+
     def get(self, path: str) -> Any:
         with urllib.request.urlopen(self.url + path, timeout=30) as answer:
             return json.load(answer)
@@ -147,3 +185,34 @@ class Server:
             seconds,
             f"{items} items of {job_id}",
         )
+
+
+class SlowUpload:
+    """An upload of which the first half has been sent."""
+
+    BOUNDARY = "slowly"
+
+    def __init__(self, server: Server, file: bytes, route: str = "/uploadCSV") -> None:
+        head = f'--{self.BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="slow.csv"\r\n\r\n'
+        body = head.encode() + file + f"\r\n--{self.BOUNDARY}--\r\n".encode()
+        request = (
+            f"POST {route} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+            f"Content-Type: multipart/form-data; boundary={self.BOUNDARY}\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        before = set(server.files())
+        sent = len(head) + len(file) // 2
+        self._rest = body[sent:]
+        self._socket = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+        self._socket.sendall(request.encode() + body[:sent])
+        poll(lambda: bool(set(server.files()) - before), 10, "the upload's file to be there")
+
+    def send_rest(self) -> tuple[int, Any]:
+        """Send the second half; returns the status and the answer. Raises OSError or HTTPException without one."""
+        with closing(self._socket):
+            self._socket.sendall(self._rest)
+            answer = http.client.HTTPResponse(self._socket, method="POST")
+            answer.begin()
+            return answer.status, json.load(answer)
+
+    def close(self) -> None:
+        self._socket.close()

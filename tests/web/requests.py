@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from jobsvc.jobs.new_job import NewJob
 from jobsvc.web.services import Services
 from tests.support.gated import Gated
 
@@ -64,7 +65,8 @@ def upload(client: FlaskClient, content: bytes = CSV, route: str = "/uploadCSV",
 
 def submit_gated(services: Services, user: str = "Jon-Doe", **params: Any) -> str:
     """A job of the kind `gated`, of ten items unless told otherwise."""
-    return services.jobs.submit(services.jobs.new_id(user, "gated"), "gated", user, {"count": 10, **params}).id
+    new = NewJob(id=services.jobs.new_id(user, "gated"), kind="gated", user=user, params={"count": 10, **params})
+    return services.jobs.submit(new).id
 
 
 def held(services: Services, gated: Gated, **params: Any) -> str:

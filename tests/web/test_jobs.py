@@ -46,10 +46,13 @@ def test_a_finished_job_shows_everything_about_it(client: FlaskClient, services:
         "kind": "baselineCSV",
         "state": "succeeded",
         "user": "Jon-Doe",
-        "params": {"filename": "x.csv", "date_column": "date"},
+        "params": {"delimiter": ",", "encoding": "utf-8", "dry_run": False, "date_column": "date"},
+        "filename": "x.csv",
+        "callback_url": None,
         "error": None,
         "attempt": 1,
         "rolled_back": False,
+        "rollback": None,
     }
     assert progress.pop("rate") > 0
     assert progress == {"done": 2, "failed": 1, "percent": 100.0, "eta_seconds": None}

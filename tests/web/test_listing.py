@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from jobsvc.jobs.new_job import NewJob
 from jobsvc.jobs.states import State
 from jobsvc.web.services import Services
 from tests.support.gated import Gated
@@ -77,7 +78,7 @@ def test_jobs_are_found_by_state_kind_and_user(waiting: tuple[FlaskClient, Servi
     client, services = waiting
     running = page(client)[0][0]
     ann = submit_gated(services, user="ann")
-    team = services.jobs.submit("a-team", "bulkTeam", "ann", {}).id
+    team = services.jobs.submit(NewJob(id="a-team", kind="bulkTeam", user="ann", params={})).id
     services.jobs.pause(team, "ann", 0)
     assert page(client, state="running")[0] == [running]
     assert page(client, state="queued")[0] == [ann]

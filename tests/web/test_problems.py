@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from tests.web.requests import assert_problem
+from jobsvc.web.services import Services
+from tests.web.requests import CSV, assert_problem, part, send, upload, whole
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/jobs/", "/jobs/x/nothing", "/jobs/a/b/c", "/static/x", "/%00"])
@@ -49,6 +50,21 @@ def test_a_failure_of_the_service_is_a_problem_document_that_tells_nothing_of_it
     assert_problem(answer, 500)
     assert "team_members" not in answer.text
     assert "Traceback" not in answer.text
+
+
+def test_what_a_process_that_is_ending_can_not_write_any_more_is_told_when_to_ask_again(
+    client: FlaskClient, services: Services
+) -> None:
+    there = upload(client)
+    services.close()
+    for path in ("/jobs/%s/pause", "/jobs/%s/terminate", "/updateTask?action=stop&id=%s"):
+        answer = client.post(path % there)
+        assert_problem(answer, 503, "ending")
+        assert int(answer.headers["Retry-After"]) > 0
+    body = whole(part("file", CSV, "x.csv"))
+    assert_problem(send(client, body), 503, "ending")
+    assert [path.name for path in services.files.directory.iterdir()] == [f"{there}.input"]
+    assert len(client.get("/jobs").get_json()["jobs"]) == 1, "what is there can still be read"
 
 
 def test_answers_are_one_line_of_json_that_keeps_its_order(shared_client: FlaskClient) -> None:

@@ -21,16 +21,19 @@ from tests.web.requests import BOUNDARY, CSV, held, part, send, submit_gated, up
 
 UPLOAD_ROUTES = {"/uploadCSV": "baselineCSV", "/createBulkTeam": "bulkTeam"}
 FILE = part("file", CSV, "x.csv")
+DEFAULTS = {"delimiter": ",", "encoding": "utf-8", "dry_run": False}
 
 
 def files(services: Services) -> list[str]:
     return sorted(path.name for path in services.files.directory.iterdir())
 
 
-def assert_refused(services: Services, answer: Any, status: int = 400, error: str = "File not accepted") -> None:
+def assert_refused(
+    services: Services, answer: Any, status: int = 400, error: str = "File not accepted", **more: str
+) -> None:
     """Refused as the original does it, with neither a job nor a file left behind."""
     assert answer.status_code == status, answer.text
-    assert answer.json == {"errorType": error}
+    assert answer.json == {"errorType": error, **more}
     assert files(services) == []
     assert services.jobs.page(limit=1, after=None, state=None, kind=None, user=None)[0] == []
 
@@ -215,7 +218,8 @@ def test_what_the_client_calls_its_file_is_noted_but_names_no_file(
     assert holders == [services.files.input(job_id)]
     job = client.get(f"/jobs/{job_id}").json
     assert isinstance(job, dict)
-    assert job["params"]["filename"] == name
+    assert job["filename"] == name
+    assert "filename" not in job["params"]
 
 
 def test_an_absolute_file_name_is_not_written_to(client: FlaskClient, tmp_path: Path) -> None:
@@ -244,7 +248,7 @@ def test_only_the_first_file_in_the_field_is_taken(client: FlaskClient, services
     job_id = answer.json["Job ID"]
     assert files(services) == [f"{job_id}.input"]
     assert services.files.input(job_id).read_bytes() == CSV
-    assert services.jobs.get(job_id).params == {"filename": "x.csv"}
+    assert services.jobs.get(job_id).filename == "x.csv"
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before the file", "after the file"])
@@ -256,7 +260,7 @@ def test_a_form_field_beside_the_file_becomes_a_parameter(
     answer = send(client, whole(field, file) if before else whole(file, field))
     assert isinstance(answer.json, dict)
     job_id = answer.json["Job ID"]
-    assert services.jobs.get(job_id).params == {"filename": "x.csv", "date_column": "day"}
+    assert services.jobs.get(job_id).params == DEFAULTS | {"date_column": "day"}
     wait_for(services, job_id, State.SUCCEEDED)
     page = client.get(f"/records?job={job_id}").json
     assert isinstance(page, dict)
@@ -264,10 +268,13 @@ def test_a_form_field_beside_the_file_becomes_a_parameter(
 
 
 def test_form_fields_that_are_no_options_do_not_reach_the_job(client: FlaskClient, services: Services) -> None:
-    job_id = upload(client, filename="forged", state="succeeded", user="ann", attempt="7")
-    job = services.jobs.get(job_id)
-    assert job.params == {"filename": "x.csv"}
-    assert job.user == "Jon-Doe"
+    for name, text in {"filename": "forged", "state": "succeeded", "user": "ann", "attempt": "7", "key": "1"}.items():
+        answer = send(client, whole(part(name, text.encode()), FILE))
+        message = "baselineCSV has no such parameter; it has delimiter, encoding, max_failed, dry_run, date_column"
+        assert_refused(services, answer, 400, f"invalid_{name}", message=message)
+    job = services.jobs.get(upload(client))
+    assert job.params == DEFAULTS
+    assert (job.user, job.filename) == ("Jon-Doe", "x.csv")
 
 
 def test_two_thousand_ids_made_at_once_are_different(services: Services) -> None:

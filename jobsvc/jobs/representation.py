@@ -1,11 +1,11 @@
-"""Jobs as JSON."""
+"""Jobs as JSON, as clients and webhooks get to see them."""
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import url_for
 from sqlalchemy import RowMapping
 
 from jobsvc.jobs.job import Job
@@ -14,6 +14,9 @@ from jobsvc.jobs.job import Job
 def moment(at: datetime | None, timespec: str = "seconds") -> str | None:
     """A moment as RFC 3339 has it, in UTC."""
     return None if at is None else at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
+
+
+_LINKS = ("events", "webhooks", "pause", "resume", "terminate", "rollback", "failed", "unprocessed", "result")
 
 
 def job_json(job: Job) -> dict[str, Any]:
@@ -33,18 +36,17 @@ def job_json(job: Job) -> dict[str, Any]:
             "eta_seconds": job.eta_seconds,
         },
         "params": dict(job.params),
+        "filename": job.filename,
+        "callback_url": job.callback_url,
         "error": job.error,
         "attempt": job.attempt,
         "rolled_back": job.rolled_back,
+        "rollback": None if job.rollback_percent is None else {"percent": job.rollback_percent},
         "links": {
-            "self": url_for("jobs.one", job_id=job.id),
-            "events": url_for("jobs.events", job_id=job.id),
-            "pause": url_for("jobs.pause", job_id=job.id),
-            "resume": url_for("jobs.resume", job_id=job.id),
-            "terminate": url_for("jobs.terminate", job_id=job.id),
-            "result": url_for("jobs.result", job_id=job.id),
-            "records": url_for("data.records", job=job.id),
-            "teams": url_for("data.teams", job=job.id),
+            "self": f"/jobs/{job.id}",
+            **{name: f"/jobs/{job.id}/{name}" for name in _LINKS},
+            "records": f"/records?job={job.id}",
+            "teams": f"/teams?job={job.id}",
         },
     }
 
@@ -56,4 +58,17 @@ def event_json(event: RowMapping) -> dict[str, Any]:
         "to": event["to"],
         "who": event["who"],
         "why": event["why"],
+    }
+
+
+def webhook_json(message: RowMapping) -> dict[str, Any]:
+    return {
+        "id": message["message_id"],
+        "type": json.loads(message["body"])["type"],
+        "url": message["url"],
+        "created_at": moment(message["created_at"], "milliseconds"),
+        "attempts": message["attempts"],
+        "next_at": moment(message["next_at"], "milliseconds"),
+        "delivered_at": moment(message["delivered_at"], "milliseconds"),
+        "last_error": message["last_error"],
     }

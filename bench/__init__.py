@@ -1,0 +1,1 @@
+"""What `make bench` runs: how fast the service is, and against what. See docs/performance.md."""

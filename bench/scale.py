@@ -1,0 +1,61 @@
+"""How much the bench does: in full, or in a fraction of the time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Sizes are in rows of flights.csv, or in whole copies of it (31 MB, 336,776 rows)."""
+
+    rounds: int
+    """Interleaved runs of a pair, of which the median counts; odd."""
+    import_rows: int
+    crowd_rows: int
+    """Rows of each of 64 jobs that run at once."""
+    steered_rows: int
+    """Rows of the file of each job that is paused again and again, with 8 submitted; a quarter with 64."""
+    pauses: int
+    blocked_jobs: int
+    parked_jobs: int
+    quiet_seconds: float
+    """For how long the processor time of paused jobs is counted."""
+    copies: int
+    """Copies of flights.csv in the large file."""
+    first_items: int
+    """Resumes that are timed, at each end of the file."""
+    unfinished_jobs: int
+    start_rounds: int
+    """Odd, too."""
+
+
+FULL = Scale(
+    rounds=3,
+    import_rows=336_776,
+    crowd_rows=10_000,
+    steered_rows=673_552,
+    pauses=250,
+    blocked_jobs=5_000,
+    parked_jobs=2_000,
+    quiet_seconds=10.0,
+    copies=16,
+    first_items=15,
+    unfinished_jobs=10_000,
+    start_rounds=3,
+)
+
+QUICK = Scale(
+    rounds=1,
+    import_rows=100_000,
+    crowd_rows=2_000,
+    steered_rows=80_000,
+    pauses=15,
+    blocked_jobs=150,
+    parked_jobs=150,
+    quiet_seconds=2.0,
+    copies=1,
+    first_items=5,
+    unfinished_jobs=3_000,
+    start_rounds=1,
+)

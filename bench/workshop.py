@@ -1,0 +1,145 @@
+"""What every measurement works with: a directory, real files, real servers."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count, islice
+from pathlib import Path
+from typing import Any
+
+from bench.client import Answer, Client
+from bench.scale import Scale
+from jobsvc.settings import VARIABLES
+from tests.support.data import unpack_flights
+from tests.support.server import Server
+
+DATE_COLUMN = "time_hour"
+
+POLL_SECONDS = 0.02
+"""How often progress is looked at: seldom enough to cost nothing, often enough for what takes seconds."""
+
+PATIENCE_SECONDS = 600.0
+
+_SET_BY_SERVER = {"PORT", "JOBSVC_DATA_DIR"}
+
+
+class Workshop:
+    """A temporary directory, and what is made in it as it is needed."""
+
+    def __init__(self, directory: Path, scale: Scale) -> None:
+        self.directory = directory
+        self.scale = scale
+        self.flights = unpack_flights(directory)
+        self._numbers = count(1)
+
+    def part(self, rows: int) -> Path:
+        """The first rows of flights.csv, or all of it and as many again as are needed."""
+        path = self.directory / f"flights-{rows}.csv"
+        if not path.exists():
+            with self.flights.open("rb") as source, path.open("wb") as part:
+                part.write(source.readline())
+                begin = source.tell()
+                while rows > 0:
+                    source.seek(begin)
+                    lines = list(islice(source, rows))
+                    part.writelines(lines)
+                    rows -= len(lines)
+        return path
+
+    def large(self) -> Path:
+        """flights.csv repeated under one header: 500 MB in the full bench."""
+        path = self.directory / "large.csv"
+        if not path.exists():
+            with self.flights.open("rb") as source, path.open("wb") as large:
+                large.write(source.readline())
+                begin = source.tell()
+                for _ in range(self.scale.copies):
+                    source.seek(begin)
+                    shutil.copyfileobj(source, large, 1024 * 1024)
+        return path
+
+    def fresh_path(self, name: str) -> Path:
+        return self.directory / f"{name}-{next(self._numbers)}"
+
+    @contextmanager
+    def server(self, data_dir: Path | None = None, **settings: str) -> Iterator[Running]:
+        """A server on a fresh data directory, removed at the end; settings that aren't named have their defaults."""
+        data_dir = data_dir or self.fresh_path("data")
+        # An empty value counts as not set, and keeps out what a developer's .env says.
+        defaults = {variable.name: "" for variable in VARIABLES if variable.name not in _SET_BY_SERVER}
+        server = Server(data_dir, None, **defaults | settings)
+        try:
+            yield Running(server.start())
+        finally:
+            _kill(server)
+            shutil.rmtree(data_dir)
+
+    @contextmanager
+    def other_server(self, app: str, data_dir: Path) -> Iterator[Client]:
+        """Another application under the same gunicorn settings."""
+        server = Server(data_dir, [sys.executable, "-m", "gunicorn", app])
+        try:
+            yield Client(server.start().port)
+        finally:
+            _kill(server)
+
+
+def _kill(server: Server) -> None:
+    if server.process is not None and server.process.poll() is None:
+        server.kill()
+
+
+class Running:
+    """A server that is up, and its client."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.client = Client(server.port)
+        self.pid = server.worker_pid()
+
+    def upload(self, file: Path, **fields: str) -> str:
+        """Upload a file as baselineCSV; returns the job's id."""
+        answer = self.client.upload(file, fields={"date_column": DATE_COLUMN, **fields})
+        assert answer.status == 200, answer
+        job_id: str = answer.json["Job ID"]
+        return job_id
+
+    def job(self, job_id: str) -> Any:
+        return self.client.get(f"/jobs/{job_id}").json
+
+    def in_state(self, state: str) -> list[str]:
+        """The ids of the jobs in a state, at most 100."""
+        return [job["id"] for job in self.client.get(f"/jobs?state={state}").json["jobs"]]
+
+    def wait_succeeded(self, job_id: str) -> None:
+        """Wait until the job has succeeded."""
+
+        def succeeded() -> bool:
+            job = self.job(job_id)
+            assert job["state"] in ("queued", "running", "succeeded"), job
+            return bool(job["state"] == "succeeded")
+
+        wait_until(succeeded)
+
+    def drop(self, job_id: str) -> None:
+        """End a job and remove its file."""
+        assert self.client.post(f"/jobs/{job_id}/terminate").status in (200, 409)
+        assert self.client.delete(f"/jobs/{job_id}").status == 204
+
+    def pause(self, job_id: str) -> Answer:
+        return self.client.post(f"/jobs/{job_id}/pause")
+
+    def resume(self, job_id: str) -> None:
+        answer = self.client.post(f"/jobs/{job_id}/resume")
+        assert answer.status == 200, answer
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {PATIENCE_SECONDS} s in vain"
+        time.sleep(POLL_SECONDS)

@@ -1,0 +1,29 @@
+"""Calling a kind's hooks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from jobsvc.jobs.job import Job
+from jobsvc.kinds.contract import JobInfo, Kind
+
+log = logging.getLogger(__name__)
+
+
+def job_params(kind: Kind, params: Mapping[str, Any]) -> Any:
+    """A job's stored parameters as an instance of its kind's `Params`. They were checked when it was submitted."""
+    return kind.Params.model_validate(dict(params))
+
+
+def job_info(kind: Kind, job: Job) -> JobInfo:
+    return JobInfo(job.id, job.user, job_params(kind, job.params), job.done, job.failed, job.error)
+
+
+def call_hook(kind: Kind, hook: str, job: Job) -> None:
+    """Call a hook that tells of something that has happened: its exceptions are logged, and change nothing."""
+    try:
+        getattr(kind, hook)(job_info(kind, job))
+    except Exception:
+        log.exception("job %s: %s of %s failed", job.id, hook, kind.name)

@@ -1,0 +1,118 @@
+"""Removing everything that a job has made, batch by batch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Connection
+
+from jobsvc.jobs.checkpoint import AttemptLost, CheckpointEffects, end_job
+from jobsvc.jobs.hooks import call_hook
+from jobsvc.jobs.job import Job
+from jobsvc.jobs.signals import Signals
+from jobsvc.jobs.states import State
+from jobsvc.kinds.contract import Kind
+from jobsvc.store import job_rows
+from jobsvc.store.database import Database
+from jobsvc.store.files import Files
+
+log = logging.getLogger(__name__)
+
+ITEMS_PER_BATCH = 2000
+"""How many items are undone in one transaction; other jobs go on between two of them."""
+
+
+class Rollback(StrEnum):
+    """Where a rollback that was asked for stands."""
+
+    WANTED = "wanted"
+    RUNNING = "running"
+
+
+class Rollbacks:
+    """Claims jobs whose rollback was asked for, and rolls them back. Safe to share among threads.
+
+    A rollback is an attempt of its own: claiming it fences off the run that may
+    still be under way.
+    """
+
+    def __init__(
+        self, database: Database, files: Files, kinds: Mapping[str, Kind], now: Callable[[], datetime]
+    ) -> None:
+        self._database = database
+        self._files = files
+        self._kinds = kinds
+        self._now = now
+
+    def claim(self) -> Job | None:
+        """Take the next rollback; None if none is wanted."""
+        with self._database.write(urgent=True) as connection:
+            row = job_rows.first_rollback(connection, State.TERMINATING, Rollback.WANTED)
+            if row is None:
+                return None
+            job = Job.from_row(row)
+            total = job.done if job.rollback_total is None else job.rollback_total
+            self._change(connection, job, attempt=job.attempt + 1, rollback=Rollback.RUNNING, rollback_total=total)
+            return Job.from_row(job_rows.by_key(connection, job.key))
+
+    def run(self, job: Job, signals: Signals) -> State | None:
+        """Roll a claimed job back, until nothing is left or the service shuts down; None if it was taken away."""
+        try:
+            state = None
+            while state is None:
+                if signals.stop.is_set():
+                    self._hand_back(job)
+                    return None
+                state = self._undo_batch(job)
+        except AttemptLost:
+            return None
+        except Exception as error:
+            log.exception("job %s could not be rolled back", job.id)
+            return self._give_up(job, error)
+        call_hook(self._kinds[job.kind], "on_terminate", job)
+        return state
+
+    def _undo_batch(self, job: Job) -> State | None:
+        """Undo some items; returns None as long as there may be more."""
+        with self._database.write() as connection:
+            current = self._current(connection, job)
+            undone = self._kinds[job.kind].undo(CheckpointEffects(connection, job.key), ITEMS_PER_BATCH)
+            if undone:
+                self._change(connection, current, done=max(0, current.done - undone))
+                return None
+        # No effect in the database is left, and the run that made the files is fenced
+        # off; a file it may be about to rename into place has the unfinished name first.
+        self._files.remove_output(job.id)
+        with self._database.write(urgent=True) as connection:
+            values = {"rolled_back": True, "rollback": None, "done": 0, "cursor": None, "position": 0, "error": None}
+            return self._end(connection, job, **values)
+
+    def _hand_back(self, job: Job) -> None:
+        with self._database.write(urgent=True) as connection:
+            self._change(connection, self._current(connection, job), rollback=Rollback.WANTED)
+
+    def _give_up(self, job: Job, error: Exception) -> State | None:
+        """The job is terminated, but not rolled back; its error says why, and rollback can be asked for again."""
+        try:
+            with self._database.write(urgent=True) as connection:
+                text = f"the rollback failed: {type(error).__name__}: {error}"
+                return self._end(connection, job, rollback=None, error=text)
+        except AttemptLost:
+            return None
+
+    def _end(self, connection: Connection, job: Job, **values: object) -> State:
+        kind = self._kinds[job.kind]
+        return end_job(connection, kind, self._current(connection, job), State.TERMINATED, at=self._now(), **values)
+
+    def _current(self, connection: Connection, claimed: Job) -> Job:
+        job = Job.from_row(job_rows.by_key(connection, claimed.key))
+        if job.attempt != claimed.attempt or job.state is not State.TERMINATING:
+            raise AttemptLost
+        return job
+
+    def _change(self, connection: Connection, job: Job, **values: object) -> None:
+        if not job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values=values):
+            raise AttemptLost

@@ -1,0 +1,26 @@
+"""Writing CSV that reads back as it was."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+
+def csv_text(rows: Sequence[Sequence[Any]], delimiter: str = ",") -> str:
+    """Rows as CSV text with newlines at the line ends, quoted where they need it."""
+    out = io.StringIO(newline="")
+    csv.writer(out, delimiter=delimiter, lineterminator="\n").writerows(rows)
+    text = out.getvalue()
+    if "\r" not in text:
+        return text
+    # The writer leaves a carriage return bare unless it is part of the line end,
+    # and the reader takes it for one.
+    out = io.StringIO(newline="")
+    plain = csv.writer(out, delimiter=delimiter, lineterminator="\n")
+    quoting = csv.writer(out, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in rows:
+        writer = quoting if any("\r" in str(field) for field in row) else plain
+        writer.writerow(row)
+    return out.getvalue()

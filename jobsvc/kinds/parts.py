@@ -1,0 +1,62 @@
+"""Blocks cut into smaller ones, for checkpoints in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from jobsvc.kinds.contract import Block, End, Refusal
+
+
+def in_parts(blocks: Iterable[Block], begin: Callable[[], Callable[[int], bool]]) -> Iterator[Block]:
+    """The items of `blocks`, cut further.
+
+    `begin` is called when a part is begun; what it returns is asked after each of
+    the part's items, with their number so far, whether these are enough.
+    """
+    for block in blocks:
+        items = iter(block.items)
+        start = 0
+        while True:
+            part = _Part(block, items, start, begin())
+            yield part
+            start += part.drawn
+            if not part.cut:
+                break
+
+
+class _Part(Block):
+    """The items of `whole` from its item `start` on, until there are enough."""
+
+    def __init__(self, whole: Block, items: Iterator[Any], start: int, enough: Callable[[int], bool]) -> None:
+        self._whole, self._source, self._start, self._enough = whole, items, start, enough
+        self.drawn = 0
+        self.cut = False
+        """Whether it ended because there were enough, so that more may follow."""
+        self.items = self._draw()
+
+    def _draw(self) -> Iterator[Any]:
+        for item in self._source:
+            self.drawn += 1
+            yield item
+            if self._enough(self.drawn):
+                self.cut = True
+                return
+
+    def end(self, taken: int) -> End:
+        end = self._whole.end(self._start + taken)
+        return End(end.cursor, end.position, end.refused[self._told() :])
+
+    def _told(self) -> int:
+        """How many refused rows the parts before this one have told of: those up to its start."""
+        return len(self._whole.end(self._start).refused) if self._start else 0
+
+    def end_behind(self, item: int) -> End:
+        end = self._whole.end_behind(item)
+        return End(end.cursor, end.position, end.refused[self._told() :])
+
+    def taken_before(self, item: int) -> int:
+        return self._whole.taken_before(item) - self._start
+
+    def refusal(self, item: int, error: str) -> Refusal:
+        return self._whole.refusal(item, error)

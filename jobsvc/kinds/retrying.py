@@ -1,0 +1,52 @@
+"""Trying an item again, without getting in the way of a stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+
+from jobsvc.kinds.contract import ItemAbandoned, JobFailed, Refused, StopSign
+
+FINAL = (Refused, ItemAbandoned, JobFailed)
+"""What says by itself that trying again is no use."""
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Try an item again on the exceptions `on`, at most `attempts` times in all.
+
+    The pauses begin at `first` seconds and double, up to `longest`, each with some
+    jitter. Refused and JobFailed are never tried again, whatever `on` says.
+    """
+
+    on: tuple[type[Exception], ...]
+    attempts: int = 5
+    first: float = 0.5
+    longest: float = 60.0
+
+
+def call_with_retry(once: Callable[[], None], retry: Retry | None, stopped: StopSign) -> None:
+    """Call `once`, again where `retry` says so. Raises what the last try raised.
+
+    Raises ItemAbandoned if `stopped` is set when a try has failed that is to be
+    followed by another, or in the pause before that: there is no further try.
+    """
+    if retry is None:
+        once()
+        return
+    on = retry.on
+
+    def pause(seconds: float) -> None:
+        if stopped.wait(seconds):
+            raise ItemAbandoned
+
+    tries = Retrying(
+        retry=retry_if_exception(lambda error: isinstance(error, on) and not isinstance(error, FINAL)),
+        stop=stop_after_attempt(retry.attempts),
+        wait=wait_exponential_jitter(multiplier=retry.first, max=retry.longest, jitter=retry.first),
+        sleep=pause,
+        reraise=True,
+    )
+    tries(once)

@@ -1,0 +1,25 @@
+"""Queries on `idempotency_keys`: which request made which job."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, RowMapping, delete, insert, select
+
+from jobsvc.store.tables import idempotency_keys
+
+
+def find(connection: Connection, user: str, key: str) -> RowMapping | None:
+    """What a user's key stands for: `fingerprint`, `job_key`."""
+    query = select(idempotency_keys).where(idempotency_keys.c.user == user, idempotency_keys.c.key == key)
+    return connection.execute(query).mappings().one_or_none()
+
+
+def remember(connection: Connection, user: str, key: str, fingerprint: str, *, job_key: int, at: datetime) -> None:
+    values = {"user": user, "key": key, "fingerprint": fingerprint, "job_key": job_key, "created_at": at}
+    connection.execute(insert(idempotency_keys), values)
+
+
+def forget_before(connection: Connection, at: datetime) -> None:
+    """Forget the keys that were first used before `at`."""
+    connection.execute(delete(idempotency_keys).where(idempotency_keys.c.created_at < at))

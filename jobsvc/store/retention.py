@@ -1,0 +1,131 @@
+"""Queries that forget jobs, and rows that only they needed. Each changes a bounded number of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Table,
+    and_,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+
+from jobsvc.store.tables import dry_run_teams, idempotency_keys, job_events, jobs, refused_rows, webhooks
+
+# What a job may have very many of, with the column that tells its rows apart.
+_MANY = ((refused_rows, "item"), (dry_run_teams, "name"), (job_events, "id"))
+
+_AT_REST = and_(jobs.c.deleted_at.is_(None), jobs.c.rollback.is_(None))
+
+
+def finished_before(connection: Connection, at: datetime, states: Collection[str], limit: int) -> Sequence[RowMapping]:
+    """`key` and `id` of jobs in `states` that finished before `at`, the longest finished first."""
+    query = (
+        select(jobs.c.key, jobs.c.id)
+        .where(_AT_REST, jobs.c.finished_at < at, jobs.c.state.in_(states))
+        .order_by(jobs.c.finished_at, jobs.c.key)
+        .limit(limit)
+    )
+    return connection.execute(query).mappings().all()
+
+
+def count_finished_before(connection: Connection, at: datetime, states: Collection[str]) -> int:
+    query = select(func.count()).where(_AT_REST, jobs.c.finished_at < at, jobs.c.state.in_(states))
+    return connection.execute(query).scalar_one()
+
+
+def bury(connection: Connection, keys: Collection[int], values: Mapping[str, Any]) -> None:
+    """Turn jobs into tombstones with `values`, and remove what must not outlast them for a moment.
+
+    Their idempotency keys would return them, their webhooks would still be sent.
+    What they may have very many of is left to `remove_rows`.
+    """
+    connection.execute(delete(idempotency_keys).where(idempotency_keys.c.job_key.in_(keys)))
+    connection.execute(delete(webhooks).where(webhooks.c.job_key.in_(keys)))
+    connection.execute(update(jobs).where(jobs.c.key.in_(keys)).values(**values))
+
+
+def buried_with_rows(connection: Connection, after: int, limit: int) -> list[int]:
+    """The keys of tombstones, behind the key `after`, that `remove_rows` has something to do for."""
+    left = or_(*(exists().where(table.c.job_key == jobs.c.key) for table, _ in _MANY))
+    query = (
+        select(jobs.c.key).where(jobs.c.key > after, jobs.c.deleted_at.is_not(None), left).order_by(jobs.c.key)
+    ).limit(limit)
+    return list(connection.execute(query).scalars())
+
+
+def remove_rows(connection: Connection, key: int, limit: int) -> int:
+    """Remove up to `limit` of a job's refused rows, dry run's names and events; returns how many, 0 if none is left."""
+    removed = 0
+    for table, column in _MANY:
+        if removed < limit:
+            removed += _remove_some(connection, table, table.c[column], table.c.job_key == key, limit - removed)
+    return removed
+
+
+def _remove_some(
+    connection: Connection, table: Table, column: ColumnElement[Any], which: ColumnElement[bool], limit: int
+) -> int:
+    some = select(column).where(which).order_by(column).limit(limit)
+    return connection.execute(delete(table).where(which, column.in_(some))).rowcount
+
+
+def may_have_files(
+    connection: Connection,
+    after: tuple[datetime, int] | None,
+    *,
+    since: datetime | None,
+    before: datetime,
+    states: Collection[str],
+    limit: int,
+) -> Sequence[RowMapping]:
+    """`key`, `id`, `finished_at` of jobs that finished in that time and whose files weren't removed, oldest first."""
+    query = (
+        select(jobs.c.key, jobs.c.id, jobs.c.finished_at)
+        .where(_AT_REST, jobs.c.files_removed_at.is_(None), jobs.c.state.in_(states), jobs.c.finished_at < before)
+        .order_by(jobs.c.finished_at, jobs.c.key)
+        .limit(limit)
+    )
+    if since is not None:
+        query = query.where(jobs.c.finished_at >= since)
+    if after is not None:
+        query = query.where(tuple_(jobs.c.finished_at, jobs.c.key) > after)
+    return connection.execute(query).mappings().all()
+
+
+def note_files_removed(
+    connection: Connection, keys: Collection[int], *, at: datetime, before: datetime, states: Collection[str]
+) -> list[str]:
+    """Note it for those of the jobs that are still finished since before `before`; returns their ids."""
+    still = and_(_AT_REST, jobs.c.key.in_(keys), jobs.c.state.in_(states), jobs.c.finished_at < before)
+    ids = list(connection.execute(select(jobs.c.id).where(still)).scalars())
+    connection.execute(update(jobs).where(still).values(files_removed_at=at))
+    return ids
+
+
+def count_keys_before(connection: Connection, at: datetime) -> int:
+    query = select(func.count()).where(idempotency_keys.c.created_at < at)
+    return connection.execute(query).scalar_one()
+
+
+def remove_keys_before(connection: Connection, at: datetime, limit: int) -> int:
+    """Remove up to `limit` idempotency keys that were first used before `at`; returns how many."""
+    place = tuple_(idempotency_keys.c.user, idempotency_keys.c.key)
+    some = (
+        select(idempotency_keys.c.user, idempotency_keys.c.key)
+        .where(idempotency_keys.c.created_at < at)
+        .order_by(idempotency_keys.c.created_at)
+        .limit(limit)
+    )
+    return connection.execute(delete(idempotency_keys).where(place.in_(some))).rowcount

@@ -1,0 +1,208 @@
+"""One job in a service of its own, which can be killed and started again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from shutil import copyfile, rmtree
+from typing import Any
+
+from sqlalchemy import Connection, event
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from jobsvc.jobs.announcements import Announcements
+from jobsvc.jobs.job import Job
+from jobsvc.jobs.new_job import NewJob, checked_params
+from jobsvc.jobs.recovery import recover
+from jobsvc.jobs.rollback import Rollbacks
+from jobsvc.jobs.runner import Runner
+from jobsvc.jobs.service import JobService
+from jobsvc.jobs.signals import Signals
+from jobsvc.jobs.states import State
+from jobsvc.kinds.contract import Kind
+from jobsvc.store import job_rows
+from jobsvc.store.database import Database
+from jobsvc.store.files import Files
+from jobsvc.testing.disturbance import Disturbance, Killed, Probe, What
+from jobsvc.testing.outcome import Outcome, Row, contents
+from jobsvc.testing.probed import ProbedKind
+
+USER = "Jon-Doe"
+
+MOMENT = datetime(2026, 1, 31, 10, tzinfo=UTC)
+"""The time of day, always: what a job makes must not depend on when it goes on."""
+
+MOST_ROWS_READ = 100_000
+
+
+class MortalDatabase(Database):
+    """The database file `path`, with the probe of the present run around each commit.
+
+    It is opened again for each run and after each death, since a new one for each
+    would compile all statements anew.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"sqlite:///{path}")
+        self.path = path
+        self.probe = Probe(Disturbance(What.NOTHING))
+        # A death of the process loses nothing that was written; only a power cut would.
+        event.listen(self._engine, "connect", _write_unsynced)
+
+    def reopen(self) -> None:
+        self.close()
+        self._closed = False
+
+    def begin(self, template: Path, probe: Probe) -> None:
+        """Begin with a copy of another database."""
+        self.reopen()
+        for suffix in ("-wal", "-shm"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        copyfile(template, self.path)
+        self.probe = probe
+
+    @contextmanager
+    def write(self, *, urgent: bool = False, urgent_when: Callable[[], bool] | None = None) -> Iterator[Connection]:
+        with super().write(urgent=urgent, urgent_when=urgent_when) as connection:
+            yield connection
+            self.probe.before_commit()
+        self.probe.after_commit()
+
+
+def _write_unsynced(connection: Any, _entry: ConnectionPoolEntry) -> None:
+    connection.execute("PRAGMA synchronous=OFF").close()
+
+
+class House:
+    """Runs one job of `kind` on `database`, which has begun with `probe`. Implements `jobs.service.Engine`."""
+
+    def __init__(self, database: MortalDatabase, kind: Kind, probe: Probe, step: int) -> None:
+        self._database = database
+        self._files_dir = database.path.with_suffix(".files")
+        rmtree(self._files_dir, ignore_errors=True)
+        self._kinds: Mapping[str, Kind] = {kind.name: ProbedKind(kind, probe, step)}
+        self._kind = kind
+        self._id = f"{USER}-{kind.name}-1575836394-8469"
+        self._signals = Signals()
+        self._kept: dict[Path, bytes | None] = {}
+        self.then_roll_back = False
+        """Whether a job that was disturbed in its run is rolled back then, instead of going on."""
+        probe.pause = self._pause
+        probe.shut_down = self._shut_down
+        probe.on_death = self._keep_files
+        self._start()
+
+    def _start(self) -> None:
+        """What the service does when it starts."""
+        self._files = Files(self._files_dir)
+        self._runner = Runner(self._database, self._files, self._kinds, _now)
+        self._rollbacks = Rollbacks(self._database, self._files, self._kinds, _now)
+        self._service = JobService(
+            self._database,
+            self._files,
+            self._kinds,
+            self,
+            self,
+            Announcements(),
+            _now,
+            max_queued=10,
+            idempotency_hours=1,
+        )
+        recover(self._database, self._files, _now, resume=True)
+
+    def submit(self, csv: bytes | None, params: Mapping[str, Any]) -> None:
+        if csv is not None:
+            with self._files.create_input(self._id) as file:
+                file.write(csv)
+        checked = checked_params(self._kind, params, None if csv is None else self._files.input(self._id))
+        self._service.submit(NewJob(id=self._id, kind=self._kind.name, user=USER, params=checked))
+
+    def run(self) -> None:
+        """Run the job until it has ended, disturbances included."""
+        while (job := self._runner.claim()) is not None:
+            if self._survives(self._runner.run, job):
+                state = self._service.get(self._id).state
+                if state is State.INTERRUPTED:
+                    self._restart()
+                elif state is State.PAUSED and not self.then_roll_back:
+                    self._service.resume(self._id, USER, 0)
+
+    def roll_back(self) -> None:
+        """Remove everything that the job has made, disturbances included."""
+        self._service.terminate(self._id, USER, 0, rollback=True)
+        while (job := self._rollbacks.claim()) is not None:
+            if (
+                self._survives(self._rollbacks.run, job)
+                and self._signals.shutting_down
+                and self.job().state is State.TERMINATING
+            ):
+                self._restart()
+
+    def _survives(self, run: Callable[[Job, Signals], object], job: Job) -> bool:
+        """Whether the process is still there when `job` has left its run."""
+        self._signals = Signals()
+        try:
+            run(job, self._signals)
+        except Killed:
+            self._restart()
+            return False
+        return True
+
+    def _restart(self) -> None:
+        self._database.reopen()
+        for path, data in self._kept.items():
+            if data is None:
+                path.unlink(missing_ok=True)
+            else:
+                path.write_bytes(data)
+        self._kept = {}
+        self._start()
+
+    def _keep_files(self) -> None:
+        """Keep what has reached the files: closing a dead run's work may still write what was in its buffers."""
+        for path in (self._files.output(self._id), self._files.partial_output(self._id)):
+            self._kept[path] = path.read_bytes() if path.exists() else None
+
+    def _pause(self) -> None:
+        self._service.pause(self._id, USER, 0)
+
+    def _shut_down(self) -> None:
+        self._signals.shut_down()
+
+    def wake(self) -> None:
+        """Whoever calls `run` or `roll_back` does what there is to do."""
+
+    def signal(self, key: int, attempt: int) -> bool:
+        self._signals.stop.set()
+        return True
+
+    def forget(self, key: int) -> None:
+        """Nothing is kept for a paused job here."""
+
+    def job(self) -> Job:
+        return self._service.get(self._id)
+
+    def contents(self, only: Collection[str] | None, ignore: Collection[str]) -> dict[str, list[Row]]:
+        with self._database.read() as connection:
+            return contents(connection, only, ignore)
+
+    def outcome(self, only: Collection[str] | None, ignore: Collection[str], outside: Any) -> Outcome:
+        job, output = self.job(), self._files.output(self._id)
+        with self._database.read() as connection:
+            refused = job_rows.refused_after(connection, job.key, 0, MOST_ROWS_READ)
+        return Outcome(
+            state=job.state,
+            done=job.done,
+            failed=job.failed,
+            error=job.error,
+            refused=[(row["line"] or row["item"], row["error"]) for row in refused],
+            tables=self.contents(only, ignore),
+            output=output.read_bytes() if output.exists() else None,
+            outside=outside,
+        )
+
+
+def _now() -> datetime:
+    return MOMENT

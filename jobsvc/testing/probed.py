@@ -1,0 +1,118 @@
+"""A kind with a probe in it: does what the kind does, and lets the probe know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from jobsvc.kinds.contract import Block, Effects, End, JobContext, JobInfo, Kind, Refusal, Work
+from jobsvc.kinds.parts import in_parts
+from jobsvc.testing.disturbance import Probe
+
+MOST_BATCHES_IN_VAIN = 10_000
+"""An `undo` that still finds something after so many batches never ends."""
+
+
+class ProbedKind(Kind):
+    """Makes a checkpoint after `step` items at the latest, and undoes `step` at once."""
+
+    def __init__(self, kind: Kind, probe: Probe, step: int) -> None:
+        self._kind, self._probe, self._step = kind, probe, step
+        for name in ("name", "takes_file", "Params", "tables"):
+            setattr(self, name, getattr(kind, name))
+
+    def open(self, context: JobContext) -> Work:
+        return _ProbedWork(self._kind.open(context), self._probe, self._step)
+
+    def prepare(self, params: Any, upload: Path | None) -> Any:
+        return self._kind.prepare(params, upload)
+
+    def undo(self, effects: Effects, limit: int) -> int:
+        undone = self._kind.undo(effects, min(limit, self._step))
+        if self._probe.undone > MOST_BATCHES_IN_VAIN:
+            raise AssertionError(f"undo has returned {undone} for the {self._probe.undone}th time: it must come to 0")
+        self._probe.undid()
+        return undone
+
+    @property
+    def can_undo(self) -> bool:
+        return self._kind.can_undo
+
+    def clean_up(self, effects: Effects) -> None:
+        self._kind.clean_up(effects)
+
+    def on_start(self, job: JobInfo) -> None:
+        self._kind.on_start(job)
+
+    def on_resume(self, job: JobInfo) -> None:
+        self._kind.on_resume(job)
+
+    def on_pause(self, job: JobInfo) -> None:
+        self._kind.on_pause(job)
+
+    def on_success(self, job: JobInfo) -> None:
+        self._kind.on_success(job)
+
+    def on_failure(self, job: JobInfo) -> None:
+        self._kind.on_failure(job)
+
+    def on_terminate(self, job: JobInfo) -> None:
+        self._kind.on_terminate(job)
+
+
+class _ProbedWork(Work):
+    def __init__(self, work: Work, probe: Probe, step: int) -> None:
+        self._work, self._probe, self._step = work, probe, step
+        self._mirror()
+
+    def _mirror(self) -> None:
+        self.columns, self.size, self.failure = self._work.columns, self._work.size, self._work.failure
+
+    def blocks(self) -> Iterator[Block]:
+        for part in in_parts(self._work.blocks(), lambda: lambda items: items >= self._step):
+            yield _ProbedBlock(part, self._probe)
+
+    def take(self, block: Block, look: Callable[[], bool]) -> tuple[list[Any], bool]:
+        taken = self._work.take(block, look)
+        self._mirror()
+        return taken
+
+    def flush(self) -> None:
+        self._work.flush()
+
+    def apply(self, effects: Effects, items: Sequence[Any]) -> Sequence[tuple[int, str]]:
+        refused = self._work.apply(effects, items)
+        self._probe.applied()
+        return refused
+
+    def finish(self) -> None:
+        self._work.finish()
+        self._probe.finished()
+
+    def close(self) -> None:
+        self._work.close()
+
+
+class _ProbedBlock(Block):
+    def __init__(self, block: Block, probe: Probe) -> None:
+        self._block, self._probe = block, probe
+        self.items = self._draw()
+
+    def _draw(self) -> Iterator[Any]:
+        for item in self._block.items:
+            self._probe.before_item()
+            yield item
+            self._probe.after_item()
+
+    def end(self, taken: int) -> End:
+        return self._block.end(taken)
+
+    def taken_before(self, item: int) -> int:
+        return self._block.taken_before(item)
+
+    def end_behind(self, item: int) -> End:
+        return self._block.end_behind(item)
+
+    def refusal(self, item: int, error: str) -> Refusal:
+        return self._block.refusal(item, error)

@@ -1,0 +1,74 @@
+"""Requests that create a job, whichever route they come by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from flask import request
+
+from jobsvc.jobs.errors import InvalidParameter
+from jobsvc.jobs.job import Job
+from jobsvc.jobs.new_job import Idempotency, NewJob, checked_params
+from jobsvc.kinds.contract import Kind
+from jobsvc.web.services import services, user
+from jobsvc.web.uploads import Upload, receive
+
+CALLBACK_URL = "callback_url"
+
+MAX_KEY_CHARACTERS = 255
+
+
+def create_from_upload(kind: Kind) -> Job:
+    """Create a job from a multipart request: a file, and its options as form fields."""
+    job_id = services().jobs.new_id(user(), kind.name)
+    with receive(job_id, digest=_key() is not None) as upload:
+        job = _create(kind, job_id, upload.form, upload)
+        if job.id == job_id:
+            upload.keep()
+    return job
+
+
+def create_from_fields(kind: Kind, fields: Mapping[str, Any]) -> Job:
+    """Create a job of a kind that takes no file."""
+    return _create(kind, services().jobs.new_id(user(), kind.name), fields, None)
+
+
+def _create(kind: Kind, job_id: str, fields: Mapping[str, Any], upload: Upload | None) -> Job:
+    given = {name: value for name, value in fields.items() if name != CALLBACK_URL}
+    callback_url = fields.get(CALLBACK_URL) or None
+    if callback_url is not None:
+        services().check_callback(callback_url)
+    params = checked_params(kind, given, upload.path if upload else None)
+    new = NewJob(
+        id=job_id,
+        kind=kind.name,
+        user=user(),
+        params=params,
+        filename=upload.filename if upload else None,
+        callback_url=callback_url,
+        idempotency=_idempotency(kind, given, callback_url, upload),
+    )
+    return services().jobs.submit(new)
+
+
+def _key() -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= MAX_KEY_CHARACTERS or not key.isascii() or not key.isprintable():
+        raise InvalidParameter("Idempotency-Key", f"must be 1 to {MAX_KEY_CHARACTERS} printable ASCII characters")
+    return key
+
+
+def _idempotency(
+    kind: Kind, given: Mapping[str, Any], callback_url: str | None, upload: Upload | None
+) -> Idempotency | None:
+    """The request's key, and a digest of all that makes it this request: the kind, the options and the file's bytes."""
+    key = _key()
+    if key is None:
+        return None
+    content = [kind.name, callback_url, sorted(given.items()), upload.digest if upload else None]
+    return Idempotency(key, hashlib.sha256(json.dumps(content).encode()).hexdigest())

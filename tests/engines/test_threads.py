@@ -1,0 +1,407 @@
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from threading import Condition, Event, Thread
+
+import pytest
+
+from jobsvc.engines import threads
+from jobsvc.engines.threads import ThreadEngine
+from jobsvc.jobs.announcements import Announcements
+from jobsvc.jobs.signals import Signals
+from tests.support.gated import TIMEOUT
+
+DONE, PAUSED = "done", "paused"
+
+
+@dataclass(frozen=True)
+class Ticket:
+    key: int
+    attempt: int = 1
+
+
+class Work:
+    """A queue, and runs that a test holds and ends. `_changed` guards everything."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._queue: deque[Ticket | Exception] = deque()
+        self._ends: dict[Ticket, str | Exception] = {}
+        self.begun: list[Ticket] = []
+        self.threads: dict[Ticket, Thread] = {}
+        self.signals: dict[Ticket, Signals] = {}
+        self.left = Announcements()
+        """Tells that an attempt has left its slot."""
+
+    def put(self, *entries: Ticket | Exception) -> None:
+        with self._changed:
+            self._queue.extend(entries)
+
+    def claim(self) -> Ticket | None:
+        with self._changed:
+            self._changed.notify_all()
+            if not self._queue:
+                return None
+            entry = self._queue.popleft()
+        if isinstance(entry, Exception):
+            raise entry
+        return entry
+
+    def run(self, ticket: Ticket, signals: Signals) -> str:
+        with self._changed:
+            self.begun.append(ticket)
+            self.threads[ticket] = threading.current_thread()
+            self.signals[ticket] = signals
+            self._changed.notify_all()
+            ended = self._changed.wait_for(lambda: ticket in self._ends, TIMEOUT)
+            assert ended, f"nobody ended {ticket}"
+            end = self._ends[ticket]
+        if isinstance(end, Exception):
+            raise end
+        return end
+
+    def end(self, ticket: Ticket, outcome: str | Exception = DONE) -> None:
+        with self._changed:
+            self._ends[ticket] = outcome
+            self._changed.notify_all()
+
+    def wait_begun(self, *tickets: Ticket) -> None:
+        with self._changed:
+            there = self._changed.wait_for(lambda: set(tickets) <= set(self.begun), TIMEOUT)
+        assert there, f"{tickets} have not begun, but {self.begun}"
+
+    def wait_claimed(self) -> None:
+        """Wait until the queue is empty."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: not self._queue, TIMEOUT)
+
+    def end_all(self) -> None:
+        with self._changed:
+            for ticket in self.begun:
+                self._ends.setdefault(ticket, DONE)
+            self._changed.notify_all()
+
+
+Engine = ThreadEngine[Ticket, Signals]
+
+
+@pytest.fixture
+def work() -> Work:
+    return Work()
+
+
+@pytest.fixture
+def make_engine(work: Work) -> Iterator[Callable[..., Engine]]:
+    engines: list[Engine] = []
+
+    def make(slots: int = 1, park_after: float = 300.0) -> Engine:
+        engine: Engine = ThreadEngine(
+            claim=work.claim,
+            run=work.run,
+            is_paused=lambda outcome: outcome == PAUSED,
+            signals=Signals,
+            on_leave=work.left.announce,
+            slots=slots,
+            park_after=park_after,
+        )
+        engines.append(engine)
+        engine.start()
+        return engine
+
+    yield make
+    for engine in engines:
+        engine.begin_shut_down()
+        work.end_all()
+        assert engine.shut_down(TIMEOUT) == []
+
+
+def wait_left(engine: Engine, work: Work, ticket: Ticket) -> None:
+    """Wait until an attempt has left its slot."""
+    while True:
+        version = work.left.version()
+        with engine._changed:
+            if engine._running(ticket.key, ticket.attempt) is None:
+                return
+        assert work.left.wait(version, TIMEOUT), f"{ticket} did not leave its slot"
+
+
+def joined(thread: Thread) -> bool:
+    thread.join(TIMEOUT)
+    return not thread.is_alive()
+
+
+def test_slots_are_given_out_in_order_and_a_job_waits_for_one(make_engine: Callable[..., Engine], work: Work) -> None:
+    tickets = [Ticket(key) for key in range(1, 6)]
+    work.put(*tickets)
+    engine = make_engine(slots=2)
+    work.wait_begun(*tickets[:2])
+    assert engine.counts() == {"running": 2, "paused": 0}
+    for done, following in zip(tickets, tickets[2:], strict=False):
+        assert following not in work.begun
+        work.end(done)
+        work.wait_begun(following)
+    assert [ticket.key for ticket in work.begun[2:]] == [3, 4, 5]
+    assert len(set(work.threads.values())) == 5
+
+
+def test_a_job_that_is_queued_while_a_slot_is_free_runs_when_the_engine_is_told(
+    make_engine: Callable[..., Engine], work: Work
+) -> None:
+    engine = make_engine()
+    work.put(Ticket(1))
+    engine.wake()
+    work.wait_begun(Ticket(1))
+
+
+def test_a_paused_job_holds_no_slot_and_keeps_its_thread(make_engine: Callable[..., Engine], work: Work) -> None:
+    first, second = Ticket(1), Ticket(2)
+    work.put(first, second)
+    engine = make_engine(slots=1)
+    work.wait_begun(first)
+    work.end(first, PAUSED)
+    work.wait_begun(second)
+    assert engine.counts() == {"running": 1, "paused": 1}
+    assert work.threads[first].is_alive()
+    assert work.threads[first] is not work.threads[second]
+
+
+def test_a_resumed_job_goes_on_on_the_thread_that_waited_for_it(make_engine: Callable[..., Engine], work: Work) -> None:
+    first, again = Ticket(1), Ticket(1, 2)
+    work.put(first)
+    engine = make_engine()
+    work.wait_begun(first)
+    work.end(first, PAUSED)
+    wait_left(engine, work, first)
+    work.put(again)
+    engine.wake()
+    work.wait_begun(again)
+    assert work.threads[again] is work.threads[first]
+    assert work.signals[again] is not work.signals[first], "an old stop would reach the new attempt"
+    assert engine.counts() == {"running": 1, "paused": 0}
+
+
+def test_a_paused_thread_is_given_up_after_a_while_and_resume_begins_a_new_one(
+    make_engine: Callable[..., Engine], work: Work
+) -> None:
+    first, again = Ticket(1), Ticket(1, 2)
+    work.put(first)
+    engine = make_engine(park_after=0.0)
+    work.wait_begun(first)
+    work.end(first, PAUSED)
+    assert joined(work.threads[first])
+    assert engine.counts() == {"running": 0, "paused": 0}
+    work.put(again)
+    engine.wake()
+    work.wait_begun(again)
+    assert work.threads[again] is not work.threads[first]
+
+
+def test_a_paused_job_that_will_not_go_on_is_forgotten(make_engine: Callable[..., Engine], work: Work) -> None:
+    first = Ticket(1)
+    work.put(first)
+    engine = make_engine()
+    work.wait_begun(first)
+    engine.forget(1)
+    assert engine.counts() == {"running": 1, "paused": 0}, "a run under way is not to be forgotten"
+    work.end(first, PAUSED)
+    wait_left(engine, work, first)
+    engine.forget(1)
+    assert joined(work.threads[first])
+    assert engine.counts() == {"running": 0, "paused": 0}
+    engine.forget(1)
+
+
+def test_a_signal_reaches_the_attempt_it_is_meant_for_and_no_other(
+    make_engine: Callable[..., Engine], work: Work
+) -> None:
+    first = Ticket(1, 2)
+    work.put(first)
+    engine = make_engine()
+    work.wait_begun(first)
+    assert not engine.signal(1, 1)
+    assert not engine.signal(2, 1)
+    assert not work.signals[first].stop.is_set()
+    assert engine.signal(1, 2)
+    assert work.signals[first].stop.is_set()
+    assert not work.signals[first].shutting_down
+
+
+@pytest.mark.parametrize("outcome", [DONE, PAUSED, RuntimeError("broken")])
+def test_those_who_wait_are_told_once_an_attempt_has_left_its_slot(
+    make_engine: Callable[..., Engine], work: Work, outcome: str | Exception
+) -> None:
+    first = Ticket(1)
+    work.put(first)
+    engine = make_engine()
+    work.wait_begun(first)
+    version = work.left.version()
+    assert not work.left.wait(version, 0.0)
+    answers: list[bool] = []
+
+    def wait() -> None:
+        answers.append(work.left.wait(version, TIMEOUT))
+        answers.append(engine.signal(1, 1))
+        answers.append(engine.counts()["running"] == 1)
+
+    waiting = Thread(target=wait)
+    waiting.start()
+    work.end(first, outcome)
+    assert joined(waiting)
+    assert answers == [True, False, False]
+    assert work.left.version() == version + 1
+
+
+def test_a_signal_waits_for_a_claim_under_way_and_reaches_the_run_that_comes_of_it(
+    make_engine: Callable[..., Engine], work: Work
+) -> None:
+    first, claimed, go_on = Ticket(1), Event(), Event()
+    claim = work.claim
+
+    def held() -> Ticket | None:
+        found = claim()
+        if found == first:
+            claimed.set()
+            assert go_on.wait(TIMEOUT)
+        return found
+
+    work.claim = held  # type: ignore[method-assign]
+    work.put(first)
+    engine = make_engine()
+    assert claimed.wait(TIMEOUT)
+    answers: list[bool] = []
+    signalling = Thread(target=lambda: answers.append(engine.signal(1, 1)))
+    signalling.start()
+    assert answers == []
+    go_on.set()
+    assert joined(signalling)
+    assert answers == [True]
+    work.wait_begun(first)
+    assert work.signals[first].stop.is_set()
+
+
+def test_a_claim_that_raises_is_tried_again(
+    make_engine: Callable[..., Engine], work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "RETRY_SECONDS", 0.001)
+    work.put(OSError("the disk is away"), OSError("still"), Ticket(1))
+    make_engine()
+    work.wait_begun(Ticket(1))
+
+
+def test_shutting_down_does_not_wait_for_the_next_try_to_claim(
+    make_engine: Callable[..., Engine], work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "RETRY_SECONDS", 10 * TIMEOUT)
+    work.put(OSError("the disk is away"))
+    engine = make_engine()
+    work.wait_claimed()
+    assert engine.shut_down(TIMEOUT) == []
+
+
+def test_a_run_that_raises_frees_its_slot(make_engine: Callable[..., Engine], work: Work) -> None:
+    first, second = Ticket(1), Ticket(2)
+    work.put(first, second)
+    engine = make_engine(slots=1)
+    work.wait_begun(first)
+    work.end(first, RuntimeError("broken"))
+    work.wait_begun(second)
+    assert joined(work.threads[first])
+    assert engine.counts() == {"running": 1, "paused": 0}
+
+
+def test_shutting_down_tells_every_run_and_leaves_no_thread(make_engine: Callable[..., Engine], work: Work) -> None:
+    tickets = [Ticket(key) for key in range(1, 4)]
+    work.put(*tickets)
+    engine = make_engine(slots=3)
+    work.wait_begun(*tickets)
+    work.end(tickets[0], PAUSED)
+    wait_left(engine, work, tickets[0])
+    engine.begin_shut_down()
+    assert all(work.signals[ticket].shutting_down for ticket in tickets[1:])
+    assert all(work.signals[ticket].stop.is_set() for ticket in tickets[1:])
+    work.end_all()
+    assert engine.shut_down(TIMEOUT) == []
+    assert all(joined(thread) for thread in work.threads.values())
+    assert not engine._dispatcher.is_alive()
+    work.put(Ticket(9))
+    engine.wake()
+    assert Ticket(9) not in work.begun
+
+
+def test_a_thread_that_does_not_end_in_time_is_named(make_engine: Callable[..., Engine], work: Work) -> None:
+    work.put(Ticket(1))
+    engine = make_engine()
+    work.wait_begun(Ticket(1))
+    assert engine.shut_down(0.0)[-1:] == ["jobsvc-run-1"]
+    work.end_all()
+    assert engine.shut_down(TIMEOUT) == []
+
+
+def test_thousands_of_paused_threads_end_when_the_engine_shuts_down(
+    make_engine: Callable[..., Engine], work: Work
+) -> None:
+    tickets = [Ticket(key) for key in range(1, 1001)]
+    for ticket in tickets:
+        work.end(ticket, PAUSED)
+    work.put(*tickets)
+    engine = make_engine(slots=4)
+    work.wait_begun(*tickets)
+    assert engine.shut_down(TIMEOUT) == []
+    assert all(joined(thread) for thread in work.threads.values())
+
+
+def test_an_attempt_that_waits_for_the_one_before_it_is_told_of_a_shut_down_too(
+    make_engine: Callable[..., Engine], work: Work
+) -> None:
+    """The job was settled and resumed while its old run, which lost it, was still under way."""
+    first, again, other = Ticket(1), Ticket(1, 2), Ticket(2)
+    work.put(first, again, other)
+    engine = make_engine(slots=3)
+    # The third is begun after the second was given its slot.
+    work.wait_begun(first, other)
+    assert again not in work.begun
+    engine.begin_shut_down()
+    work.end(first)
+    work.wait_begun(again)
+    assert work.signals[again].shutting_down
+
+
+def test_two_attempts_of_a_job_never_run_at_once_and_each_takes_a_slot(
+    make_engine: Callable[..., Engine], work: Work
+) -> None:
+    first, again, other, last = Ticket(1), Ticket(1, 2), Ticket(2), Ticket(3)
+    work.put(first, again, other, last)
+    make_engine(slots=3)
+    work.wait_begun(first, other)
+    assert again not in work.begun
+    assert last not in work.begun
+    work.end(first)
+    work.wait_begun(again, last)
+    assert work.threads[again] is work.threads[first]
+
+
+def test_a_job_for_which_no_thread_can_be_started_is_handed_back_and_the_engine_goes_on(
+    make_engine: Callable[..., Engine], work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, refusals = threads._start, [RuntimeError("can't start new thread"), RuntimeError("can't start new thread")]
+
+    def fails_twice(thread: Thread) -> None:
+        if refusals:
+            raise refusals.pop()
+        start(thread)
+
+    monkeypatch.setattr(threads, "_start", fails_twice)
+    first, second, third = Ticket(1), Ticket(2), Ticket(3)
+    work.put(first, second, third)
+    work.end(first)
+    # Handing it back can fail as any run can, such as when the disk is full.
+    work.end(second, OSError("no space left on device"))
+    monkeypatch.setattr("tests.engines.test_threads.TIMEOUT", 3.0)
+    engine = make_engine(slots=1)
+    work.wait_begun(first, second)
+    assert work.signals[first].shutting_down
+    engine.wake()
+    work.wait_begun(third)

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from jobsvc.clock import now
+from jobsvc.jobs.job import Job
+from jobsvc.jobs.states import FINISHED, TRANSITIONS, ForbiddenTransition, State, reason
+from jobsvc.jobs.transition import transition
+from jobsvc.store import job_rows
+from tests.support.house import House
+
+DESIGN = """
+queued -> running, paused, terminating
+running -> succeeded, failed, pausing, interrupted, terminating
+pausing -> paused, succeeded, failed, terminating
+paused -> queued, terminating
+interrupted -> queued, paused, terminating
+terminating -> terminated
+succeeded -> terminating
+failed -> queued, terminating
+terminated -> terminating
+"""
+"""DESIGN.md's list, and two more: a terminate overtakes a pause, and a rollback may be asked for after a terminate."""
+
+ALLOWED = {
+    (State(before), State(after))
+    for line in DESIGN.split("\n")
+    if line
+    for before, afters in [line.split(" -> ")]
+    for after in afters.split(", ")
+}
+
+PAIRS = sorted(product(State, State))
+
+
+def in_state(idle: House, state: State) -> Job:
+    """A job that was put in a state, without regard to the table."""
+    job = idle.submit()
+    with idle.database.write() as connection:
+        job_rows.change(connection, job.key, attempt=0, state=State.QUEUED, values={"state": state})
+    return idle.job(job)
+
+
+def test_the_table_is_the_design_s_list() -> None:
+    assert {(before, after) for before, afters in TRANSITIONS.items() for after in afters} == ALLOWED
+    assert set(TRANSITIONS) == set(State)
+
+
+def test_every_transition_has_a_reason() -> None:
+    assert all(reason(before, after).strip() for before, after in ALLOWED)
+
+
+def test_a_finished_job_is_one_that_nothing_happens_to_by_itself() -> None:
+    assert {State.SUCCEEDED, State.FAILED, State.TERMINATED} == FINISHED
+
+
+def test_every_allowed_transition_occurs_and_every_other_pair_is_forbidden(idle: House) -> None:
+    for before, after in PAIRS:
+        job = in_state(idle, before)
+        history = idle.history(job)
+        with idle.database.write() as connection:
+            if (before, after) in ALLOWED:
+                assert transition(connection, job, after, who="a test", at=now())
+                expected, line = after, [(before, after, "a test")]
+            else:
+                with pytest.raises(ForbiddenTransition):
+                    transition(connection, job, after, who="a test", at=now(), why="for no reason")
+                expected, line = before, []
+        assert idle.job(job).state is expected
+        assert idle.history(job) == history + line

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from jobsvc.kinds import create_export
+from jobsvc.web.services import Services
+from tests.support.api import Api
+from tests.support.gated import Gate
+
+
+def exported(api: Api, job_id: str) -> list[list[str]]:
+    api.succeeded(job_id)
+    return list(csv.reader(io.StringIO(api.get_text(f"/jobs/{job_id}/result"), newline="")))
+
+
+@pytest.fixture
+def first(api: Api) -> str:
+    job_id = api.upload("date,a,b\n2026-01-01,a1,b1\n2026-01-02,a2,b2\n2026-01-03,a3,b3\n2026-01-01,a4,b4\n")
+    api.succeeded(job_id)
+    return job_id
+
+
+@pytest.fixture
+def second(api: Api, first: str) -> str:
+    job_id = api.upload("c,date,a\nc1,2026-01-02,A1\nc2,2026-01-03,A2\n")
+    api.succeeded(job_id)
+    return job_id
+
+
+def test_both_dates_are_included_and_records_come_by_date_then_job_then_row(api: Api, first: str, second: str) -> None:
+    assert exported(api, api.export("2026-01-01", "2026-01-02")) == [
+        ["job_id", "row", "date", "date", "a", "b", "c"],
+        [first, "1", "2026-01-01", "2026-01-01", "a1", "b1", ""],
+        [first, "4", "2026-01-01", "2026-01-01", "a4", "b4", ""],
+        [first, "2", "2026-01-02", "2026-01-02", "a2", "b2", ""],
+        [second, "1", "2026-01-02", "2026-01-02", "A1", "", "c1"],
+    ]
+
+
+def test_from_may_equal_to(api: Api, first: str) -> None:
+    job_id = api.export("2026-01-03", "2026-01-03")
+    assert [row[1] for row in exported(api, job_id)[1:]] == ["3"]
+    progress = api.job(job_id)["progress"]
+    assert (progress["done"], progress["percent"]) == (1, 100)
+
+
+def test_only_jobs_with_records_in_the_range_bring_columns(api: Api, first: str, second: str) -> None:
+    assert exported(api, api.export("2026-01-01", "2026-01-01"))[0] == ["job_id", "row", "date", "date", "a", "b"]
+
+
+def test_columns_come_in_order_of_first_appearance(api: Api) -> None:
+    for header in ("z,y", "y,x,z", "x,w"):
+        api.succeeded(api.upload(f"{header},date\n" + "1," * header.count(",") + "1,2026-01-01\n"))
+    assert exported(api, api.export("2026-01-01", "2026-01-01"))[0] == [
+        *["job_id", "row", "date"],
+        *["z", "y", "date", "x", "w"],
+    ]
+
+
+def test_an_export_may_be_of_one_job(api: Api, first: str, second: str) -> None:
+    assert exported(api, api.export("2026-01-01", "2026-12-31", job=second)) == [
+        ["job_id", "row", "date", "c", "date", "a"],
+        [second, "1", "2026-01-02", "c1", "2026-01-02", "A1"],
+        [second, "2", "2026-01-03", "c2", "2026-01-03", "A2"],
+    ]
+
+
+def test_a_range_without_records_makes_a_header_alone(api: Api, first: str) -> None:
+    assert exported(api, api.export("1999-01-01", "1999-12-31")) == [["job_id", "row", "date"]]
+
+
+def test_the_calendar_s_ends_can_be_exported(api: Api) -> None:
+    api.succeeded(api.upload("date,n\n0001-01-01,1\n9999-12-31,2\n"))
+    assert [row[1] for row in exported(api, api.export("9999-12-30", "9999-12-31"))[1:]] == ["2"]
+    assert [row[1] for row in exported(api, api.export("0001-01-01", "0001-01-01"))[1:]] == ["1"]
+
+
+@pytest.mark.parametrize(
+    "field", ["lone\rreturn", "new\nline", "both\r\nof them", 'quo"te', "com,ma", "'", " x ", "é\u2028"]
+)
+def test_what_was_uploaded_can_be_read_from_the_export_again(api: Api, field: str) -> None:
+    out = io.StringIO(newline="")
+    csv.writer(out).writerows([["date", "field", "last"], ["2026-01-01", field, "end"]])
+    api.succeeded(api.upload(out.getvalue()))
+    assert exported(api, api.export("2026-01-01", "2026-01-01"))[1][3:] == ["2026-01-01", field, "end"]
+
+
+@pytest.mark.parametrize("count", [1999, 2000, 2001, 4001])
+def test_a_date_may_have_more_records_than_are_read_at_a_time(api: Api, count: int) -> None:
+    api.succeeded(api.upload("date,n\n" + "".join(f"2026-01-01,{number}\n" for number in range(count))))
+    rows = exported(api, api.export("2026-01-01", "2026-01-01"))[1:]
+    assert [row[4] for row in rows] == [str(number) for number in range(count)]
+
+
+class Stops:
+    """A gate before each query for records, and a checkpoint after every date if `checkpoints`."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.gate = Gate()
+        self._patch = patch
+        query = create_export._Export._records_of
+
+        def gated(export: Any, *arguments: Any) -> list[tuple[int, int, str]]:
+            self.gate.pass_through()
+            return query(export, *arguments)
+
+        patch.setattr(create_export._Export, "_records_of", gated)
+
+    def checkpoint_each_date(self) -> None:
+        self._patch.setattr(create_export, "SECONDS_BETWEEN_CHECKPOINTS", -1)
+
+    def read_at_a_time(self, count: int) -> None:
+        self._patch.setattr(create_export, "RECORDS_AT_A_TIME", count)
+
+
+@pytest.fixture
+def stops(monkeypatch: pytest.MonkeyPatch, first: str, second: str) -> Iterator[Stops]:
+    """The gate is built after the records are there. It is opened before the application is closed."""
+    stops = Stops(monkeypatch)
+    yield stops
+    stops.gate.open()
+
+
+def pause_at(api: Api, job_id: str, stops: Stops, queries: int) -> Any:
+    """Pause a job that has begun its `queries`-th query, and let it finish that."""
+    stops.gate.wait_reached(queries)
+    assert api.post(f"/jobs/{job_id}/pause?wait=0")[0] == 202
+    stops.gate.open(1)
+    return api.wait_for(job_id, "paused")
+
+
+WHOLE = ["1", "4", "2", "1", "3", "2"]
+
+
+def test_a_paused_export_goes_on_where_it_stopped(api: Api, stops: Stops) -> None:
+    job_id = api.export("2026-01-01", "2026-01-03")
+    stops.gate.open(1)
+    job = pause_at(api, job_id, stops, 2)
+    assert job["progress"]["done"] == 2
+    assert job["progress"]["percent"] == pytest.approx(66.7)
+    stops.gate.open(1)
+    api.post(f"/jobs/{job_id}/resume")
+    assert [row[1] for row in exported(api, job_id)[1:]] == WHOLE
+    assert stops.gate.reached == 3
+
+
+def test_a_stop_within_a_long_date_leaves_it_undone_and_resume_writes_it_once(
+    api: Api, services: Services, stops: Stops
+) -> None:
+    stops.read_at_a_time(1)
+    job_id = api.export("2026-01-01", "2026-01-03")
+    # 2026-01-01 takes three queries; the stop comes at the second of 2026-01-02.
+    stops.gate.open(4)
+    job = pause_at(api, job_id, stops, 5)
+    assert job["progress"]["done"] == 1
+    partial = services.files.partial_output(job_id)
+    assert partial.read_text().count("2026-01-02,") > 0, "nothing of the broken off date was written: no test"
+    stops.gate.open()
+    api.post(f"/jobs/{job_id}/resume")
+    assert [row[1] for row in exported(api, job_id)[1:]] == WHOLE
+
+
+def test_resume_cuts_the_file_to_what_the_checkpoint_vouches_for(api: Api, services: Services, stops: Stops) -> None:
+    job_id = api.export("2026-01-01", "2026-01-03")
+    pause_at(api, job_id, stops, 1)
+    with services.files.partial_output(job_id).open("a") as partial:
+        partial.write("written, but never counted\n" * 1000)
+    stops.gate.open()
+    api.post(f"/jobs/{job_id}/resume")
+    assert [row[1] for row in exported(api, job_id)[1:]] == WHOLE
+
+
+def test_an_export_goes_on_in_another_process_s_place(
+    make_app: Callable[..., Flask], commits: Any, app: Flask, api: Api, services: Services, stops: Stops
+) -> None:
+    stops.checkpoint_each_date()
+    job_id = api.export("2026-01-01", "2026-01-03")
+    stops.gate.open(1)
+    pause_at(api, job_id, stops, 2)
+    services.close()
+    stops.gate.open()
+    again = Api(make_app(), commits)
+    again.post(f"/jobs/{job_id}/resume")
+    assert [row[1] for row in exported(again, job_id)[1:]] == WHOLE
+
+
+def test_records_that_come_later_do_not_change_the_columns_of_an_export_under_way(api: Api, stops: Stops) -> None:
+    job_id = api.export("2026-01-01", "2026-01-03")
+    pause_at(api, job_id, stops, 1)
+    late = api.upload("date,new\n2026-01-02,n\n")
+    api.succeeded(late)
+    stops.gate.open()
+    api.post(f"/jobs/{job_id}/resume")
+    rows = exported(api, job_id)
+    assert rows[0][3:] == ["date", "a", "b", "c"]
+    assert [row[1] for row in rows[1:]] == WHOLE
+
+
+def test_an_unfinished_file_that_is_gone_fails_the_job_and_says_so(api: Api, services: Services, stops: Stops) -> None:
+    job_id = api.export("2026-01-01", "2026-01-03")
+    pause_at(api, job_id, stops, 1)
+    services.files.partial_output(job_id).unlink()
+    api.post(f"/jobs/{job_id}/resume")
+    job = api.wait_for(job_id, "failed", "succeeded")
+    assert job["state"] == "failed"
+    assert job["error"] == "the unfinished export file is gone"
+
+
+def test_a_file_that_was_published_before_the_success_was_recorded_is_taken_up_again(
+    api: Api, services: Services, stops: Stops
+) -> None:
+    job_id = api.export("2026-01-01", "2026-01-03")
+    stops.gate.open(2)
+    pause_at(api, job_id, stops, 3)
+    services.files.partial_output(job_id).replace(services.files.output(job_id))
+    api.post(f"/jobs/{job_id}/resume")
+    assert [row[1] for row in exported(api, job_id)[1:]] == WHOLE
+    assert not services.files.partial_output(job_id).exists()
+
+
+@pytest.mark.parametrize("pause_first", [False, True])
+def test_a_terminated_export_leaves_no_file(api: Api, services: Services, stops: Stops, pause_first: bool) -> None:
+    job_id = api.export("2026-01-01", "2026-01-03")
+    if pause_first:
+        pause_at(api, job_id, stops, 1)
+        assert api.post(f"/jobs/{job_id}/terminate")[0] == 200
+    else:
+        stops.gate.wait_reached(1)
+        assert api.post(f"/jobs/{job_id}/terminate?wait=0")[0] == 202
+        stops.gate.open()
+        api.wait_for(job_id, "terminated")
+    # The run's thread removes the file after its last commit; closing waits for the thread.
+    services.close()
+    assert list(services.files.directory.glob(f"{job_id}*")) == []

@@ -1,0 +1,55 @@
+"""Stop means stop."""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+
+from tests.process.exact import DATE_COLUMN, assert_exactly_once
+from tests.support.server import Server
+
+STOPS = 44
+
+
+def test_once_a_stop_is_answered_nothing_more_takes_effect(
+    server: Server, flights: Path, chance: random.Random
+) -> None:
+    job_id = server.upload(flights, date_column=DATE_COLUMN)
+    stopped_at = []
+    while len(stopped_at) < STOPS:
+        time.sleep(chance.uniform(0, 0.06))
+        if chance.random() < 0.5:
+            status, answer = server.post(f"/updateTask?id={job_id}&action=stop")
+            assert (status, answer) == (200, {"status": f"Job {job_id} stopped."})
+        else:
+            status, answer = server.post(f"/jobs/{job_id}/pause?wait=5")
+            assert (status, answer["state"]) == (200, "paused"), answer
+        rows = server.count_records(job_id)
+        assert server.get("/readyz") == {"status": "ready"}
+        job = server.job(job_id)
+        assert job["state"] == "paused"
+        assert server.count_records(job_id) == rows == job["progress"]["done"]
+        stopped_at.append(rows)
+        status, answer = server.post(f"/updateTask?id={job_id}&action=start")
+        assert (status, answer) == (200, {"status": f"Job {job_id} started."})
+    print(f"stopped at {stopped_at}")
+    assert len(set(stopped_at)) > STOPS / 3, "the stops came while nothing was done: they show little"
+
+    server.wait_for(job_id, "succeeded", "failed")
+    assert_exactly_once(server.data_dir, job_id, flights)
+
+
+def test_once_a_terminate_is_answered_nothing_more_takes_effect(
+    server: Server, flights_part: Path, chance: random.Random
+) -> None:
+    for _ in range(8):
+        job_id = server.upload(flights_part, date_column=DATE_COLUMN)
+        time.sleep(chance.uniform(0, 0.4))
+        status, answer = server.post(f"/updateTask?id={job_id}&action=terminate")
+        assert (status, answer) == (200, {"status": f"Job {job_id} terminated."})
+        rows = server.count_records(job_id)
+        assert server.get("/readyz") == {"status": "ready"}
+        job = server.job(job_id)
+        assert job["state"] == "terminated"
+        assert server.count_records(job_id) == rows == job["progress"]["done"]

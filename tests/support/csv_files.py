@@ -1,0 +1,183 @@
+"""Generated CSV files, good and bad, and reading them in one go or with stops."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+
+from jobsvc.kinds import csv_source, lines
+from jobsvc.kinds.contract import Cursor, Refusal, Refused
+from jobsvc.kinds.csv_source import BYTE_ORDER_MARK, CsvSource, PlainParser, RowParser
+
+HEADER = b"a,b,c\n"
+COLUMNS = ["a", "b", "c"]
+
+Row = tuple[int, list[str]]
+
+
+@dataclass
+class Reading:
+    """What was read: the items, the refusals, and the bytes (offset, length) and line of every row, by number."""
+
+    items: list[Any] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    places: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    plain_blocks: int = 0
+
+    def from_row(self, row: int) -> tuple[list[Any], list[Refusal]]:
+        return [item for item in self.items if item[0] >= row], [one for one in self.refusals if one.item >= row]
+
+
+def parse(row: int, fields: list[str]) -> Row:
+    if fields[0] == "no":
+        raise Refused("the kind says no")
+    return row, fields
+
+
+def parse_plain(first: int, rows: list[str]) -> list[Row] | None:
+    items = [(first + index, text.split(",")) for index, text in enumerate(rows)]
+    return None if any(fields[0] == "no" for _, fields in items) else items
+
+
+def source(data: bytes, cursor: Cursor | None = None) -> CsvSource:
+    return CsvSource(io.BytesIO(data), cursor, None if cursor is None else COLUMNS)
+
+
+def read(
+    data: bytes, cursor: Cursor | None = None, make: RowParser = parse, plain: PlainParser | None = parse_plain
+) -> Reading:
+    """Everything from the cursor on, in one go."""
+    reading = Reading()
+    for block in source(data, cursor).blocks(make, plain):
+        items = list(block.items)
+        reading.items += items
+        refused = block.end(len(items)).refused
+        reading.refusals += refused
+        reading.plain_blocks += type(block).__name__ == "_PlainBlock"
+        for row in [item[0] for item in items] + [refusal.item for refusal in refused]:
+            place = block.refusal(row, "")
+            assert place.offset is not None
+            assert place.length is not None
+            assert place.line is not None
+            reading.places[row] = (place.offset, place.length, place.line)
+    return reading
+
+
+def cursors(data: bytes) -> Iterator[Cursor]:
+    """Where a job could stand after any item: every place from which a run may have to go on."""
+    for block in source(data).blocks(parse, parse_plain):
+        for taken in range(len(list(block.items)) + 1):
+            yield block.end(taken).cursor
+
+
+def read_with_stops(data: bytes, next_take: Callable[[], int]) -> Reading:
+    """Everything, by runs that each stop after as many items of a block as `next_take` says (0: before the first)."""
+    reading = Reading()
+    cursor: Cursor | None = None
+    while True:
+        block = next(source(data, cursor).blocks(parse, parse_plain), None)
+        if block is None:
+            return reading
+        items = list(block.items)
+        taken = min(next_take(), len(items))
+        end = block.end(taken)
+        reading.items += items[:taken]
+        reading.refusals += end.refused
+        if cursor == end.cursor and items:
+            # Stopped twice before the same item. The next run does it.
+            end = block.end(1)
+            reading.items += items[:1]
+            reading.refusals += end.refused
+        cursor = end.cursor
+
+
+@contextmanager
+def limits(
+    *, row: int | None = None, field: int | None = None, read: int | None = None, block: int | None = None
+) -> Any:
+    """Smaller limits, in bytes, characters, bytes and rows."""
+    with pytest.MonkeyPatch.context() as patch:
+        if row is not None:
+            patch.setattr(lines, "MAX_ROW_BYTES", row)
+            patch.setattr(csv_source, "MAX_ROW_BYTES", row)
+        if field is not None:
+            patch.setattr(csv_source, "FIELD_LIMIT", field)
+        if read is not None:
+            patch.setattr(lines, "READ_BYTES", read)
+        if block is not None:
+            patch.setattr(csv_source, "ROWS_PER_BLOCK", block)
+        yield
+
+
+ENDS = st.sampled_from([b"\n", b"\n", b"\r\n"])
+
+GOOD_ROWS = st.sampled_from(
+    [b"1,2,3", b"x,,", "é,ü,日本".encode(), b",,", b"p q,r's, t ", "\u2028,\x85,\u00a0".encode()]
+)
+
+ODD_ROWS = st.sampled_from(
+    [
+        b'"q","r","s"',
+        b'"two\nlines",2,3',
+        b'"two\r\nlines",2,"and\n\nmore"',
+        b'1,"say ""hi""",3',
+        b'1,a"b,3',
+        b"back\\slash,2,3",
+        b"tab\t,\x01,\x7f",
+        b"no,2,3",
+        b"",
+        b" ",
+        b"1,2",
+        b"1,2,3,4",
+        b"nul\0,2,3",
+        b'"nul\0","2\n",3',
+        b"\xff,2,3",
+        b'"\xc3\n\xa9",2,3',
+        b"\xed\xa0\x80,2,3",
+        b"lone\rreturn,2,3",
+        b'"lone\rreturn",2,3',
+        b"1,2,3\r",
+        b"\r",
+        b'"never closed,2,3',
+        b'1,2,"',
+        b'x"y,2,"z',
+        b"long" * 6 + b",2,3",
+        b'1,"' + b"long\n" * 6 + b'",3',
+        b"very long" * 12 + b",2,3",
+        b'1,"' + b"very long\n" * 12 + b'",3',
+        b"very long" * 30,
+        b'1,2,"very long' + b"very long" * 12,
+    ]
+)
+
+PLAIN_ROWS = st.lists(st.tuples(GOOD_ROWS, ENDS).map(b"".join), max_size=6).map(b"".join)
+
+SOUP = st.lists(
+    st.sampled_from(
+        [b"a", b",", b",", b'"', b'"', b"\n", b"\n", b"\r\n", b"\r", b"\0", b"\xff", b"\xc3\xa9", b"\\", b"\x0b"]
+    ),
+    max_size=12,
+).map(b"".join)
+
+
+@st.composite
+def bodies(draw: st.DrawFn) -> bytes:
+    """What may stand behind a header: good rows, odd ones and noise; the last line may lack its end."""
+    parts = st.one_of(
+        PLAIN_ROWS, st.tuples(ODD_ROWS, ENDS).map(b"".join), st.tuples(ODD_ROWS, ENDS).map(b"".join), SOUP
+    )
+    body = b"".join(draw(st.lists(parts, max_size=6)))
+    return body.rstrip(b"\r\n") if draw(st.booleans()) else body
+
+
+@st.composite
+def files(draw: st.DrawFn) -> bytes:
+    return (
+        draw(st.sampled_from([b"", BYTE_ORDER_MARK])) + draw(st.sampled_from([HEADER, b"a,b,c\r\n"])) + draw(bodies())
+    )

@@ -1,0 +1,162 @@
+"""The service without HTTP: its parts, put together so that a test can hold each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from jobsvc import ROLLBACKS_AT_ONCE
+from jobsvc.clock import now
+from jobsvc.engines.threads import ThreadEngine
+from jobsvc.jobs.announcements import Announcements
+from jobsvc.jobs.job import Job
+from jobsvc.jobs.new_job import NewJob
+from jobsvc.jobs.recovery import recover
+from jobsvc.jobs.rollback import Rollbacks
+from jobsvc.jobs.runner import Runner
+from jobsvc.jobs.service import JobService
+from jobsvc.jobs.signals import Signals
+from jobsvc.jobs.states import State
+from jobsvc.kinds.contract import Kind
+from jobsvc.store.database import Database
+from jobsvc.store.files import Files
+from jobsvc.store.migrate import upgrade
+from jobsvc.store.tables import records
+from tests.support.gated import TIMEOUT, Gated
+from tests.support.watching import Commits
+
+WHO = "Ann"
+
+
+@dataclass
+class House:
+    database: Database
+    files: Files
+    kinds: Mapping[str, Kind]
+    runner: Runner
+    engine: ThreadEngine[Job, Signals]
+    rollback_engine: ThreadEngine[Job, Signals]
+    announcements: Announcements
+    service: JobService
+    gated: Gated
+    commits: Commits
+
+    @classmethod
+    def build(
+        cls,
+        data_dir: Path,
+        commits: Commits,
+        *,
+        slots: int = 1,
+        park_after: float = 300.0,
+        max_queued: int = 100,
+        kinds: Iterable[Kind] = (),
+        claiming: Callable[[Callable[[], Job | None]], Callable[[], Job | None]] = lambda claim: claim,
+    ) -> House:
+        """Everything, with the engines yet to be started, as `create_app` puts it together.
+
+        `kinds` are there beside the gated one; `claiming` may wrap how the engine claims jobs.
+        """
+        data_dir.mkdir(exist_ok=True)
+        gated = Gated()
+        by_name: dict[str, Kind] = {kind.name: kind for kind in (gated, *kinds)}
+        database = Database(f"sqlite:///{data_dir / 'jobsvc.db'}")
+        upgrade(database)
+        files = Files(data_dir / "files")
+        announcements = Announcements()
+        runner = Runner(database, files, by_name, now)
+        engine: ThreadEngine[Job, Signals] = ThreadEngine(
+            claim=claiming(runner.claim),
+            run=runner.run,
+            is_paused=lambda outcome: outcome is State.PAUSED,
+            signals=Signals,
+            on_leave=announcements.announce,
+            slots=slots,
+            park_after=park_after,
+        )
+        rollbacks = Rollbacks(database, files, by_name, now)
+        rollback_engine: ThreadEngine[Job, Signals] = ThreadEngine(
+            claim=rollbacks.claim,
+            run=rollbacks.run,
+            is_paused=lambda _: False,
+            signals=Signals,
+            on_leave=announcements.announce,
+            slots=ROLLBACKS_AT_ONCE,
+            park_after=0,
+            name="rollback",
+        )
+        service = JobService(
+            database,
+            files,
+            by_name,
+            engine,
+            rollback_engine,
+            announcements,
+            now,
+            max_queued=max_queued,
+            idempotency_hours=24,
+        )
+        return cls(database, files, by_name, runner, engine, rollback_engine, announcements, service, gated, commits)
+
+    def start(self) -> None:
+        self.engine.start()
+        self.rollback_engine.start()
+
+    def begin_shut_down(self) -> None:
+        self.engine.begin_shut_down()
+        self.rollback_engine.begin_shut_down()
+
+    def close(self) -> None:
+        self.begin_shut_down()
+        self.gated.gate.open()
+        assert self.engine.shut_down(TIMEOUT) == []
+        assert self.rollback_engine.shut_down(TIMEOUT) == []
+        self.database.close()
+
+    def recover(self, *, resume: bool = True) -> None:
+        recover(self.database, self.files, now, resume=resume, kinds=self.kinds)
+
+    def submit(self, **params: Any) -> Job:
+        return self.submit_as("gated", **params)
+
+    def submit_as(self, kind: str, **params: Any) -> Job:
+        """Submit a job of another kind than the gated one."""
+        return self.service.submit(NewJob(id=self.service.new_id(WHO, kind), kind=kind, user=WHO, params=params))
+
+    def submit_reached(self, items: int = 1, **params: Any) -> Job:
+        """Submit a job and let it go until its `items`-th item is at the gate."""
+        before = self.gated.gate.reached
+        job = self.submit(**params)
+        self.gated.gate.open(items - 1)
+        self.gated.gate.wait_reached(before + items)
+        return self.job(job)
+
+    def job(self, job: Job) -> Job:
+        return self.service.get(job.id)
+
+    def wait_left(self, job: Job) -> None:
+        """Wait until the attempt of `job` has left its slot."""
+        while True:
+            version = self.announcements.version()
+            with self.engine._changed:
+                if self.engine._running(job.key, job.attempt) is None:
+                    return
+            assert self.announcements.wait(version, TIMEOUT), f"{job.id} did not leave its slot"
+
+    def wait_for(self, job: Job, *states: State) -> Job:
+        self.commits.wait_for(lambda: self.job(job).state in states, f"{job.id} to be {' or '.join(states)}")
+        return self.job(job)
+
+    def rows(self, job: Job) -> list[int]:
+        """The rows of the job's records."""
+        with self.database.read() as connection:
+            query = select(records.c.row).where(records.c.job_key == job.key).order_by(records.c.row)
+            return list(connection.execute(query).scalars())
+
+    def history(self, job: Job) -> list[tuple[str | None, str, str]]:
+        """(from, to, who) of each line of the job's history."""
+        return [(line["from"], line["to"], line["who"]) for line in self.service.events(job.id)]

@@ -1,0 +1,127 @@
+"""Imports point one way: web -> jobs -> (kinds, engines, store)."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "jobsvc"
+
+SQL = {"select", "insert", "update", "delete", "text", "func", "create_engine", "Table", "Connection", "Engine"}
+"""What a query or a connection can be made with."""
+
+
+CONTRACT = {"jobsvc.kinds.contract", "jobsvc.kinds.contract.Kind"}
+
+
+def imported(path: Path) -> set[str]:
+    """Every module, and every name in a module, that a file imports, by full name."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports here are absolute"
+            assert node.module is not None
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def within(names: set[str], *modules: str) -> set[str]:
+    return {name for name in names for module in modules if name == module or name.startswith(f"{module}.")}
+
+
+def files_of(*parts: str) -> list[Path]:
+    found = [path for part in parts for path in sorted((PACKAGE / part).rglob("*.py"))]
+    assert found, parts
+    return found
+
+
+def assert_imports_none(paths: list[Path], *modules: str) -> None:
+    found = {str(path.relative_to(PACKAGE)): sorted(within(imported(path), *modules)) for path in paths}
+    assert {path: names for path, names in found.items() if names} == {}
+
+
+def test_nothing_but_the_factory_imports_web() -> None:
+    others = [path for path in PACKAGE.rglob("*.py") if path.parent.name != "web" and path != PACKAGE / "__init__.py"]
+    assert_imports_none(others, "jobsvc.web")
+    assert within(imported(PACKAGE / "__init__.py"), "jobsvc.web")
+
+
+def test_web_makes_no_queries_and_no_threads() -> None:
+    web = files_of("web")
+    # Files are where an upload goes; of the database, it is told that it was closed, and nothing more.
+    may = {"jobsvc.store.files", "jobsvc.store.files.Files"}
+    may_problems = {"jobsvc.store.database", "jobsvc.store.database.DatabaseClosed"}
+    for path in web:
+        found = within(imported(path), "jobsvc.store") - may
+        assert found <= (may_problems if path.name == "problems.py" else set()), path
+        # Of the kinds, the contract: what a client may say of a job depends on its kind.
+        assert within(imported(path), "jobsvc.kinds") <= CONTRACT, path
+    assert_imports_none(web, "jobsvc.engines", "sqlalchemy", "alembic", "sqlite3")
+    assert_imports_none(web, "threading.Thread", "concurrent", "multiprocessing", "asyncio")
+
+
+def test_jobs_know_neither_http_nor_sql() -> None:
+    jobs = files_of("jobs")
+    assert_imports_none(jobs, "flask", "werkzeug", "jobsvc.web", "jobsvc.store.tables", "sqlite3", "alembic")
+    assert_imports_none(jobs, *(f"sqlalchemy.{name}" for name in SQL - {"Connection", "Table"}))
+
+
+def test_kinds_know_neither_http_nor_threads_nor_jobs() -> None:
+    outside = ("jobsvc.jobs", "jobsvc.engines", "jobsvc.web", "jobsvc.store.database", "jobsvc.store.job_rows")
+    kinds = files_of("kinds")
+    assert_imports_none(kinds, "flask", "werkzeug", "threading", "multiprocessing", "asyncio", *outside)
+    # The items of one job that are under way at once: the one place where a kind has threads of its own.
+    assert_imports_none([path for path in kinds if path.name != "row_kind.py"], "concurrent")
+
+
+def test_engines_and_store_know_neither_jobs_nor_kinds_nor_web() -> None:
+    assert_imports_none(files_of("engines"), "jobsvc.jobs", "jobsvc.web", "jobsvc.kinds", "jobsvc.store", "flask")
+    assert_imports_none(files_of("store"), "jobsvc.jobs", "jobsvc.web", "jobsvc.kinds", "jobsvc.engines", "flask")
+
+
+def test_only_the_factory_knows_all_of_them() -> None:
+    parts = ("jobsvc.web", "jobsvc.jobs", "jobsvc.engines", "jobsvc.store", "jobsvc.kinds")
+    knows_all = [path for path in PACKAGE.rglob("*.py") if all(within(imported(path), part) for part in parts)]
+    assert knows_all == [PACKAGE / "__init__.py"]
+
+
+MAY_CATCH_ALL = {
+    "jobs/runner.py": "the top of a run: what goes wrong in a kind fails its job, and nothing else",
+    "jobs/rollback.py": "the top of a rollback: an undo that breaks ends its rollback, and nothing else",
+    "jobs/hooks.py": "a hook that tells of something that has happened can't undo it",
+    "jobs/webhooks/sender.py": "the top of the threads that send: a delivery that breaks is tried again",
+    "engines/threads.py": "the top of a thread: its slot is given back whatever happens",
+    "kinds/contract.py": "Work.take: what an item raises is kept until the items before it are committed",
+    "kinds/row_kind.py": "the same, for items of which some are under way at once",
+}
+"""Where every exception may be caught, and why there."""
+
+
+def test_nothing_but_the_top_of_a_run_or_a_thread_catches_every_exception() -> None:
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ExceptHandler) and (
+                node.type is None or (isinstance(node.type, ast.Name) and node.type.id == "Exception")
+            ):
+                found.add(str(path.relative_to(PACKAGE)))
+    assert found == set(MAY_CATCH_ALL)
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("import a.b", {"a.b"}),
+        ("from a import b, c as d", {"a", "a.b", "a.c"}),
+        ("def f():\n    from a.b import c", {"a.b", "a.b.c"}),
+    ],
+)
+def test_imports_are_found_wherever_they_stand(tmp_path: Path, source: str, names: set[str]) -> None:
+    path = tmp_path / "one.py"
+    path.write_text(source)
+    assert imported(path) == names
+    assert within({"jobsvc.web", "jobsvc.web.x", "jobsvc.website"}, "jobsvc.web") == {"jobsvc.web", "jobsvc.web.x"}
