@@ -6,12 +6,17 @@ server, to whose own handler the signal is passed on, finishes its requests.
 `worker_exit` hook and, for all other ways in which a process ends, by atexit.
 The threads are daemons: atexit runs after all other threads were joined, and
 would wait for them for ever.
+
+Where no server has a handler, the signal would end the main thread with an
+exception wherever it stands, also right behind the taking of a lock, which then
+nobody lets go. There the signal is held back until everything has ended.
 """
 
 from __future__ import annotations
 
 import atexit
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -42,7 +47,9 @@ class Shutdown:
         self._finished = False
         self._deadline: float | None = None
         # put() may be called from a signal handler: it is reentrant (see the queue module).
-        self._asked: SimpleQueue[str] = SimpleQueue()
+        self._asked: SimpleQueue[tuple[signal.Signals, bool]] = SimpleQueue()
+        self._ended = False
+        """Whether all has ended; written under `_lock`, read by signal handlers without it."""
 
     @property
     def begun(self) -> bool:
@@ -58,21 +65,31 @@ class Shutdown:
 
     def _chain(self, number: signal.Signals) -> None:
         before = signal.getsignal(number)
+        if before is signal.SIG_IGN:
+            return
+        ends_at_once = before in (signal.SIG_DFL, signal.default_int_handler)
 
         def handle(signum: int, frame: FrameType | None) -> None:
-            self._asked.put(number.name)
+            if ends_at_once and not self._ended:
+                self._asked.put((number, True))
+                return
+            self._asked.put((number, False))
             if callable(before):
                 before(signum, frame)
-            elif before is signal.SIG_DFL:
+            else:
                 raise SystemExit(128 + signum)
 
         signal.signal(number, handle)
 
     def _watch(self) -> None:
-        """Begin when a signal handler asks: the handler itself may take no lock."""
-        why = self._asked.get()
-        log.info("shutting down: %s", why)
-        self.start()
+        """Do what a signal asks for: its handler itself may take no lock."""
+        while not self._ended:
+            number, held_back = self._asked.get()
+            log.info("shutting down: %s", number.name)
+            self.start()
+            if held_back:
+                self.finish()
+                os.kill(os.getpid(), number)
 
     def start(self) -> None:
         """The first sign of the end. Returns at once."""
@@ -92,5 +109,8 @@ class Shutdown:
                     signal.signal(number, signal.SIG_IGN)
             self.start()
             assert self._deadline is not None
-            self._finish(max(0.0, self._deadline - monotonic()))
-            atexit.unregister(self.finish)
+            try:
+                self._finish(max(0.0, self._deadline - monotonic()))
+            finally:
+                self._ended = True
+                atexit.unregister(self.finish)

@@ -6,7 +6,9 @@ import http.client
 import json
 import os
 import random
+import shutil
 import signal
+import sqlite3
 import sys
 import threading
 import time
@@ -85,6 +87,29 @@ def test_a_job_goes_on_from_one_server_to_the_next_whatever_ends_them(
     last.wait_for(job_id, "succeeded", "failed")
     assert_exactly_once(last.data_dir, job_id, flights)
     assert last.job(job_id)["attempt"] == len(links) + 1
+
+
+@pytest.mark.parametrize("what", [TERM, INT])
+def test_a_signal_ends_the_process_also_while_its_main_thread_takes_the_locks(
+    what: signal.Signals, make_server: MakeServer, chance: random.Random
+) -> None:
+    for _ in range(4):
+        server = make_server([sys.executable, "-m", "tests.process.programs.busy"])
+        server.start(wait=False)
+        poll(lambda s=server: _submitted(s) > 0, 30, "jobs to be submitted")  # type: ignore[misc]
+        time.sleep(chance.uniform(0, 0.05))
+        code, seconds = timed_end(server, what, TIMEOUT, False)
+        assert code in TERMINATED | INTERRUPTED, code
+        # A lock that nobody lets go would be waited for until the time is up.
+        assert seconds < TIMEOUT / 2
+        shutil.rmtree(server.data_dir)
+
+
+def _submitted(server: Server) -> int:
+    try:
+        return int(server.query("SELECT count(*) FROM jobs")[0][0])
+    except sqlite3.Error:
+        return 0
 
 
 def _done(server: Server, job_id: str) -> int:
