@@ -110,11 +110,10 @@ class ThreadEngine(Generic[C, S]):
         with self._changed:
             # A job that is just being claimed will be live in a moment.
             self._changed.wait_for(lambda: not self._claiming)
-            live = self._running(key, attempt)
-            if live is None:
-                return False
-            live.signals.stop.set()
-            return True
+            signals = self._running(key, attempt)
+            if signals is not None:
+                signals.stop.set()
+            return signals is not None
 
     def forget(self, key: int) -> None:
         """A paused job will not go on: end its thread."""
@@ -161,12 +160,15 @@ class ThreadEngine(Generic[C, S]):
             running = sum(live.claim is not None for live in self._live.values())
             return {"running": running, "paused": len(self._live) - running}
 
-    def _running(self, key: int, attempt: int) -> LiveRun[C, S] | None:
-        """The live run of an attempt that has not left its slot. The caller holds `_changed`."""
+    def _running(self, key: int, attempt: int) -> S | None:
+        """The signals of an attempt that has not left its slot. The caller holds `_changed`."""
         live = self._live.get(key)
-        if live is None or live.attempt != attempt or live.claim is None:
+        if live is None:
             return None
-        return live
+        if live.next is not None and live.next[0].attempt == attempt:
+            # It waits for the attempt before it to leave, and will look before its first item.
+            return live.next[1]
+        return live.signals if live.attempt == attempt and live.claim is not None else None
 
     def _dispatch(self) -> None:
         while True:
@@ -209,6 +211,7 @@ class ThreadEngine(Generic[C, S]):
                 signals.shut_down()
             live = self._live.get(claim.key)
             if live is not None and not live.ending:
+                assert live.next is None, "a job is queued again only when its attempt is paused"
                 live.next = (claim, signals)
                 live.woken.set()
             else:

@@ -14,7 +14,7 @@ from jobsvc.jobs.job import Job
 from jobsvc.jobs.meter import Meter
 from jobsvc.jobs.states import State
 from jobsvc.jobs.transition import transition
-from jobsvc.kinds.contract import Block, End, Kind, Work
+from jobsvc.kinds.contract import Block, End, Kind, Refusal, Work
 from jobsvc.store import job_rows
 from jobsvc.store.bulk_insert import bulk_insert
 from jobsvc.store.database import Database
@@ -24,6 +24,10 @@ RUN = "run"
 
 _OBEYED = {State.PAUSING: State.PAUSED, State.TERMINATING: State.TERMINATED}
 """What a run turns a request into once it has committed what it had done."""
+
+
+MOST_ERROR_CHARACTERS = 500
+"""How much of why an item was refused is kept; there may be millions of them."""
 
 
 class AttemptLost(Exception):
@@ -81,7 +85,7 @@ class Checkpoints:
             refused_late = self._work.apply(CheckpointEffects(connection, job.key), items)
             refusals = [*end.refused, *(block.refusal(number, error) for number, error in refused_late)]
             if refusals:
-                job_rows.add_refused(connection, job.key, [asdict(refusal) for refusal in refusals])
+                job_rows.add_refused(connection, job.key, [_row(refusal) for refusal in refusals])
             done = self._done + len(items) - len(refused_late)
             failed = self._failed + len(refusals)
             self._meter.count(len(items) + len(end.refused))
@@ -153,6 +157,10 @@ def end_job(connection: Connection, kind: Kind | None, job: Job, after: State, *
     if after is not State.FAILED:
         clean_up(connection, kind, job.key)
     return after
+
+
+def _row(refusal: Refusal) -> dict[str, Any]:
+    return asdict(refusal) | {"error": refusal.error[:MOST_ERROR_CHARACTERS]}
 
 
 def clean_up(connection: Connection, kind: Kind | None, job_key: int) -> None:

@@ -53,7 +53,7 @@ class LeftOver:
         extra = (job.cursor or {}).get("extra", 0)
 
         def lines(rows: list[Sequence[object]]) -> bytes:
-            return csv_text(rows, delimiter).encode(encoding, "surrogateescape" if encoding == "utf-8" else "replace")
+            return csv_text(rows, delimiter).encode(encoding, "surrogateescape")
 
         try:
             yield lines([[*ADDED_COLUMNS, *(job.columns or [])]])
@@ -114,7 +114,7 @@ class LeftOver:
 
 def _fields(data: bytes, encoding: str, delimiter: str) -> list[str]:
     """The fields of one refused row, as well as they can be told apart."""
-    text = data.decode(encoding, "surrogateescape" if encoding == "utf-8" else "replace")
+    text = data.decode(encoding, "surrogateescape")
     text = text.removesuffix("\n").removesuffix("\r")
     try:
         return next(csv.reader(iter([text]), delimiter=delimiter), [])

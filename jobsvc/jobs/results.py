@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from jobsvc.jobs.errors import FilesRemoved, NotAllowed, UnknownJob
+from jobsvc.jobs.errors import FilesRemoved, JobError, NotAllowed, UnknownJob
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.store import job_rows, results
@@ -13,8 +13,11 @@ from jobsvc.store.database import Database
 from jobsvc.store.files import Files
 
 
-class NoResult(UnknownJob):
-    """The job's kind makes no file."""
+class NoResult(JobError):
+    """There is no such file: the job's kind makes none, or takes none."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"job {job_id} has no such file")
 
 
 class Results:
@@ -31,8 +34,8 @@ class Results:
         if job_id is not None:
             self.check_made(job_id)
         with self._database.read() as connection:
-            rows = results.records_page(connection, limit=limit + 1, after=after, job_id=job_id)
-        last = rows[limit - 1] if len(rows) > limit else None
+            rows, more = results.records_page(connection, limit=limit + 1, after=after, job_id=job_id)
+        last = rows[-1] if more else None
         return (
             [
                 {
@@ -41,7 +44,7 @@ class Results:
                     "date": row["date"],
                     "data": dict(zip(row["columns"], row["data"], strict=True)),
                 }
-                for row in rows[:limit]
+                for row in rows
             ],
             None if last is None else (last["job_key"], last["row"]),
         )

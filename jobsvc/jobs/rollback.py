@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from jobsvc.jobs.checkpoint import AttemptLost, CheckpointEffects, end_job
 from jobsvc.jobs.hooks import call_hook
 from jobsvc.jobs.job import Job
+from jobsvc.jobs.recording import recorded
 from jobsvc.jobs.signals import Signals
 from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import Kind
@@ -71,15 +72,21 @@ class Rollbacks:
             return None
         except Exception as error:
             log.exception("job %s could not be rolled back", job.id)
-            return self._give_up(job, error)
-        call_hook(self._kinds[job.kind], "on_terminate", job)
+            return self._give_up(job, error, signals)
+        call_hook(self._kind(job), "on_terminate", job)
         return state
+
+    def _kind(self, job: Job) -> Kind:
+        try:
+            return self._kinds[job.kind]
+        except KeyError:
+            raise LookupError(f"there is no kind {job.kind!r} any more; is it missing in JOBSVC_KINDS?") from None
 
     def _undo_batch(self, job: Job) -> State | None:
         """Undo some items; returns None as long as there may be more."""
         with self._database.write() as connection:
             current = self._current(connection, job)
-            undone = self._kinds[job.kind].undo(CheckpointEffects(connection, job.key), ITEMS_PER_BATCH)
+            undone = self._kind(job).undo(CheckpointEffects(connection, job.key), ITEMS_PER_BATCH)
             if undone:
                 self._change(connection, current, done=max(0, current.done - undone))
                 return None
@@ -94,17 +101,21 @@ class Rollbacks:
         with self._database.write(urgent=True) as connection:
             self._change(connection, self._current(connection, job), rollback=Rollback.WANTED)
 
-    def _give_up(self, job: Job, error: Exception) -> State | None:
+    def _give_up(self, job: Job, error: Exception, signals: Signals) -> State | None:
         """The job is terminated, but not rolled back; its error says why, and rollback can be asked for again."""
-        try:
+        text = f"the rollback failed: {type(error).__name__}: {error}"
+
+        def end() -> State:
             with self._database.write(urgent=True) as connection:
-                text = f"the rollback failed: {type(error).__name__}: {error}"
                 return self._end(connection, job, rollback=None, error=text)
+
+        try:
+            return recorded(end, signals)
         except AttemptLost:
             return None
 
     def _end(self, connection: Connection, job: Job, **values: object) -> State:
-        kind = self._kinds[job.kind]
+        kind = self._kinds.get(job.kind)
         return end_job(connection, kind, self._current(connection, job), State.TERMINATED, at=self._now(), **values)
 
     def _current(self, connection: Connection, claimed: Job) -> Job:

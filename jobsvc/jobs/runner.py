@@ -12,6 +12,7 @@ from jobsvc.jobs.checkpoint import AttemptLost, Checkpoints, fail
 from jobsvc.jobs.hooks import call_hook, job_info, job_params
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.meter import Meter
+from jobsvc.jobs.recording import recorded
 from jobsvc.jobs.signals import Signals
 from jobsvc.jobs.states import State
 from jobsvc.jobs.transition import transition
@@ -79,11 +80,11 @@ class Runner:
             log.info("job %s, attempt %d: taken over or settled elsewhere", job.id, job.attempt)
             state = None
         except Exception as error:
-            state = self._record_failure(job, error)
+            state = self._record_failure(job, error, signals)
         # A run that has lost its job may have made a file after those of the job were removed.
         if state is State.TERMINATED or (state is None and self._reread(job).state in _NO_FILES):
             self._files.remove_output(job.id)
-        if state in _HOOKS:
+        if state in _HOOKS and job.kind in self._kinds:
             call_hook(self._kinds[job.kind], _HOOKS[state], self._reread(job))
         return state
 
@@ -118,14 +119,14 @@ class Runner:
             work.finish()
             return checkpoints.succeed()
 
-    def _record_failure(self, job: Job, error: Exception) -> State | None:
+    def _record_failure(self, job: Job, error: Exception, signals: Signals) -> State | None:
         if isinstance(error, JobFailed):
             text = str(error)
         else:
             log.exception("job %s, attempt %d failed", job.id, job.attempt, exc_info=error)
             text = f"{type(error).__name__}: {error}"
         try:
-            return fail(self._database, self._kinds.get(job.kind), job, text, self._now)
+            return recorded(lambda: fail(self._database, self._kinds.get(job.kind), job, text, self._now), signals)
         except AttemptLost:
             return None
 

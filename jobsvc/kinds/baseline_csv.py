@@ -14,6 +14,7 @@ from sqlalchemy import delete, func, select
 
 from jobsvc.kinds.contract import BadParameter, Block, Effects, JobContext, JobFailed, Kind, Refused, Work
 from jobsvc.kinds.csv_params import CsvParams, header_of, settled_delimiter
+from jobsvc.kinds.csv_text import shortened
 from jobsvc.kinds.csv_work import CsvWork
 from jobsvc.store.tables import records
 
@@ -43,7 +44,8 @@ class BaselineCSV(Kind):
         columns = header_of(params, upload)
         if params.date_column is not None and columns is not None and params.date_column not in columns:
             raise BadParameter(
-                "date_column", f"there is no column {params.date_column!r}; the header has {', '.join(columns)}"
+                "date_column",
+                f"there is no column {shortened(params.date_column)!r}; {_names(columns)}",
             )
         return params
 
@@ -87,7 +89,8 @@ class _Records(CsvWork):
             if not self._is_date(day):
                 name = self.source.columns[self._date_index]
                 raise Refused(
-                    f"{name} is {fields[self._date_index][:40]!r}, which doesn't begin with a date YYYY-MM-DD"
+                    f"{shortened(name)} is {shortened(fields[self._date_index], 40)!r}, "
+                    "which doesn't begin with a date YYYY-MM-DD"
                 )
         return self._key, row, day, orjson.dumps(fields).decode()
 
@@ -127,5 +130,9 @@ def _date_index(columns: list[str], wanted: str | None) -> int | None:
     if wanted is None:
         return columns.index("date") if "date" in columns else None
     if wanted not in columns:
-        raise JobFailed(f"there is no column {wanted!r} to take the date from; the header has {', '.join(columns)}")
+        raise JobFailed(f"there is no column {shortened(wanted)!r} to take the date from; {_names(columns)}")
     return columns.index(wanted)
+
+
+def _names(columns: list[str]) -> str:
+    return f"the header has {shortened(', '.join(columns), 500)}"

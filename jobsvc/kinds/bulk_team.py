@@ -11,6 +11,7 @@ from sqlalchemy.dialects import sqlite
 
 from jobsvc.kinds.contract import Block, Effects, JobContext, JobFailed, Kind, Refused, Work
 from jobsvc.kinds.csv_params import CsvParams, settled_delimiter
+from jobsvc.kinds.csv_text import shortened
 from jobsvc.kinds.csv_work import CsvWork
 from jobsvc.store.tables import dry_run_teams, team_members, teams
 
@@ -54,7 +55,9 @@ class _Teams(CsvWork):
         header = self.source.columns
         if header[0] != TEAM:
             self.close()
-            raise JobFailed(f"the first column must be called {TEAM!r}; the header has {', '.join(header)}")
+            raise JobFailed(
+                f"the first column must be called {TEAM!r}; the header has {shortened(', '.join(header), 500)}"
+            )
         self._lists = [name == MEMBERS for name in header[1:]]
 
     def blocks(self) -> Iterator[Block]:
@@ -116,4 +119,4 @@ class _Teams(CsvWork):
 
 
 def _exists(name: str) -> str:
-    return f"a team called {name!r} exists already"
+    return f"a team called {shortened(name)!r} exists already"

@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterator
 from datetime import date
 from time import monotonic
-from typing import BinaryIO, TypeAlias
+from typing import Annotated, BinaryIO, TypeAlias
 
 import orjson
-from pydantic import Field, model_validator
-from sqlalchemy import Connection, select, tuple_
+from pydantic import BeforeValidator, Field, model_validator
+from sqlalchemy import Connection, func, select, tuple_
 
 from jobsvc.kinds.contract import (
     Block,
@@ -31,7 +31,11 @@ from jobsvc.store.tables import jobs, records
 FIXED_COLUMNS = ("job_id", "row", "date")
 
 RECORDS_AT_A_TIME = 2000
-"""Records held in memory, and read in one query."""
+CHARACTERS_AT_A_TIME = 1024 * 1024
+"""How many records, and about how much of them, are held in memory."""
+
+RECORDS_FETCHED = 50
+"""How many records the database hands over at once."""
 
 SECONDS_BETWEEN_CHECKPOINTS = 0.5
 
@@ -39,9 +43,23 @@ Place: TypeAlias = tuple[int, int]
 """job key, row: where a record stands among those of its date."""
 
 
+def _iso_date(value: object) -> date:
+    """A date of the form YYYY-MM-DD, and no other that ISO 8601 allows."""
+    try:
+        day = date.fromisoformat(str(value))
+    except ValueError:
+        day = None
+    if day is None or not isinstance(value, (str, date)) or day.isoformat() != str(value):
+        raise ValueError(f"{str(value)[:40]!r} must be a date, YYYY-MM-DD")
+    return day
+
+
+IsoDate: TypeAlias = Annotated[date, BeforeValidator(_iso_date)]
+
+
 class ExportParams(KindParams):
-    first: date = Field(alias="from", description="the first date, YYYY-MM-DD")
-    last: date = Field(alias="to", description="the last date, included")
+    first: IsoDate = Field(alias="from", description="the first date, YYYY-MM-DD")
+    last: IsoDate = Field(alias="to", description="the last date, included")
     job: str | None = Field(None, description="export only what this job made")
 
     @model_validator(mode="after")
@@ -83,11 +101,14 @@ class _Export(Work):
         self.columns = context.columns
         if self.columns is None:
             self.columns = list(dict.fromkeys(name for _, names in involved.values() for name in names))
+        known = set(self.columns)
         self._layouts = {
-            key: (job_id, [names.index(name) if name in names else None for name in self.columns])
+            key: (job_id, _layout(names, self.columns))
             for key, (job_id, names) in involved.items()
-            if set(names) <= set(self.columns)
+            if known.issuperset(names)
         }
+        self._next_with_records: date | None = self._first
+        """No date before it has records, as far as is known; None: no date has any more."""
         self._ends: list[int] = []
         self._file = self._open_file()
 
@@ -108,6 +129,7 @@ class _Export(Work):
         if cursor is None:
             file: BinaryIO = partial.open("wb")
             file.write(csv_text([[*FIXED_COLUMNS, *(self.columns or [])]]).encode())
+            flush_directory(partial.parent)
             return file
         if not partial.exists() and self._context.output.exists():
             # It was published, but the job was not yet recorded as succeeded.
@@ -116,6 +138,9 @@ class _Export(Work):
             file = partial.open("r+b")
         except FileNotFoundError:
             raise JobFailed("the unfinished export file is gone") from None
+        if file.seek(0, os.SEEK_END) < cursor["offset"]:
+            file.close()
+            raise JobFailed("the unfinished export file is shorter than it was")
         file.truncate(cursor["offset"])
         file.seek(cursor["offset"])
         return file
@@ -129,23 +154,35 @@ class _Export(Work):
     def process(self, day: date) -> None:
         """Write one date's records. Gives up within a long date if the run is asked to stop."""
         after: Place = (0, 0)
-        while True:
+        more = self._has_records(day)
+        while more:
             with self._context.read() as connection:
-                found = self._records_of(connection, day, after)
+                found, more = self._records_of(connection, day, after)
             known = ((self._layouts[key], row, data) for key, row, data in found if key in self._layouts)
             rows = [
                 [job_id, row, day.isoformat(), *_arranged(orjson.loads(data), layout)]
                 for (job_id, layout), row, data in known
             ]
             self._file.write(csv_text(rows).encode())
-            if len(found) < RECORDS_AT_A_TIME:
+            if not more:
                 break
             after = (found[-1][0], found[-1][1])
             if self._context.stopped.is_set():
                 raise ItemAbandoned
         self._ends.append(self._file.tell())
 
-    def _records_of(self, connection: Connection, day: date, after: Place) -> list[tuple[int, int, str]]:
+    def _has_records(self, day: date) -> bool:
+        """Whether the date has records. Dates without any, which may be most, are skipped without asking for each."""
+        if self._next_with_records is None or day < self._next_with_records:
+            return False
+        with self._context.read() as connection:
+            query = select(func.min(records.c.date)).where(records.c.date >= day.isoformat())
+            found = connection.execute(query).scalar_one()
+        self._next_with_records = None if found is None else date.fromisoformat(found)
+        return self._next_with_records == day
+
+    def _records_of(self, connection: Connection, day: date, after: Place) -> tuple[list[tuple[int, int, str]], bool]:
+        """Some of a date's records behind `after`, and whether there may be more."""
         query = (
             select(records.c.job_key, records.c.row, records.c.data)
             .where(records.c.date == day.isoformat(), tuple_(records.c.job_key, records.c.row) > after)
@@ -154,7 +191,15 @@ class _Export(Work):
         )
         if self._job is not None:
             query = query.where(records.c.job_key.in_(self._layouts))
-        return [(key, row, data) for key, row, data in connection.execute(query)]
+        found: list[tuple[int, int, str]] = []
+        characters = 0
+        with connection.execution_options(yield_per=RECORDS_FETCHED).execute(query) as result:
+            for key, row, data in result:
+                found.append((key, row, data))
+                characters += len(data)
+                if characters > CHARACTERS_AT_A_TIME:
+                    return found, True
+        return found, len(found) == RECORDS_AT_A_TIME
 
     def flush(self) -> None:
         self._file.flush()
@@ -192,6 +237,12 @@ class _Dates(Block):
 
     def refusal(self, item: int, error: str) -> Refusal:
         return Refusal(item, error)
+
+
+def _layout(names: list[str], columns: list[str]) -> list[int | None]:
+    """For each of the export's columns, where among a job's own `names` it stands."""
+    places = {name: index for index, name in enumerate(names)}
+    return [places.get(name) for name in columns]
 
 
 def _arranged(fields: list[str], layout: list[int | None]) -> list[str]:

@@ -44,7 +44,9 @@ def _encoding(text: str) -> str:
         newline_alone = "\n".encode(name) == b"\n" and ",".encode(name) == b"," and '"'.encode(name) == b'"'
     except (LookupError, ValueError, TypeError, AttributeError):
         raise ValueError(f"{text!r} is not a text encoding that is known; {allowed}") from None
-    if not newline_alone or name.startswith(("utf-16", "utf-32", "utf-7", "iso2022", "hz", "punycode", "idna")):
+    if not newline_alone or name.startswith(
+        ("utf-16", "utf-32", "utf-7", "iso2022", "hz", "punycode", "idna", "unicode_escape", "raw_unicode_escape")
+    ):
         raise ValueError(f"{text!r} is not usable; {allowed}")
     return name
 

@@ -17,11 +17,13 @@ from __future__ import annotations
 
 import csv
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 from typing import Any, BinaryIO, TypeAlias
 
 from jobsvc.kinds.contract import Block, Cursor, End, JobFailed, Refusal, Refused
+from jobsvc.kinds.csv_text import shortened
 from jobsvc.kinds.lines import MAX_ROW_BYTES, LineBuffer
 
 ROWS_PER_BLOCK = 2000
@@ -192,7 +194,9 @@ class CsvSource:
                 return TOO_LONG
             for name, field in zip(self.columns, fields[self._extra :], strict=False):
                 if len(field) > FIELD_LIMIT:
-                    return f"the field {name!r} has {len(field)} characters; at most {FIELD_LIMIT} are allowed"
+                    return (
+                        f"the field {shortened(name)!r} has {len(field)} characters; at most {FIELD_LIMIT} are allowed"
+                    )
         found, expected = len(fields), len(self.columns) + self._extra
         if found != expected:
             return "the line is empty" if not found else f"{found} fields where the header has {expected}"
@@ -364,6 +368,6 @@ def read_header(file: BinaryIO, encoding: str, delimiter: str) -> tuple[Cursor, 
 def _check_header(columns: list[str]) -> None:
     if not any(name.strip() for name in columns):
         raise JobFailed("the header is empty: the first line must name the columns")
-    twice = sorted({name for name in columns if columns.count(name) > 1})
+    twice = sorted(name for name, count in Counter(columns).items() if count > 1)
     if twice:
-        raise JobFailed(f"the header has duplicate names: {', '.join(map(repr, twice))}")
+        raise JobFailed(f"the header has duplicate names: {shortened(', '.join(map(repr, twice)))}")

@@ -24,3 +24,8 @@ def csv_text(rows: Sequence[Sequence[Any]], delimiter: str = ",") -> str:
         writer = quoting if any("\r" in str(field) for field in row) else plain
         writer.writerow(row)
     return out.getvalue()
+
+
+def shortened(text: str, most: int = 80) -> str:
+    """Text from a file as it may stand in a message: not more than `most` characters of it."""
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -9,11 +9,20 @@ from sqlalchemy import Connection, RowMapping, select, tuple_, type_coerce
 
 from jobsvc.store.tables import JsonText, jobs, records, team_members, teams
 
+PAGE_CHARACTERS = 4 * 1024 * 1024
+"""About how much one page has at most."""
+
+ROWS_FETCHED = 50
+"""How many records the database hands over at once."""
+
 
 def records_page(
     connection: Connection, *, limit: int, after: tuple[int, int] | None = None, job_id: str | None = None
-) -> Sequence[RowMapping]:
-    """Records in (job key, row) order behind `after`: job_key, job_id, row, date, data (a list), columns."""
+) -> tuple[Sequence[RowMapping], bool]:
+    """Up to `limit` - 1 records in (job key, row) order behind `after`, and whether there may be more.
+
+    Fewer if they are large. Each has job_key, job_id, row, date, data (a list), columns.
+    """
     data = type_coerce(records.c.data, JsonText).label("data")
     query = (
         select(records.c.job_key, records.c.row, records.c.date, data, jobs.c.id.label("job_id"), jobs.c.columns)
@@ -25,7 +34,15 @@ def records_page(
         query = query.where(tuple_(records.c.job_key, records.c.row) > after)
     if job_id is not None:
         query = query.where(records.c.job_key == select(jobs.c.key).where(jobs.c.id == job_id).scalar_subquery())
-    return connection.execute(query).mappings().all()
+    found: list[RowMapping] = []
+    characters = 0
+    with connection.execution_options(yield_per=ROWS_FETCHED).execute(query) as result:
+        for row in result.mappings():
+            found.append(row)
+            characters += sum(map(len, row["data"]))
+            if characters > PAGE_CHARACTERS:
+                return found, True
+    return found[: limit - 1], len(found) == limit
 
 
 def teams_page(

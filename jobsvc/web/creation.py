@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import request
 
-from jobsvc.jobs.errors import InvalidParameter
+from jobsvc.jobs.errors import InvalidParameter, UnknownJob
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.new_job import Idempotency, NewJob, checked_params
 from jobsvc.kinds.contract import Kind
@@ -42,6 +42,8 @@ def _create(kind: Kind, job_id: str, fields: Mapping[str, Any], upload: Upload |
     if callback_url is not None:
         services().check_callback(callback_url)
     params = checked_params(kind, given, upload.path if upload else None)
+    if kind.name == "createExport" and params.get("job") is not None:
+        _check_job(params["job"])
     new = NewJob(
         id=job_id,
         kind=kind.name,
@@ -52,6 +54,13 @@ def _create(kind: Kind, job_id: str, fields: Mapping[str, Any], upload: Upload |
         idempotency=_idempotency(kind, given, callback_url, upload),
     )
     return services().jobs.submit(new)
+
+
+def _check_job(job_id: str) -> None:
+    try:
+        services().results.check_made(job_id)
+    except UnknownJob as error:
+        raise InvalidParameter("job", str(error)) from None
 
 
 def _key() -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 from flask import Blueprint, Response, request, send_file
 from werkzeug.exceptions import BadRequest
 
+from jobsvc.jobs.errors import InvalidParameter
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.representation import event_json, job_json, webhook_json
 from jobsvc.jobs.states import State
@@ -64,7 +65,7 @@ def resume(job_id: str) -> tuple[dict[str, Any], int]:
 
 @bp.post("/<job_id>/terminate")
 def terminate(job_id: str) -> tuple[dict[str, Any], int]:
-    rollback = parameters.flag("rollback", _body().get("rollback"))
+    rollback = parameters.flag("rollback", _steering("rollback").get("rollback"))
     return _steered(services().jobs.terminate(job_id, user(), parameters.wait(), rollback=rollback))
 
 
@@ -73,18 +74,28 @@ def rollback(job_id: str) -> tuple[dict[str, Any], int]:
     return _steered(services().jobs.roll_back(job_id, user(), parameters.wait()))
 
 
-def _body() -> dict[str, Any]:
-    """What steers a job further: a JSON object, a form, or nothing."""
-    if request.form:
-        return request.form.to_dict()
+def _steering(*known: str) -> dict[str, Any]:
+    """What steers a job further: a JSON object (whatever the content type says, for `curl -d`), a form, a query.
+
+    Raises BadRequest for what is none, and InvalidParameter for what is not `known`,
+    so that a slip of the pen isn't taken for nothing.
+    """
     data = request.get_data()
-    try:
-        body = json.loads(data) if data else {}
-    except (ValueError, RecursionError) as error:
-        raise BadRequest(f"the body is not JSON: {error}") from error
-    if not isinstance(body, dict):
-        raise BadRequest("the body must be a JSON object")
-    return body
+    fields: dict[str, Any] = request.values.to_dict()
+    if data and (request.is_json or data.lstrip()[:1] in (b"{", b"[")):
+        try:
+            body = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise BadRequest(f"the body is not JSON: {error}") from error
+        if not isinstance(body, dict):
+            raise BadRequest("the body must be a JSON object")
+        fields = request.args.to_dict() | body
+    elif data and not request.form:
+        raise BadRequest("the body must be a JSON object or a form")
+    for name in fields:
+        if name not in (*known, "wait"):
+            raise InvalidParameter(name, f"it is not known here; known are {', '.join((*known, 'wait'))}")
+    return fields
 
 
 @bp.get("/<job_id>/failed")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from flask import Flask, Response, request
 
 from jobsvc.settings import is_loopback
@@ -14,15 +16,25 @@ def register(app: Flask) -> None:
 
 
 def refuse_strangers() -> Response | None:
-    """A server that was told to listen elsewhere by its own options never asked the settings."""
+    """A server that was told to listen elsewhere by its own options never asked the settings.
+
+    A page from elsewhere that is open in a browser on this machine is a stranger
+    too: it comes with another Host (after its name was made to point here), or the
+    browser says that it is from another site.
+    """
+    if services().settings.allow_anonymous:
+        return None
     # Over a Unix socket there is no address.
     address = request.remote_addr
-    if services().settings.allow_anonymous or not address or is_loopback(address):
+    name = urlsplit(f"//{request.host}").hostname or ""
+    local = (not address or is_loopback(address)) and is_loopback(name)
+    if local and request.headers.get("Sec-Fetch-Site") != "cross-site":
         return None
     return problem(
         403,
         "local-only",
         "Only this machine is served",
-        "without keys everybody who reaches the service may upload, stop and read jobs, so requests from "
-        "other machines are refused; set JOBSVC_ALLOW_ANONYMOUS=1 if only people whom you trust can reach it",
+        "without keys everybody who reaches the service may upload, stop and read jobs, so requests from other "
+        "machines, for other host names and from other sites' pages are refused; set JOBSVC_ALLOW_ANONYMOUS=1 if "
+        "only people whom you trust can reach it",
     )

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from jobsvc.jobs.errors import InvalidParameter, JobError, NotAllowed, QueueFull, UnknownJob
 from jobsvc.jobs.job import Job
@@ -75,6 +75,9 @@ def _iso_date(text: object) -> date:
 
 @bp.route("/updateTask", methods=["GET", "POST"])
 def update_task() -> tuple[Response, int]:
+    if request.method == "HEAD":
+        # Flask adds it to GET; who only looks must not steer.
+        raise MethodNotAllowed(["GET", "POST"])
     job_id = request.values.get("id", "")
     if not job_id:
         return _error("invalid_id", 400)

@@ -383,6 +383,20 @@ def test_two_attempts_of_a_job_never_run_at_once_and_each_takes_a_slot(
     assert work.threads[again] is work.threads[first]
 
 
+def test_a_signal_reaches_an_attempt_that_waits_for_the_one_before_it_to_leave(
+    make_engine: Callable[..., Engine], work: Work
+) -> None:
+    first, again, other = Ticket(1), Ticket(1, 2), Ticket(2)
+    work.put(first, again, other)
+    engine = make_engine(slots=3)
+    work.wait_begun(first, other)
+    assert engine.signal(1, 2)
+    assert not work.signals[first].stop.is_set()
+    work.end(first)
+    work.wait_begun(again)
+    assert work.signals[again].stop.is_set()
+
+
 def test_a_job_for_which_no_thread_can_be_started_is_handed_back_and_the_engine_goes_on(
     make_engine: Callable[..., Engine], work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:

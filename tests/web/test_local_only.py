@@ -59,3 +59,18 @@ def test_strangers_are_served_where_anonymous_use_is_allowed(make_app: Callable[
     client = make_app(allow_anonymous=True).test_client()
     for address in STRANGERS + NEIGHBOURS:
         assert client.get("/jobs", environ_base={"REMOTE_ADDR": address}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8081", "10.0.0.1", "127.0.0.1.evil.example", ""])
+def test_a_name_that_was_made_to_point_to_this_machine_is_refused(shared_client: FlaskClient, host: str) -> None:
+    assert_problem(shared_client.get("/jobs", headers={"Host": host}), 403, "local-only")
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8081", "127.0.0.1:8081", "[::1]:8081"])
+def test_this_machine_s_own_names_are_served(shared_client: FlaskClient, host: str) -> None:
+    assert shared_client.get("/jobs", headers={"Host": host}).status_code == 200
+
+
+def test_another_site_s_page_may_not_steer(shared_client: FlaskClient) -> None:
+    answer = shared_client.get("/updateTask?id=x&action=stop", headers={"Sec-Fetch-Site": "cross-site"})
+    assert_problem(answer, 403, "local-only")
