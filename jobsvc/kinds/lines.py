@@ -9,7 +9,7 @@ from __future__ import annotations
 from io import BytesIO
 from typing import BinaryIO
 
-READ_BYTES = 256 * 1024
+READ_BYTES = 512 * 1024
 """How much is read at a time."""
 
 MAX_ROW_BYTES = 1024 * 1024
