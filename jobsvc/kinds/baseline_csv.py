@@ -18,6 +18,9 @@ from jobsvc.kinds.csv_text import shortened
 from jobsvc.kinds.csv_work import CsvWork
 from jobsvc.store.tables import records
 
+DATES_REMEMBERED = 10_000
+"""How many dates that were found right a run remembers: files have few different ones, but need not."""
+
 DATE_LENGTH = 10
 """An ISO date, YYYY-MM-DD, is this many characters long."""
 
@@ -122,6 +125,8 @@ class _Records(CsvWork):
                 return False
         except ValueError:
             return False
+        if len(self._dates) >= DATES_REMEMBERED:
+            self._dates.clear()
         self._dates.add(text)
         return True
 

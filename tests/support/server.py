@@ -38,6 +38,11 @@ def poll(condition: Callable[[], bool], seconds: float, what: str) -> None:
         time.sleep(POLL_SECONDS)
 
 
+def _heed_interrupts() -> None:
+    """Shells start background commands with SIGINT ignored, and so would be what the tests start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Server:
     """The service under gunicorn, as `make` runs it, in a process group of its own."""
 
@@ -64,6 +69,7 @@ class Server:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=_heed_interrupts,  # noqa: PLW1509: it takes no lock
             )
         if wait:
             self.wait_ready()

@@ -96,10 +96,19 @@ def test_what_the_file_is_called_and_how_it_was_packed_does_not_make_it_another(
         {"content": CSV[:-1]},
         {"delimiter": ";"},
         {"date_column": "n"},
+        {"callback_url": "https://1.1.1.1/"},
         {"route": "/createBulkTeam"},
         {"route": "/kinds/bulkTeam/jobs"},
     ],
-    ids=["a row more", "a byte less", "an option", "another option", "another kind", "another kind's route"],
+    ids=[
+        "a row more",
+        "a byte less",
+        "an option",
+        "another option",
+        "a callback",
+        "another kind",
+        "another kind's route",
+    ],
 )
 def test_the_key_of_another_request_is_refused_and_leaves_nothing(
     client: FlaskClient, services: Services, other: dict[str, Any]
