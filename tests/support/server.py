@@ -69,7 +69,7 @@ class Server:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_heed_interrupts,  # noqa: PLW1509: it takes no lock
+                preexec_fn=_heed_interrupts,  # noqa: PLW1509 (it takes no lock)
             )
         if wait:
             self.wait_ready()
