@@ -16,13 +16,13 @@ and reading goes on behind it:
 from __future__ import annotations
 
 import csv
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import repeat
 from typing import Any, BinaryIO, TypeAlias
 
-from jobsvc.kinds.contract import Block, Cursor, End, JobFailed, Refusal, Refused
+from jobsvc.kinds.contract import Block, Cursor, JobFailed, Refused
+from jobsvc.kinds.csv_blocks import ParsedBlock, PlainBlock
 from jobsvc.kinds.csv_text import shortened
 from jobsvc.kinds.lines import MAX_ROW_BYTES, LineBuffer
 
@@ -100,7 +100,7 @@ class CsvSource:
         if self._extra:
             plain = None
         while self._buffer.fill(wanted := rows()):
-            block: _PlainBlock | _ParsedBlock | None = None
+            block: PlainBlock | ParsedBlock | None = None
             if not self._buffer.overlong and plain is not None:
                 block = self._plain_block(plain, wanted)
             if block is None:
@@ -112,7 +112,7 @@ class CsvSource:
                 self._buffer.consume(block.line_count)
             self._cursor = block.end(len(block.items)).cursor
 
-    def _plain_block(self, plain: PlainParser, wanted: int) -> _PlainBlock | None:
+    def _plain_block(self, plain: PlainParser, wanted: int) -> PlainBlock | None:
         lines = self._buffer.lines[:wanted]
         data = b"".join(lines)
         if len(data.translate(None, self._special)) != len(data) or max(map(len, lines)) > FIELD_LIMIT:
@@ -130,10 +130,10 @@ class CsvSource:
         items = plain(self._cursor["row"], rows)
         if items is None:
             return None
-        return _PlainBlock(self._cursor, items, lines)
+        return PlainBlock(self._cursor, items, lines)
 
-    def _parsed_block(self, row: RowParser, wanted: int) -> _ParsedBlock:
-        block = _ParsedBlock(self._cursor)
+    def _parsed_block(self, row: RowParser, wanted: int) -> ParsedBlock:
+        block = ParsedBlock(self._cursor)
         if self._buffer.overlong:
             block.refuse(self._buffer.overlong, 1, TOO_LONG)
             return block
@@ -170,7 +170,7 @@ class CsvSource:
             block.refuse(length, count, error)
         return block
 
-    def _refuse_cut_short(self, block: _ParsedBlock, feed: _Feed) -> None:
+    def _refuse_cut_short(self, block: ParsedBlock, feed: _Feed) -> None:
         """Refuse the line with a quoted field that is never closed; the lines that it swallowed are read again.
 
         In a file that is full of such lines, reading each again would take for ever:
@@ -245,97 +245,6 @@ class _Feed:
         except UnicodeDecodeError as error:
             self.problem = f"byte {data[error.start]:#04x} doesn't decode as {self._encoding}: {error.reason}"
             return data.decode(self._encoding, "replace")
-
-
-class _CsvBlock(Block):
-    """Rows of a file from the cursor `start` on."""
-
-    items: list[Any]
-    line_count: int
-    """Lines of the file that the block covers."""
-
-    def __init__(self, start: Cursor) -> None:
-        self._start = start
-        self.first_row: int = start["row"]
-        self.first_line: int = start["line"]
-        self.offset: int = start["offset"]
-        self.next_row, self.next_line = self.first_row, self.first_line
-
-    def _end(self, row: int, line: int, offset: int, refused: Sequence[Refusal] = ()) -> End:
-        return End(self._start | {"offset": offset, "row": row, "line": line}, offset, refused)
-
-
-class _PlainBlock(_CsvBlock):
-    """Every line is a row and none is refused by the source. Offsets are only added up when asked for."""
-
-    def __init__(self, start: Cursor, items: list[Any], lines: list[bytes]) -> None:
-        super().__init__(start)
-        self.items = items
-        self._lines = lines
-        self.line_count = len(lines)
-        self.next_row += len(lines)
-        self.next_line += len(lines)
-
-    def end(self, taken: int) -> End:
-        offset = self.offset + sum(map(len, self._lines[:taken]))
-        return self._end(self.first_row + taken, self.first_line + taken, offset)
-
-    def refusal(self, item: int, error: str) -> Refusal:
-        index = item - self.first_row
-        offset = self.offset + sum(map(len, self._lines[:index]))
-        return Refusal(item, error, self.first_line + index, offset, len(self._lines[index]))
-
-
-class _ParsedBlock(_CsvBlock):
-    """Rows as csv.reader sees them; some may be refused already."""
-
-    def __init__(self, start: Cursor) -> None:
-        super().__init__(start)
-        self.items: list[Any] = []
-        self._item_rows: list[int] = []
-        self._refused: list[Refusal] = []
-        self._starts = [(self.offset, self.first_line)]
-        self.read_in_vain = 0
-        """Bytes that were read for the block's last row, which turned out to have no end."""
-        self.line_count = 0
-
-    def add(self, item: Any, length: int, lines: int) -> None:
-        self.items.append(item)
-        self._item_rows.append(self.next_row)
-        self._advance(length, lines)
-
-    def refuse(self, length: int, lines: int, error: str) -> None:
-        """Add a row of `length` bytes on `lines` lines as refused."""
-        row = self.next_row
-        self._advance(length, lines)
-        self._refused.append(self.refusal(row, error))
-
-    def end(self, taken: int) -> End:
-        return self._end_before(self._item_rows[taken] if taken < len(self._item_rows) else self.next_row)
-
-    def end_behind(self, item: int) -> End:
-        return self._end_before(item + 1)
-
-    def _end_before(self, row: int) -> End:
-        offset, line = self._starts[row - self.first_row]
-        end = self._end(row, line, offset, [refusal for refusal in self._refused if refusal.item < row])
-        if row == self.next_row:
-            end.cursor["in_vain"] += self.read_in_vain
-        return end
-
-    def taken_before(self, item: int) -> int:
-        return bisect_left(self._item_rows, item)
-
-    def refusal(self, item: int, error: str) -> Refusal:
-        index = item - self.first_row
-        offset, line = self._starts[index]
-        return Refusal(item, error, line, offset, self._starts[index + 1][0] - offset)
-
-    def _advance(self, length: int, lines: int) -> None:
-        self.line_count += lines
-        self.next_row += 1
-        self.next_line += lines
-        self._starts.append((self._starts[-1][0] + length, self.next_line))
 
 
 def read_header(file: BinaryIO, encoding: str, delimiter: str) -> tuple[Cursor, list[str]]:

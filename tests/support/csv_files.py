@@ -59,7 +59,7 @@ def read(
         reading.items += items
         refused = block.end(len(items)).refused
         reading.refusals += refused
-        reading.plain_blocks += type(block).__name__ == "_PlainBlock"
+        reading.plain_blocks += type(block).__name__ == "PlainBlock"
         for row in [item[0] for item in items] + [refusal.item for refusal in refused]:
             place = block.refusal(row, "")
             assert place.offset is not None
