@@ -45,6 +45,7 @@ class Shutdown:
         self._lock = threading.Lock()
         """Guards `_finished`; held while finishing, so that a second caller waits for the first."""
         self._finished = False
+        self._installed = False
         self._deadline: float | None = None
         # put() may be called from a signal handler: it is reentrant (see the queue module).
         self._asked: SimpleQueue[tuple[signal.Signals, bool]] = SimpleQueue()
@@ -57,6 +58,7 @@ class Shutdown:
 
     def install(self) -> None:
         """Listen for signals (where this is possible: on the main thread) and for the interpreter's end."""
+        self._installed = True
         threading.Thread(target=self._watch, name="jobsvc-shutdown", daemon=True).start()
         atexit.register(self.finish)
         if threading.current_thread() is threading.main_thread():
@@ -103,7 +105,7 @@ class Shutdown:
             if self._finished:
                 return
             self._finished = True
-            if threading.current_thread() is threading.main_thread():
+            if self._installed and threading.current_thread() is threading.main_thread():
                 # A second Ctrl-C, or what gunicorn makes of it, must not break off what keeps the data right.
                 for number in (*SIGNALS, signal.SIGQUIT):
                     signal.signal(number, signal.SIG_IGN)

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from flask import Flask
 
 from jobsvc.engines.threads import ThreadEngine
 from jobsvc.jobs.signals import Signals
@@ -87,6 +88,15 @@ def test_a_job_goes_on_from_one_server_to_the_next_whatever_ends_them(
     last.wait_for(job_id, "succeeded", "failed")
     assert_exactly_once(last.data_dir, job_id, flights)
     assert last.job(job_id)["attempt"] == len(links) + 1
+
+
+def test_closing_an_application_in_somebody_else_s_process_leaves_its_signals_alone(
+    make_app: Callable[..., Flask],
+) -> None:
+    numbers = (TERM, INT, signal.SIGQUIT)
+    before = [signal.getsignal(number) for number in numbers]
+    make_app().extensions["jobsvc"].close()
+    assert [signal.getsignal(number) for number in numbers] == before
 
 
 @pytest.mark.parametrize("what", [TERM, INT])

@@ -210,8 +210,8 @@ def test_as_many_refused_rows_as_are_allowed_fail_nothing(client: FlaskClient, s
 
 
 def test_refused_rows_count_across_blocks_and_runs(client: FlaskClient, services: Services, gate: Gate) -> None:
-    rows = [f"2026-01-01,{number}" for number in range(1, 6001)]
-    job_id = upload(client, broken(rows, 10, 2500, 4500, 4501), max_failed="2")
+    rows = [f"2026-01-01,{number}" for number in range(1, 12001)]
+    job_id = upload(client, broken(rows, 10, 5000, 9000, 9001), max_failed="2")
     gate.wait_reached(1)
     assert client.post(f"/jobs/{job_id}/pause?wait=0").status_code == 202
     gate.open(1)
@@ -219,12 +219,12 @@ def test_refused_rows_count_across_blocks_and_runs(client: FlaskClient, services
     gate.open()
     client.post(f"/jobs/{job_id}/resume")
     job = wait_for(services, job_id, State.FAILED)
-    assert (job.done, job.failed) == (4497, 3)
+    assert (job.done, job.failed) == (8997, 3)
     # Asked to go on all the same, it goes on behind that row, to the next that is refused.
     client.post(f"/jobs/{job_id}/resume")
     poll(lambda: services.jobs.get(job_id).failed == 4, 30, "the next refused row")
     job = wait_for(services, job_id, State.FAILED)
-    assert (job.done, job.failed) == (4497, 4)
+    assert (job.done, job.failed) == (8997, 4)
 
 
 def test_teams_whose_names_exist_count_too(client: FlaskClient, services: Services) -> None:
