@@ -20,7 +20,7 @@ os.environ["GUNICORN_MASTER_PID"] = str(os.getpid())
 wsgi_app = "wsgi:app"
 bind = f"{_settings.host}:{_settings.port}"
 worker_class = "gthread"
-# Jobs and their threads live in the worker, and SQLite has one writer.
+# Jobs and their threads live in the worker.
 workers = 1
 # Requests wait for runs to obey, and for uploads to arrive.
 threads = 32
@@ -34,8 +34,8 @@ control_socket_disable = True
 log = logging.getLogger("gunicorn.error")
 
 ONE_WORKER = (
-    "the threads engine on SQLite runs in one worker process: use workers = 1 and more threads, "
-    "or PostgreSQL (DATABASE_URL=postgresql://…) for more than one"
+    "the threads engine runs in one worker process: use workers = 1 and more threads "
+    "(more than one will take PostgreSQL and JOBSVC_ENGINE=fleet)"
 )
 
 

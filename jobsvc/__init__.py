@@ -6,7 +6,9 @@ import os
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
+from signal import SIGTERM
 from time import monotonic
+from typing import TypeAlias
 
 from flask import Flask
 from sqlalchemy import make_url
@@ -32,14 +34,17 @@ from jobsvc.kinds.own_tables import make_tables
 from jobsvc.kinds.registry import load_kinds
 from jobsvc.settings import Recover, SettingError, Settings
 from jobsvc.shutdown import Shutdown
-from jobsvc.store.database import Database
+from jobsvc.store.database import Database, is_postgresql
 from jobsvc.store.directory_lock import DirectoryLock
 from jobsvc.store.files import Files
-from jobsvc.store.migrate import upgrade
+from jobsvc.store.migrate import prepare
+from jobsvc.store.process_lock import ProcessLock
 from jobsvc.web import data, health, jobs, local_only, original, problems
 from jobsvc.web import kinds as kinds_routes
 from jobsvc.web.in_flight import InFlight
 from jobsvc.web.services import Services, provide
+
+Lock: TypeAlias = DirectoryLock | ProcessLock
 
 MAX_BODY_BYTES = 64 * 1024
 """The largest body of a request that is no upload."""
@@ -57,8 +62,9 @@ def create_app(
 
     `own_process` says that the process is this application's own: its signals and
     its end are listened to. A test that builds applications beside each other says
-    no, and calls `app.extensions["jobsvc"].close()`. Raises SettingError, and
-    DirectoryInUse if another process works on the data directory.
+    no, and calls `app.extensions["jobsvc"].close()`. Raises SettingError,
+    DirectoryInUse if another process works on the data directory, and on
+    PostgreSQL DatabaseInUse, SchemaBehind and DatabaseDown.
     """
     settings = settings or Settings.load()
     locks = _lock(settings)
@@ -70,9 +76,9 @@ def create_app(
         raise
 
 
-def _build(settings: Settings, locks: list[DirectoryLock], own_process: bool, extra_kinds: Iterable[Kind]) -> Flask:
+def _build(settings: Settings, locks: list[Lock], own_process: bool, extra_kinds: Iterable[Kind]) -> Flask:
     database = Database(settings.url)
-    upgrade(database)
+    prepare(database)
     files = Files(settings.data_dir / "files")
     kinds = load_kinds(settings.kinds, extra_kinds)
     with database.write() as connection:
@@ -177,23 +183,29 @@ def _build(settings: Settings, locks: list[DirectoryLock], own_process: bool, ex
     sweeper.start()
     if own_process:
         shutdown.install()
+    for lock in locks:
+        if isinstance(lock, ProcessLock):
+            lock.watch(partial(os.kill, os.getpid(), SIGTERM) if own_process else shutdown.start)
     return app
 
 
-def _lock(settings: Settings) -> list[DirectoryLock]:
-    """Lock the data directory, and the database's own one if that is another."""
+def _lock(settings: Settings) -> list[Lock]:
+    """Lock the data directory, and the database: on SQLite its directory, if that is another."""
     # gunicorn leaves its name in the environment of its workers.
     in_worker = os.environ.get("SERVER_SOFTWARE", "").startswith("gunicorn")
     handover = settings.shutdown_timeout + HANDOVER_MARGIN_SECONDS if in_worker else 0.0
     directories = {settings.data_dir.resolve(): settings.data_dir}
-    path = make_url(settings.url).database
-    if path:
-        directories.setdefault(Path(path).parent.resolve(), Path(path).parent)
-    locks: list[DirectoryLock] = []
+    locks: list[Lock] = []
+    if is_postgresql(settings.url):
+        # First: if somebody else runs its jobs, that is the better thing to say.
+        locks.append(ProcessLock(settings.url))
+    else:
+        path = Path(make_url(settings.url).database or "")
+        directories.setdefault(path.parent.resolve(), path.parent)
+    locks += map(DirectoryLock, directories.values())
     try:
-        for directory in directories.values():
-            locks.append(DirectoryLock(directory))
-            locks[-1].acquire(handover)
+        for lock in locks:
+            lock.acquire(handover)
     except OSError as error:
         raise SettingError(f"JOBSVC_DATA_DIR={str(settings.data_dir)!r} can't be used: {error}") from error
     except BaseException:

@@ -11,7 +11,8 @@ from sqlalchemy import make_url
 from jobsvc.clock import now
 from jobsvc.jobs.retention import Retention, Swept, Terms
 from jobsvc.settings import SettingError, Settings
-from jobsvc.store.database import Database
+from jobsvc.store.database import Database, is_postgresql, shown
+from jobsvc.store.errors import DatabaseDown
 from jobsvc.store.files import Files
 from jobsvc.store.migrate import is_current, upgrade
 
@@ -32,9 +33,13 @@ def upgrade_database() -> None:
     settings = _settings()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     database = Database(settings.url)
-    upgrade(database)
-    database.close()
-    click.echo(f"{settings.url} is up to date")
+    try:
+        upgrade(database)
+    except DatabaseDown as error:
+        raise click.ClickException(f"{shown(settings.url)} does not answer: {error}") from None
+    finally:
+        database.close()
+    click.echo(f"{shown(settings.url)} is up to date")
 
 
 DAYS = click.FloatRange(0, 100_000)
@@ -53,14 +58,18 @@ def purge(finished_days: float | None, files_days: float | None, dry_run: bool) 
         settings = replace(settings, keep_finished_days=finished_days)
     if files_days is not None:
         settings = replace(settings, keep_files_days=files_days)
-    if not Path(make_url(settings.url).database or "").is_file():
+    if not is_postgresql(settings.url) and not Path(make_url(settings.url).database or "").is_file():
         raise click.ClickException(f"there is no database at {settings.url}")
     database = Database(settings.url)
     try:
         if not is_current(database):
-            raise click.ClickException(f"{settings.url} is not of this version; run: python -m jobsvc db upgrade")
+            raise click.ClickException(
+                f"{shown(settings.url)} is not of this version; run: python -m jobsvc db upgrade"
+            )
         retention = Retention(database, Files(settings.data_dir / "files"), Terms.of(settings), now)
         swept = retention.preview() if dry_run else retention.sweep()
+    except DatabaseDown as error:
+        raise click.ClickException(f"{shown(settings.url)} does not answer: {error}") from None
     finally:
         database.close()
     for line in _told(swept, settings, dry_run):

@@ -12,12 +12,14 @@ import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from dotenv import dotenv_values
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 GIB = 1024**3
 
@@ -47,7 +49,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8081
     data_dir: Path = Path("var")
-    database_url: str = ""
+    database_url: str = field(default="", repr=False)
     engine: EngineName = EngineName.THREADS
     max_running: int = 8
     max_queued: int = 10_000
@@ -60,12 +62,14 @@ class Settings:
     idempotency_hours: float = 24.0
     keep_finished_days: float = 0.0
     keep_files_days: float = 0.0
-    webhook_secret: str = ""
+    webhook_secret: str = field(default="", repr=False)
     webhook_allow_private: bool = False
 
     @property
     def url(self) -> str:
         """The database's SQLAlchemy URL; by default the SQLite file in the data directory."""
+        if not self.database_url.startswith("sqlite:") and self.database_url:
+            return f"postgresql+psycopg:{self.database_url.partition(':')[2]}"
         return self.database_url or f"sqlite:///{self.data_dir / 'jobsvc.db'}"
 
     @classmethod
@@ -124,15 +128,14 @@ class Variable:
     field: str
     parse: Callable[[str], Any]
     allowed: str
-    secret: bool = False
-    """Its value must not be shown."""
+    shown: Callable[[str], str] = repr
+    """How its value is named in an error."""
 
     def read(self, text: str) -> Any:
         try:
             return self.parse(text)
         except ValueError:
-            given = self.name if self.secret else f"{self.name}={text!r}"
-            raise SettingError(f"{given} can't be used: it must be {self.allowed}") from None
+            raise SettingError(f"{self.name}={self.shown(text)} can't be used: it must be {self.allowed}") from None
 
 
 def _whole(lowest: int, highest: int | None = None) -> Callable[[str], int]:
@@ -180,17 +183,41 @@ def _flag(text: str) -> bool:
 
 
 def _url(text: str) -> str:
+    if text.startswith(("postgresql://", "postgres://")):
+        try:
+            url = make_url(text)
+        except ArgumentError as error:
+            raise ValueError from error
+        if not url.database or not (url.host or "host" in url.query or "service" in url.query):
+            raise ValueError(text)
+        return text
     path = text.removeprefix("sqlite:///")
     if path in (text, "", ":memory:") or "mode=memory" in path:
         raise ValueError(text)
     return text
 
 
+def _without_password(text: str) -> str:
+    """What may be shown of a URL that may not even be one."""
+    text = re.sub(r"^(\w+:/*)?.*@", r"\1…@", text, flags=re.DOTALL)
+    return repr(re.sub(r"(password=)[^&]*", r"\1…", text))
+
+
+def _hidden(_: str) -> str:
+    return "…"
+
+
 VARIABLES: tuple[Variable, ...] = (
     Variable("HOST", "host", str, "a host name or address"),
     Variable("PORT", "port", _whole(1, 65535), "a whole number from 1 to 65535"),
     Variable("JOBSVC_DATA_DIR", "data_dir", Path, "a directory"),
-    Variable("DATABASE_URL", "database_url", _url, "a URL of the form sqlite:///path/to/file"),
+    Variable(
+        "DATABASE_URL",
+        "database_url",
+        _url,
+        "a URL of the form sqlite:///path/to/file or postgresql://user:password@host:port/database",
+        _without_password,
+    ),
     Variable("JOBSVC_ENGINE", "engine", EngineName, "threads"),
     Variable("JOBSVC_MAX_RUNNING", "max_running", _whole(1), "a whole number of jobs, 1 or more"),
     Variable("JOBSVC_MAX_QUEUED", "max_queued", _whole(1), "a whole number of jobs, 1 or more"),
@@ -217,7 +244,11 @@ VARIABLES: tuple[Variable, ...] = (
         "JOBSVC_KEEP_FILES_DAYS", "keep_files_days", _number(0, 100_000), "a number of days; 0 keeps them for ever"
     ),
     Variable(
-        "JOBSVC_WEBHOOK_SECRET", "webhook_secret", _webhook_secret, "whsec_ and 24 to 64 bytes in base64", secret=True
+        "JOBSVC_WEBHOOK_SECRET",
+        "webhook_secret",
+        _webhook_secret,
+        "whsec_ and 24 to 64 bytes in base64",
+        _hidden,
     ),
     Variable("JOBSVC_WEBHOOK_ALLOW_PRIVATE", "webhook_allow_private", _flag, "0 or 1"),
     Variable("JOBSVC_ALLOW_ANONYMOUS", "allow_anonymous", _flag, "0 or 1"),

@@ -15,6 +15,7 @@ from jobsvc.kinds import Kind
 from jobsvc.settings import Settings
 from jobsvc.web.services import Services
 from tests.support.data import unpack_flights
+from tests.support.databases import BOTH, fresh
 from tests.support.gated import Gated
 from tests.support.server import Server
 
@@ -37,8 +38,26 @@ def gated() -> Gated:
     return Gated()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "both_databases: runs on SQLite and on PostgreSQL")
+    config.addinivalue_line("markers", "sqlite_only: among such tests, one whose subject is SQLite's file")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    marked = metafunc.definition.get_closest_marker
+    if "database_url" in metafunc.fixturenames and marked("both_databases") and not marked("sqlite_only"):
+        metafunc.parametrize("database_url", BOTH, indirect=True)
+
+
 @pytest.fixture
-def make_app(tmp_path: Path, gated: Gated) -> Iterator[Callable[..., Flask]]:
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """DATABASE_URL for a database of the test's own: SQLite, and PostgreSQL too for tests that are `both_databases`."""
+    with fresh(getattr(request, "param", "sqlite")) as url:
+        yield url
+
+
+@pytest.fixture
+def make_app(tmp_path: Path, gated: Gated, database_url: str) -> Iterator[Callable[..., Flask]]:
     """Builds applications in this process, on `tmp_path / "data"` unless told otherwise; all are closed at the end.
 
     `kinds` are there beside the gated one.
@@ -47,7 +66,9 @@ def make_app(tmp_path: Path, gated: Gated) -> Iterator[Callable[..., Flask]]:
 
     def make(kinds: Iterable[Kind] = (), **settings: Any) -> Flask:
         app = create_app(
-            replace(Settings(data_dir=tmp_path / "data"), **settings), own_process=False, extra_kinds=[gated, *kinds]
+            replace(Settings(data_dir=tmp_path / "data", database_url=database_url), **settings),
+            own_process=False,
+            extra_kinds=[gated, *kinds],
         )
         app.test_client_class = WholeAnswers
         apps.append(app)
@@ -77,12 +98,12 @@ def services(app: Flask) -> Services:
 
 
 @pytest.fixture
-def make_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+def make_server(tmp_path: Path, database_url: str) -> Iterator[Callable[..., Server]]:
     """Makes server processes (not yet started), on `tmp_path / "data"`; all are killed at the end."""
     servers: list[Server] = []
 
     def make(command: list[str] | None = None, data_dir: Path | None = None, **settings: str) -> Server:
-        server = Server(data_dir or tmp_path / "data", command, **settings)
+        server = Server(data_dir or tmp_path / "data", command, **{"DATABASE_URL": database_url, **settings})
         servers.append(server)
         return server
 

@@ -16,6 +16,9 @@ SQL = {"select", "insert", "update", "delete", "text", "func", "create_engine", 
 CONTRACT = {"jobsvc.kinds.contract", "jobsvc.kinds.contract.Kind"}
 
 
+DATABASE_ERRORS = ("DatabaseClosed", "DatabaseDown", "Conflict", "NotStorable")
+
+
 def imported(path: Path) -> set[str]:
     """Every module, and every name in a module, that a file imports, by full name."""
     names: set[str] = set()
@@ -52,12 +55,12 @@ def test_nothing_but_the_factory_imports_web() -> None:
 
 def test_web_makes_no_queries_and_no_threads() -> None:
     web = files_of("web")
-    # Files are where an upload goes; of the database, it is told that it was closed, and nothing more.
+    # Files are where an upload goes; of the database, it is told what is wrong with it, and nothing more.
     may = {"jobsvc.store.files", "jobsvc.store.files.Files"}
-    may_problems = {"jobsvc.store.database", "jobsvc.store.database.DatabaseClosed"}
+    errors = {"jobsvc.store.errors", *(f"jobsvc.store.errors.{name}" for name in DATABASE_ERRORS)}
     for path in web:
         found = within(imported(path), "jobsvc.store") - may
-        assert found <= (may_problems if path.name == "problems.py" else set()), path
+        assert found <= (errors if path.name in ("problems.py", "uploads.py") else set()), path
         # Of the kinds, the contract: what a client may say of a job depends on its kind.
         assert within(imported(path), "jobsvc.kinds") <= CONTRACT, path
     assert_imports_none(web, "jobsvc.engines", "sqlalchemy", "alembic", "sqlite3")

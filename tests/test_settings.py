@@ -216,3 +216,37 @@ def test_listening_beyond_this_machine_is_refused_unless_it_is_allowed(host: str
     with pytest.raises(SettingError, match="JOBSVC_ALLOW_ANONYMOUS=1"):
         Settings().check_listen(host)
     Settings(allow_anonymous=True).check_listen(host)
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
+def test_a_postgresql_url_is_taken_with_the_driver_that_is_installed(scheme: str) -> None:
+    found = load(DATABASE_URL=f"{scheme}://ann:p%40ss@db.example:5433/jobs?sslmode=require")
+    assert found.url == "postgresql+psycopg://ann:p%40ss@db.example:5433/jobs?sslmode=require"
+
+
+def test_a_postgresql_url_may_name_a_socket() -> None:
+    assert load(DATABASE_URL="postgresql:///jobs?host=/run/pg").url == "postgresql+psycopg:///jobs?host=/run/pg"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ann:sEcReT@db.example:5433",
+        "postgresql://ann:sEcReT@db.example:port/jobs",
+        "postgresql:/ann:sEcReT@db.example/jobs",
+        "postgresql+asyncpg://ann:sEcReT@db.example/jobs",
+        "mysql://ann:sE@cR/eT@db.example/jobs",
+        "ann:sEcReT@db.example/jobs",
+        "postgresql:///?password=sEcReT",
+        "mysql://db.example/jobs?user=ann&password=sEcReT&x=y",
+    ],
+)
+def test_a_database_url_that_can_not_be_used_is_named_without_its_password(url: str) -> None:
+    with pytest.raises(SettingError, match=r"DATABASE_URL=.* can't be used: .*postgresql://") as refused:
+        load(DATABASE_URL=url)
+    assert not any(part in str(refused.value) for part in ("sEcReT", "sE@", "cR/", "eT@"))
+
+
+def test_what_settings_print_of_themselves_holds_no_password() -> None:
+    found = load(DATABASE_URL="postgresql://ann:sEcReT@db.example/jobs")
+    assert "sEcReT" not in repr(found)

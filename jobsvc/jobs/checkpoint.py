@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Executable, Table
 from sqlalchemy.engine import CursorResult
+from tenacity import (
+    Retrying,
+    before_sleep_log,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_random_exponential,
+)
 
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.meter import Meter
-from jobsvc.jobs.states import State
+from jobsvc.jobs.states import UNDER_WAY, State
 from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import Block, End, Kind, Refusal, Work
 from jobsvc.store import job_rows
 from jobsvc.store.bulk_insert import bulk_insert
 from jobsvc.store.database import Database
+from jobsvc.store.errors import Conflict
+from jobsvc.store.insert_new import insert_new
+
+log = logging.getLogger(__name__)
 
 RUN = "run"
 """Who, in a job's history, when its own run changed its state."""
@@ -28,6 +40,12 @@ _OBEYED = {State.PAUSING: State.PAUSED, State.TERMINATING: State.TERMINATED}
 
 MOST_ERROR_CHARACTERS = 500
 """How much of why an item was refused is kept; there may be millions of them."""
+
+TIMES = 30
+"""How often a checkpoint is tried whose transaction stands in another's way."""
+
+LONGEST_STEP_ASIDE_SECONDS = 1.0
+"""How long it waits at most before it is tried again. How long is left to chance, so that two don't meet again."""
 
 
 class AttemptLost(Exception):
@@ -43,6 +61,9 @@ class CheckpointEffects:
 
     def insert(self, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
         bulk_insert(self._connection, table, columns, rows)
+
+    def insert_new(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        insert_new(self._connection, table, rows)
 
     def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
         return self._connection.execute(statement, parameters)
@@ -80,6 +101,25 @@ class Checkpoints:
         Raises AttemptLost, with nothing committed, if the job is no longer this run's.
         """
         end, items, too_many = self._up_to_limit(block, items)
+        self._meter.count(len(items) + len(end.refused))
+        again = Retrying(
+            retry=retry_if_exception_type(Conflict),
+            wait=wait_random_exponential(multiplier=0.02, max=LONGEST_STEP_ASIDE_SECONDS),
+            stop=stop_after_attempt(TIMES),
+            before_sleep=before_sleep_log(log, logging.INFO),
+            reraise=True,
+        )
+        return again(self._commit, block, end, items, too_many, leaving, urgent)
+
+    def _commit(
+        self,
+        block: Block,
+        end: End,
+        items: Sequence[Any],
+        too_many: bool,
+        leaving: bool,
+        urgent: Callable[[], bool],
+    ) -> State:
         with self._database.write(urgent_when=urgent) as connection:
             job = _current(connection, self._job)
             refused_late = self._work.apply(CheckpointEffects(connection, job.key), items)
@@ -88,7 +128,6 @@ class Checkpoints:
                 job_rows.add_refused(connection, job.key, [_row(refusal) for refusal in refusals])
             done = self._done + len(items) - len(refused_late)
             failed = self._failed + len(refusals)
-            self._meter.count(len(items) + len(end.refused))
             values = {"cursor": end.cursor, "position": end.position, "done": done, "failed": failed}
             values |= self._meter.figures(end.position)
             if too_many or (refused_late and self._over_limit(failed)):
@@ -144,7 +183,7 @@ def fail(database: Database, kind: Kind | None, job: Job, error: str, now: Calla
 def _current(connection: Connection, claimed: Job) -> Job:
     """The job as it is now, if it still is the claimed attempt's to work on."""
     now = job_rows.state(connection, claimed.key, attempt=claimed.attempt)
-    if now is None or now["state"] not in (State.RUNNING, State.PAUSING, State.TERMINATING) or now["rollback"]:
+    if now is None or now["state"] not in UNDER_WAY or now["rollback"]:
         raise AttemptLost
     return replace(claimed, state=State(now["state"]))
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from sqlalchemy import Connection
 
-from jobsvc.jobs.checkpoint import clean_up
+from jobsvc.jobs.checkpoint import AttemptLost, clean_up
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.rollback import Rollback
 from jobsvc.jobs.service import SERVICE
@@ -66,6 +66,30 @@ def recover(
             for job in _in_state(connection, State.INTERRUPTED):
                 why = "the service started again"
                 transition(connection, job, State.QUEUED, who=SERVICE, at=now(), why=why)
+
+
+def interrupt(database: Database, kind: Kind | None, job: Job, now: Callable[[], datetime]) -> State:
+    """Settle a job whose run has lost the database, now that it answers again: it is queued where it was running.
+
+    Returns the state that it was left in, which may be the one that the run's
+    last transaction brought about. Raises AttemptLost.
+    """
+    with database.write(urgent=True) as connection:
+        # Waits for the end of what the run may have left open on the server.
+        current = Job.from_row(job_rows.by_key(connection, job.key, lock=True))
+        if current.attempt != job.attempt or current.rollback:
+            raise AttemptLost
+        if current.state not in _LEFT_BEHIND:
+            return current.state
+        after = _LEFT_BEHIND[current.state]
+        why = "the database was away; the run ended with it"
+        transition(connection, current, after, who=SERVICE, at=now(), why=why)
+        if after is State.INTERRUPTED:
+            again = Job.from_row(job_rows.by_key(connection, job.key))
+            transition(connection, again, State.QUEUED, who=SERVICE, at=now(), why="the database answers again")
+        elif after is State.TERMINATED:
+            clean_up(connection, kind, job.key)
+        return after
 
 
 def _in_state(connection: Connection, state: State) -> list[Job]:

@@ -88,7 +88,7 @@ class Retention:
         once and removed by the next `remove_rows`.
         """
         with self._database.write(urgent=True) as connection:
-            current = Job.from_row(job_rows.by_key(connection, job.key))
+            current = Job.from_row(job_rows.by_key(connection, job.key, lock=True))
             if current.deleted_at is not None:
                 raise UnknownJob(job.id)
             if current.state not in FINISHED:

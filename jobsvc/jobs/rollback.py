@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -18,6 +20,7 @@ from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import Kind
 from jobsvc.store import job_rows
 from jobsvc.store.database import Database
+from jobsvc.store.errors import DatabaseDown
 from jobsvc.store.files import Files
 
 log = logging.getLogger(__name__)
@@ -34,7 +37,7 @@ class Rollback(StrEnum):
 
 
 class Rollbacks:
-    """Claims jobs whose rollback was asked for, and rolls them back. Safe to share among threads.
+    """Claims jobs whose rollback was asked for, and rolls them back. One thread alone claims.
 
     A rollback is an attempt of its own: claiming it fences off the run that may
     still be under way.
@@ -47,9 +50,13 @@ class Rollbacks:
         self._files = files
         self._kinds = kinds
         self._now = now
+        self._doubtful: Job | None = None
+        """What was being claimed when the database went away."""
 
     def claim(self) -> Job | None:
         """Take the next rollback; None if none is wanted."""
+        if (claimed := self._claimed_after_all()) is not None:
+            return claimed
         with self._database.write(urgent=True) as connection:
             row = job_rows.first_rollback(connection, State.TERMINATING, Rollback.WANTED)
             if row is None:
@@ -57,7 +64,19 @@ class Rollbacks:
             job = Job.from_row(row)
             total = job.done if job.rollback_total is None else job.rollback_total
             self._change(connection, job, attempt=job.attempt + 1, rollback=Rollback.RUNNING, rollback_total=total)
-            return Job.from_row(job_rows.by_key(connection, job.key))
+            self._doubtful = claimed = Job.from_row(job_rows.by_key(connection, job.key))
+        self._doubtful = None
+        return claimed
+
+    def _claimed_after_all(self) -> Job | None:
+        """The job whose claim broke off, if it was committed nevertheless: nobody else will roll it back."""
+        doubtful = self._doubtful
+        if doubtful is None:
+            return None
+        with self._database.write(urgent=True) as connection:
+            job = Job.from_row(job_rows.by_key(connection, doubtful.key, lock=True))
+        self._doubtful = None
+        return job if (job.attempt, job.rollback) == (doubtful.attempt, Rollback.RUNNING) else None
 
     def run(self, job: Job, signals: Signals) -> State | None:
         """Roll a claimed job back, until nothing is left or the service shuts down; None if it was taken away."""
@@ -70,6 +89,9 @@ class Rollbacks:
                 state = self._undo_batch(job)
         except AttemptLost:
             return None
+        except DatabaseDown as error:
+            log.warning("job %s, attempt %d: lost the database: %s", job.id, job.attempt, error)
+            return recorded(partial(self._hand_back_if_mine, job), signals)
         except Exception as error:
             log.exception("job %s could not be rolled back", job.id)
             return self._give_up(job, error, signals)
@@ -101,6 +123,10 @@ class Rollbacks:
         with self._database.write(urgent=True) as connection:
             self._change(connection, self._current(connection, job), rollback=Rollback.WANTED)
 
+    def _hand_back_if_mine(self, job: Job) -> None:
+        with suppress(AttemptLost):
+            self._hand_back(job)
+
     def _give_up(self, job: Job, error: Exception, signals: Signals) -> State | None:
         """The job is terminated, but not rolled back; its error says why, and rollback can be asked for again."""
         text = f"the rollback failed: {type(error).__name__}: {error}"
@@ -119,7 +145,7 @@ class Rollbacks:
         return end_job(connection, kind, self._current(connection, job), State.TERMINATED, at=self._now(), **values)
 
     def _current(self, connection: Connection, claimed: Job) -> Job:
-        job = Job.from_row(job_rows.by_key(connection, claimed.key))
+        job = Job.from_row(job_rows.by_key(connection, claimed.key, lock=True))
         if job.attempt != claimed.attempt or job.state is not State.TERMINATING:
             raise AttemptLost
         return job

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -13,12 +14,14 @@ from jobsvc.jobs.hooks import call_hook, job_info, job_params
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.meter import Meter
 from jobsvc.jobs.recording import recorded
+from jobsvc.jobs.recovery import interrupt
 from jobsvc.jobs.signals import Signals
-from jobsvc.jobs.states import State
+from jobsvc.jobs.states import UNDER_WAY, State
 from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import JobContext, JobFailed, Kind
 from jobsvc.store import job_rows
 from jobsvc.store.database import Database
+from jobsvc.store.errors import DatabaseDown
 from jobsvc.store.files import Files
 
 log = logging.getLogger(__name__)
@@ -40,7 +43,7 @@ _NO_FILES = frozenset({State.TERMINATING, State.TERMINATED})
 
 
 class Runner:
-    """Claims queued jobs and runs them. Safe to share among threads: it has no state of its own."""
+    """Claims queued jobs and runs them. Safe to share among threads, of which one alone claims."""
 
     def __init__(
         self, database: Database, files: Files, kinds: Mapping[str, Kind], now: Callable[[], datetime]
@@ -49,9 +52,13 @@ class Runner:
         self._files = files
         self._kinds = kinds
         self._now = now
+        self._doubtful: Job | None = None
+        """What was being claimed when the database went away."""
 
     def claim(self) -> Job | None:
         """Take the job that has waited longest from `queued` to `running`, as a new attempt; None if none waits."""
+        if (claimed := self._claimed_after_all()) is not None:
+            return claimed
         with self._database.write(urgent=True) as connection:
             row = job_rows.first_in_state(connection, State.QUEUED)
             if row is None:
@@ -59,7 +66,19 @@ class Runner:
             job, now = Job.from_row(row), self._now()
             values: dict[str, Any] = {"attempt": job.attempt + 1, "started_at": job.started_at or now, "rate": None}
             transition(connection, job, State.RUNNING, who="engine", at=now, **values)
-            return Job.from_row(job_rows.by_key(connection, job.key))
+            self._doubtful = claimed = Job.from_row(job_rows.by_key(connection, job.key))
+        self._doubtful = None
+        return claimed
+
+    def _claimed_after_all(self) -> Job | None:
+        """The job whose claim broke off, if it was committed nevertheless: nobody else will run it."""
+        doubtful = self._doubtful
+        if doubtful is None:
+            return None
+        with self._database.write(urgent=True) as connection:
+            job = Job.from_row(job_rows.by_key(connection, doubtful.key, lock=True))
+        self._doubtful = None
+        return job if job.attempt == doubtful.attempt and job.state in UNDER_WAY else None
 
     def run(self, job: Job, signals: Signals) -> State | None:
         """Run a claimed job until it is done or told to stop.
@@ -79,13 +98,19 @@ class Runner:
         except AttemptLost:
             log.info("job %s, attempt %d: taken over or settled elsewhere", job.id, job.attempt)
             state = None
+        except DatabaseDown as error:
+            log.warning("job %s, attempt %d: lost the database: %s", job.id, job.attempt, error)
+            state = recorded(partial(self._interrupt, job), signals)
         except Exception as error:
             state = self._record_failure(job, error, signals)
         # A run that has lost its job may have made a file after those of the job were removed.
-        if state is State.TERMINATED or (state is None and self._reread(job).state in _NO_FILES):
+        if state is State.TERMINATED or (state is None and self._has_no_files(job)):
             self._files.remove_output(job.id)
         if state in _HOOKS and job.kind in self._kinds:
-            call_hook(self._kinds[job.kind], _HOOKS[state], self._reread(job))
+            try:
+                call_hook(self._kinds[job.kind], _HOOKS[state], self._reread(job))
+            except DatabaseDown:
+                log.warning("job %s: %s was not called, since the database went away", job.id, _HOOKS[state])
         return state
 
     def _work(self, job: Job, signals: Signals) -> State:
@@ -118,6 +143,20 @@ class Runner:
                     return state
             work.finish()
             return checkpoints.succeed()
+
+    def _has_no_files(self, job: Job) -> bool:
+        try:
+            return self._reread(job).state in _NO_FILES
+        except DatabaseDown:
+            # The next start removes what belongs to no job, or is left of one that was terminated.
+            return False
+
+    def _interrupt(self, job: Job) -> State | None:
+        """The run ended without a word when the database went away: settle its job, which goes on at its checkpoint."""
+        try:
+            return interrupt(self._database, self._kinds.get(job.kind), job, self._now)
+        except AttemptLost:
+            return None
 
     def _record_failure(self, job: Job, error: Exception, signals: Signals) -> State | None:
         if isinstance(error, JobFailed):

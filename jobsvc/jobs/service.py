@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, RowMapping
+from sqlalchemy.exc import IntegrityError
 
 from jobsvc.jobs.announcements import Announcements
 from jobsvc.jobs.checkpoint import clean_up
@@ -22,6 +24,7 @@ from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import Kind
 from jobsvc.store import idempotency_keys, job_rows, webhook_rows
 from jobsvc.store.database import Database
+from jobsvc.store.errors import DatabaseDown
 from jobsvc.store.files import Files
 
 SERVICE = "service"
@@ -86,10 +89,20 @@ class JobService:
         Raises QueueFull, and KeyReused for an idempotency key that stood for
         another request.
         """
-        with self._database.write(urgent=True) as connection:
+        try:
+            return self._submit(new)
+        except IntegrityError:
+            if new.idempotency is None:
+                raise
+            # On PostgreSQL a twin of the request has used the key since it was looked for.
+            return self._submit(new)
+
+    def _submit(self, new: NewJob) -> Job:
+        with self._write() as connection:
             job = self._made_before(connection, new)
             if job is not None:
                 return job
+            # On PostgreSQL others may be submitting too: the limit may be passed by as many.
             if job_rows.count_in_state(connection, State.QUEUED) >= self._max_queued:
                 raise QueueFull(self._max_queued)
             job = self._insert(connection, new)
@@ -99,7 +112,7 @@ class JobService:
     def _made_before(self, connection: Connection, new: NewJob) -> Job | None:
         if new.idempotency is None:
             return None
-        idempotency_keys.forget_before(connection, self._now() - self._remembered)
+        idempotency_keys.forget_before(connection, new.user, new.idempotency.key, self._now() - self._remembered)
         found = idempotency_keys.find(connection, new.user, new.idempotency.key)
         if found is None:
             return None
@@ -128,6 +141,17 @@ class JobService:
                 connection, new.user, new.idempotency.key, new.idempotency.fingerprint, job_key=key, at=now
             )
         return Job.from_row(job_rows.by_key(connection, key))
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        try:
+            with self._database.write(urgent=True) as connection:
+                yield connection
+        except DatabaseDown:
+            # It may have been committed all the same: those look who would have been told.
+            self._engine.wake()
+            self._rollbacks.wake()
+            raise
 
     def get(self, job_id: str) -> Job:
         """Raises UnknownJob."""
@@ -222,8 +246,8 @@ class JobService:
         return self.terminate(job_id, who, wait, rollback=True)
 
     def _roll_back(self, job_id: str, who: str, moves: Mapping[State, State | None]) -> Job:
-        with self._database.write(urgent=True) as connection:
-            job = self._find(connection, job_id)
+        with self._write() as connection:
+            job = self._find(connection, job_id, lock=True)
             if job.rolled_back or job.rollback is not None:
                 return job
             if job.kind not in self._kinds or not self._kinds[job.kind].can_undo:
@@ -243,17 +267,17 @@ class JobService:
         self._rollbacks.wake()
         return job
 
-    def _find(self, connection: Connection, job_id: str) -> Job:
+    def _find(self, connection: Connection, job_id: str, *, lock: bool = False) -> Job:
         # A lone surrogate can't even be asked for.
-        row = job_rows.by_id(connection, job_id) if job_id.isprintable() else None
+        row = job_rows.by_id(connection, job_id, lock=lock) if job_id.isprintable() else None
         if row is None:
             raise UnknownJob(job_id)
         return Job.from_row(row)
 
     def _move(self, job_id: str, who: str, moves: Mapping[State, State | None], action: str, **values: Any) -> Job:
         """Take a job where `moves` says for its state (None: leave it), and return it."""
-        with self._database.write(urgent=True) as connection:
-            job = self._find(connection, job_id)
+        with self._write() as connection:
+            job = self._find(connection, job_id, lock=True)
             if job.state not in moves:
                 raise NotAllowed(job_id, job.state, action)
             after = moves[job.state]
@@ -281,8 +305,8 @@ class JobService:
             if job.state not in _SETTLED:
                 return job
             if job.rollback is None and not self._engine.signal(job.key, job.attempt):
-                with self._database.write(urgent=True) as connection:
-                    current = self._find(connection, job.id)
+                with self._write() as connection:
+                    current = self._find(connection, job.id, lock=True)
                     if current.attempt == job.attempt:
                         self._end_request(connection, current)
                 if job.state is State.TERMINATING:

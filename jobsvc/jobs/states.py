@@ -20,6 +20,9 @@ class State(StrEnum):
 FINISHED = frozenset({State.SUCCEEDED, State.FAILED, State.TERMINATED})
 """States in which nothing happens any more unless somebody asks for it."""
 
+UNDER_WAY = frozenset({State.RUNNING, State.PAUSING, State.TERMINATING})
+"""States in which a job may have a run."""
+
 TRANSITIONS: dict[State, dict[State, str]] = {
     State.QUEUED: {
         State.RUNNING: "a slot was free",
@@ -31,7 +34,7 @@ TRANSITIONS: dict[State, dict[State, str]] = {
         State.FAILED: "the job as a whole can't go on",
         State.PAUSING: "pause was asked for; the run has yet to see it",
         State.TERMINATING: "terminate was asked for; the run has yet to see it",
-        State.INTERRUPTED: "the service stopped or died",
+        State.INTERRUPTED: "the service stopped or died, or lost the database",
     },
     State.PAUSING: {
         State.PAUSED: "the run committed what it had done and stopped, or there was no run left to ask",

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.retention import Retention
-from jobsvc.store.database import DatabaseClosed
+from jobsvc.store.errors import DatabaseClosed
 
 log = logging.getLogger(__name__)
 

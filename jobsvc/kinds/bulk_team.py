@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 from sqlalchemy import delete, func, select
-from sqlalchemy.dialects import sqlite
 
 from jobsvc.kinds.contract import Block, Effects, JobContext, JobFailed, Kind, Refused, Work
 from jobsvc.kinds.csv_params import CsvParams, settled_delimiter
@@ -17,6 +16,9 @@ from jobsvc.store.tables import dry_run_teams, team_members, teams
 
 TEAM = "team"
 MEMBERS = "members"
+
+MOST_NAME_BYTES = 2000
+"""Teams are found by their names, and what PostgreSQL's index finds has to fit into a third of a page."""
 
 Team: TypeAlias = tuple[int, str, list[str]]
 """row, name, members."""
@@ -67,6 +69,8 @@ class _Teams(CsvWork):
         name = fields[0].strip()
         if not name:
             raise Refused("the team has no name")
+        if len(name.encode()) > MOST_NAME_BYTES:
+            raise Refused(f"the team's name is longer than {MOST_NAME_BYTES} bytes")
         members: list[str] = []
         for field, is_list in zip(fields[1:], self._lists, strict=True):
             names = field.split(";") if is_list else [field]
@@ -109,7 +113,7 @@ class _Teams(CsvWork):
             rows = [row for row in rows if row["name"] not in existing]
             if not rows:
                 return {}
-        effects.execute(sqlite.insert(table).on_conflict_do_nothing(), rows)
+        effects.insert_new(table, rows)
         stands_for = table.c.row if self._dry_run else table.c.id
         mine = select(table.c.name, stands_for.label("id")).where(
             table.c.job_key == effects.job_key,

@@ -19,7 +19,7 @@ Kinds know nothing of threads, HTTP or states.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -113,6 +113,9 @@ class Effects(Protocol):
 
     def insert(self, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert many rows the fastest way that the database has."""
+
+    def insert_new(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows, in order; one that would break a unique constraint is left out."""
 
     def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
         """Execute any SQLAlchemy Core statement."""
@@ -212,6 +215,9 @@ class Work(ABC):
 
     def apply(self, effects: Effects, items: Sequence[Any]) -> Sequence[tuple[int, str]]:
         """Make the effects of `items`, in the checkpoint's transaction.
+
+        Called again with the same items if that transaction was rolled back because
+        of another one; on PostgreSQL this can happen.
 
         Returns the (item number, error) of each item that is refused after all.
         """

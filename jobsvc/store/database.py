@@ -4,49 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from sqlalchemy import Connection, create_engine, event, select
-from sqlalchemy.exc import DatabaseError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy import Connection, make_url, select
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
-from jobsvc.store.write_turn import WriteTurn
-
-POOLED_CONNECTIONS = 4
-"""Idle connections that are kept; further ones are opened when needed and closed after use."""
-
-STATEMENTS_CACHED = 64
-"""Prepared statements each connection keeps; the long ones of bulk inserts must stay among them."""
-
-BUSY_SECONDS = 30.0
-"""How long SQLite waits for another process, such as a backup, that holds its lock."""
-
-
-class DatabaseClosed(Exception):
-    """The process is ending, and writes no more."""
+from jobsvc.store.backend import Backend
+from jobsvc.store.errors import DatabaseClosed, DatabaseDown
+from jobsvc.store.postgresql import Postgresql
+from jobsvc.store.sqlite import Sqlite
 
 
 class Database:
-    """The database at `url`. Safe to share among threads."""
+    """The database at `url`. Safe to share among threads.
+
+    Everything here raises DatabaseDown if it can't be reached, `write`
+    Conflict if two transactions stood in each other's way, NotStorable for a value
+    that PostgreSQL can't hold.
+    """
 
     def __init__(self, url: str) -> None:
-        self._engine = create_engine(
-            url,
-            pool_size=POOLED_CONNECTIONS,
-            max_overflow=-1,
-            pool_use_lifo=True,
-            connect_args={"timeout": BUSY_SECONDS, "cached_statements": STATEMENTS_CACHED},
-        )
-        event.listen(self._engine, "connect", _prepare)
-        event.listen(self._engine, "begin", _begin)
-        self._writing = self._engine.execution_options(jobsvc_writes=True)
-        self._turn = WriteTurn()
+        self.backend: Backend = Postgresql(url) if is_postgresql(url) else Sqlite(url)
+        self._reading = self.backend.reading
+        self._writing = self.backend.writing
         self._closed = False
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection in a read transaction: one consistent view of what is committed."""
-        with self._engine.begin() as connection:
+        with self._translating(), self._reading.begin() as connection:
             yield connection
 
     @contextmanager
@@ -55,25 +40,37 @@ class Database:
 
         Those that are `urgent`, or are so by `urgent_when` while they wait, go ahead
         of those that are not. Keep the block short and free of everything but
-        database work: all other writers wait for it. Raises DatabaseClosed.
+        database work: on SQLite all other writers wait for it. Raises DatabaseClosed.
         """
-        with self._turn.held(urgent_when or (lambda: urgent)):
+        with self.backend.turn(urgent_when or (lambda: urgent)):
             if self._closed:
                 raise DatabaseClosed
-            with self._writing.begin() as connection:
+            with self._translating(), self._writing.begin() as connection:
                 yield connection
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
         """A connection that writes, outside of the turn: for migrations, before anything runs."""
-        with self._writing.connect() as connection:
+        with self._translating(), self._writing.connect() as connection:
             yield connection
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            translated = self.backend.translated(error)
+            if translated is None:
+                raise
+            raise translated from error
 
     def fault(self) -> str | None:
         """What is wrong with the database; None if it answers."""
         try:
             with self.read() as connection:
                 connection.execute(select(1))
+        except DatabaseDown as error:
+            return f"the database does not answer: {error}"
         except DatabaseError as error:
             return f"the database does not answer: {error.orig}"
         return None
@@ -81,26 +78,18 @@ class Database:
     @property
     def is_busy(self) -> bool:
         """Whether somebody waits to write at this moment."""
-        return self._turn.is_wanted
+        return self.backend.contended()
 
     def close(self) -> None:
         """Write nothing from now on: another process may, any moment. Closes the connections that are not in use."""
         self._closed = True
-        self._engine.dispose()
+        self.backend.engine.dispose()
 
 
-def _prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
-    # The driver's own transaction handling is off; `_begin` begins them.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
+def is_postgresql(url: str) -> bool:
+    return make_url(url).get_backend_name() == "postgresql"
 
 
-def _begin(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("jobsvc_writes", False)
-    # A transaction that begins with a read and then writes can fail at once when
-    # somebody else has written in between; IMMEDIATE takes the lock first.
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+def shown(url: str) -> str:
+    """A database's URL, for people to read: without the password."""
+    return make_url(url).render_as_string(hide_password=True)

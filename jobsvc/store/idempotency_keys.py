@@ -20,6 +20,7 @@ def remember(connection: Connection, user: str, key: str, fingerprint: str, *, j
     connection.execute(insert(idempotency_keys), values)
 
 
-def forget_before(connection: Connection, at: datetime) -> None:
-    """Forget the keys that were first used before `at`."""
-    connection.execute(delete(idempotency_keys).where(idempotency_keys.c.created_at < at))
+def forget_before(connection: Connection, user: str, key: str, at: datetime) -> None:
+    """Forget a user's key if it was first used before `at`."""
+    mine = (idempotency_keys.c.user == user, idempotency_keys.c.key == key)
+    connection.execute(delete(idempotency_keys).where(*mine, idempotency_keys.c.created_at < at))

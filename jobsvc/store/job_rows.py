@@ -1,4 +1,10 @@
-"""Queries on `jobs`, `job_events` and `refused_rows`. States are plain strings here; `jobs/` knows their meaning."""
+"""Queries on `jobs`, `job_events` and `refused_rows`. States are plain strings here; `jobs/` knows their meaning.
+
+A transaction that changes a job depending on what it reads of it reads it with
+`lock=True`: on PostgreSQL its row then stays as it was read until the transaction
+ends, which on SQLite, with its one writer, goes without saying. The lock is the
+one that leaves other rows free to refer to the job (FOR NO KEY UPDATE).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, Select, bindparam, func, insert, select, update
 
 from jobsvc.store.tables import job_events, jobs, refused_rows
 
@@ -18,10 +24,10 @@ def add(connection: Connection, values: Mapping[str, Any]) -> int:
     return int(key[0])
 
 
-def by_id(connection: Connection, job_id: str) -> RowMapping | None:
+def by_id(connection: Connection, job_id: str, *, lock: bool = False) -> RowMapping | None:
     """A job that was not forgotten."""
     query = select(jobs).where(jobs.c.id == job_id, jobs.c.deleted_at.is_(None))
-    return connection.execute(query).mappings().one_or_none()
+    return connection.execute(_locked(query) if lock else query).mappings().one_or_none()
 
 
 def existed(connection: Connection, job_id: str) -> bool:
@@ -29,8 +35,13 @@ def existed(connection: Connection, job_id: str) -> bool:
     return connection.execute(select(jobs.c.key).where(jobs.c.id == job_id)).one_or_none() is not None
 
 
-def by_key(connection: Connection, key: int) -> RowMapping:
-    return connection.execute(select(jobs).where(jobs.c.key == key)).mappings().one()
+def by_key(connection: Connection, key: int, *, lock: bool = False) -> RowMapping:
+    query = select(jobs).where(jobs.c.key == key)
+    return connection.execute(_locked(query) if lock else query).mappings().one()
+
+
+def _locked(query: Select[Any]) -> Select[Any]:
+    return query.with_for_update(key_share=True)
 
 
 def page(
@@ -53,8 +64,9 @@ def page(
 
 
 def in_states(connection: Connection, states: Collection[str]) -> Sequence[RowMapping]:
-    """All jobs in these states, oldest first."""
-    return connection.execute(select(jobs).where(jobs.c.state.in_(states)).order_by(jobs.c.key)).mappings().all()
+    """All jobs in these states, oldest first; locked."""
+    query = _locked(select(jobs).where(jobs.c.state.in_(states)).order_by(jobs.c.key))
+    return connection.execute(query).mappings().all()
 
 
 def ids(connection: Connection) -> set[str]:
@@ -67,20 +79,27 @@ def count_in_state(connection: Connection, state: str) -> int:
 
 
 def first_in_state(connection: Connection, state: str) -> RowMapping | None:
-    """The job that has waited longest in `state`, by when it was queued."""
-    query = select(jobs).where(jobs.c.state == state).order_by(jobs.c.queued_at, jobs.c.key).limit(1)
+    """The job that has waited longest in `state`, by when it was queued; locked.
+
+    A row that another transaction holds is waited for, not skipped: it may be let
+    go unchanged, and then its turn would have been missed.
+    """
+    query = _locked(select(jobs).where(jobs.c.state == state).order_by(jobs.c.queued_at, jobs.c.key).limit(1))
     return connection.execute(query).mappings().one_or_none()
 
 
 def first_rollback(connection: Connection, state: str, rollback: str) -> RowMapping | None:
-    """The oldest job in `state` whose rollback stands at `rollback`."""
-    query = select(jobs).where(jobs.c.state == state, jobs.c.rollback == rollback).order_by(jobs.c.key).limit(1)
+    """The oldest job in `state` whose rollback stands at `rollback`; locked."""
+    wanted = (jobs.c.state == state, jobs.c.rollback == rollback)
+    query = _locked(select(jobs).where(*wanted).order_by(jobs.c.key).limit(1))
     return connection.execute(query).mappings().one_or_none()
 
 
 # Built once: these two are executed at every checkpoint.
-_STATE = select(jobs.c.state, jobs.c.rollback).where(
-    jobs.c.key == bindparam("wanted_key"), jobs.c.attempt == bindparam("wanted_attempt")
+_STATE = _locked(
+    select(jobs.c.state, jobs.c.rollback).where(
+        jobs.c.key == bindparam("wanted_key"), jobs.c.attempt == bindparam("wanted_attempt")
+    )
 )
 _CHANGE = update(jobs).where(
     jobs.c.key == bindparam("wanted_key"),
@@ -90,7 +109,7 @@ _CHANGE = update(jobs).where(
 
 
 def state(connection: Connection, key: int, *, attempt: int) -> RowMapping | None:
-    """`state` and `rollback` of a job, if it still is at that attempt."""
+    """`state` and `rollback` of a job, if it still is at that attempt; locked."""
     wanted = {"wanted_key": key, "wanted_attempt": attempt}
     return connection.execute(_STATE, wanted).mappings().one_or_none()
 

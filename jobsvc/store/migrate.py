@@ -10,6 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from jobsvc.store.database import Database
+from jobsvc.store.errors import SchemaBehind
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -28,4 +29,13 @@ def upgrade(database: Database) -> None:
     config.set_main_option("path_separator", "os")
     with database.connect() as connection:
         config.attributes["connection"] = connection
+        config.attributes["lock"] = database.backend.lock_for_migrations
         command.upgrade(config, "head")
+
+
+def prepare(database: Database) -> None:
+    """What a start does: apply the migrations that are missing, or be sure that there are none. Raises SchemaBehind."""
+    if database.backend.migrates_at_start:
+        upgrade(database)
+    elif not is_current(database):
+        raise SchemaBehind("the tables in the database are not of this version; run: python -m jobsvc db upgrade")

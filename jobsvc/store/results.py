@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select, tuple_, type_coerce
 
-from jobsvc.store.tables import JsonText, jobs, records, team_members, teams
+from jobsvc.store.tables import jobs, records, team_members, teams
+from jobsvc.store.types import Json
 
 PAGE_CHARACTERS = 4 * 1024 * 1024
 """About how much one page has at most."""
@@ -23,7 +24,7 @@ def records_page(
 
     Fewer if they are large. Each has job_key, job_id, row, date, data (a list), columns.
     """
-    data = type_coerce(records.c.data, JsonText).label("data")
+    data = type_coerce(records.c.data, Json).label("data")
     query = (
         select(records.c.job_key, records.c.row, records.c.date, data, jobs.c.id.label("job_id"), jobs.c.columns)
         .join(jobs, jobs.c.key == records.c.job_key)

@@ -30,12 +30,16 @@ _AT_REST = and_(jobs.c.deleted_at.is_(None), jobs.c.rollback.is_(None))
 
 
 def finished_before(connection: Connection, at: datetime, states: Collection[str], limit: int) -> Sequence[RowMapping]:
-    """`key` and `id` of jobs in `states` that finished before `at`, the longest finished first."""
+    """`key` and `id` of jobs in `states` that finished before `at`, the longest finished first; locked.
+
+    Those that somebody is just changing are left out.
+    """
     query = (
         select(jobs.c.key, jobs.c.id)
         .where(_AT_REST, jobs.c.finished_at < at, jobs.c.state.in_(states))
         .order_by(jobs.c.finished_at, jobs.c.key)
         .limit(limit)
+        .with_for_update(key_share=True, skip_locked=True)
     )
     return connection.execute(query).mappings().all()
 
@@ -109,9 +113,8 @@ def note_files_removed(
 ) -> list[str]:
     """Note it for those of the jobs that are still finished since before `before`; returns their ids."""
     still = and_(_AT_REST, jobs.c.key.in_(keys), jobs.c.state.in_(states), jobs.c.finished_at < before)
-    ids = list(connection.execute(select(jobs.c.id).where(still)).scalars())
-    connection.execute(update(jobs).where(still).values(files_removed_at=at))
-    return ids
+    noted = update(jobs).where(still).values(files_removed_at=at).returning(jobs.c.id)
+    return list(connection.execute(noted).scalars())
 
 
 def count_keys_before(connection: Connection, at: datetime) -> int:

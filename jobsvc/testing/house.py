@@ -49,7 +49,7 @@ class MortalDatabase(Database):
         self.path = path
         self.probe = Probe(Disturbance(What.NOTHING))
         # A death of the process loses nothing that was written; only a power cut would.
-        event.listen(self._engine, "connect", _write_unsynced)
+        event.listen(self.backend.engine, "connect", _write_unsynced)
 
     def reopen(self) -> None:
         self.close()

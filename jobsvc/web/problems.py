@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from jobsvc.jobs.errors import (
@@ -20,7 +21,11 @@ from jobsvc.jobs.errors import (
     UnknownKind,
 )
 from jobsvc.jobs.results import NoResult
-from jobsvc.store.database import DatabaseClosed
+from jobsvc.store.errors import Conflict, DatabaseClosed, DatabaseDown, NotStorable
+
+log = logging.getLogger(__name__)
+
+DOWN_RETRY_SECONDS = 5
 
 _KINDS: dict[type[JobError], tuple[int, str, str]] = {
     UnknownJob: (404, "unknown-job", "There is no such job"),
@@ -47,6 +52,9 @@ def register(app: Flask) -> None:
     app.register_error_handler(JobError, job_problem)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(DatabaseClosed, _ending)
+    app.register_error_handler(DatabaseDown, _down)
+    app.register_error_handler(Conflict, _conflict)
+    app.register_error_handler(NotStorable, _not_storable)
 
 
 def job_problem(error: JobError) -> Response:
@@ -66,6 +74,27 @@ def _ending(_: DatabaseClosed) -> Response:
     answer = problem(503, "ending", "This process is ending", "nothing was changed; ask again in a moment")
     answer.headers["Retry-After"] = "1"
     return answer
+
+
+def _down(error: DatabaseDown) -> Response:
+    log.warning("%s %s: the database does not answer: %s", request.method, request.path, error)
+    answer = problem(503, "database-down", "The database does not answer", "look whether it took effect, or ask again")
+    answer.headers["Retry-After"] = str(DOWN_RETRY_SECONDS)
+    return answer
+
+
+def _conflict(error: Conflict) -> Response:
+    log.warning("%s %s: %s", request.method, request.path, error)
+    answer = problem(503, "busy", "Others were changing the same", "nothing was changed; ask again in a moment")
+    answer.headers["Retry-After"] = "1"
+    return answer
+
+
+def _not_storable(error: NotStorable) -> Response:
+    log.warning("%s %s: %s", request.method, request.path, error)
+    return problem(
+        400, "not-storable", "A value can't be stored", "the database has no room for such a character or number"
+    )
 
 
 def _http_error(error: HTTPException) -> Response:

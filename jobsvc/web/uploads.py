@@ -15,6 +15,7 @@ from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityToo
 from werkzeug.formparser import MultiPartParser
 from werkzeug.sansio.multipart import File
 
+from jobsvc.store.errors import DatabaseDown
 from jobsvc.web.gunzip import GZIP_MAGIC, Gunzip
 from jobsvc.web.services import services
 
@@ -69,8 +70,14 @@ def receive(job_id: str, *, digest: bool = False) -> Iterator[Upload]:
             raise UploadRefused("there is no file, or an empty one, in the form field `file`")
         files.to_disk(target.file)
         upload = Upload(files.input(job_id), target.filename, form, target.hexdigest())
-        yield upload
-        kept = upload.kept
+        try:
+            yield upload
+        except DatabaseDown:
+            # Its job may have been stored all the same. If it was not, the next start removes the file.
+            upload.keep()
+            raise
+        finally:
+            kept = upload.kept
     finally:
         if target.file is not None:
             target.file.close()

@@ -17,12 +17,12 @@ def commits() -> Iterator[Commits]:
 
 
 @pytest.fixture
-def make_house(tmp_path: Path, commits: Commits) -> Iterator[Callable[..., House]]:
+def make_house(tmp_path: Path, commits: Commits, database_url: str) -> Iterator[Callable[..., House]]:
     """Puts houses together on `tmp_path / "data"`, unless told otherwise; all are closed at the end."""
     houses: list[House] = []
 
     def make(data_dir: Path = tmp_path / "data", *, start: bool = True, **more: Any) -> House:
-        house = House.build(data_dir, commits, **more)
+        house = House.build(data_dir, commits, **{"database_url": database_url, **more})
         houses.append(house)
         if start:
             house.start()

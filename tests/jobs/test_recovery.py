@@ -13,6 +13,8 @@ from jobsvc.store import job_rows
 from tests.support.gated import TIMEOUT, Gated
 from tests.support.house import WHO, House
 
+pytestmark = pytest.mark.both_databases
+
 
 def put(idle: House, state: State) -> str:
     job = idle.submit()
@@ -81,6 +83,7 @@ def test_uploads_that_were_cut_off_are_removed_and_files_of_jobs_stay(idle: Hous
     assert sorted(idle.files.directory.iterdir()) == sorted([*mine, other])
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize(
     ("asked", "after"), [(None, State.SUCCEEDED), ("pause", State.PAUSED), ("terminate", State.TERMINATED)]
 )

@@ -29,6 +29,8 @@ from tests.support.server import poll
 from tests.support.waiting import wait_for
 from tests.web.requests import CSV, held, submit_gated, upload
 
+pytestmark = pytest.mark.both_databases
+
 KEEP = Terms(finished=None, files=None, keys=timedelta(hours=24))
 DAY = timedelta(days=1)
 REFUSING = b"date,n\n2026-01-01,1\nno date,2\nno date,3\n2026-01-04,4\n"

@@ -22,6 +22,8 @@ from tests.support.gated import TIMEOUT, Gate, Gated
 from tests.support.house import WHO, House
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.both_databases
+
 BOB = "Bob"
 
 
@@ -267,6 +269,7 @@ def test_a_rollback_that_is_interrupted_goes_on_at_the_next_start(
     assert again.rows(other) == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.sqlite_only
 def test_a_rollback_that_died_with_its_process_goes_on_at_the_next_start(
     make_house: Callable[..., House], batches: Gate, tmp_path: Path
 ) -> None:

@@ -17,6 +17,8 @@ from jobsvc.store import job_rows
 from tests.support.gated import TIMEOUT
 from tests.support.house import WHO, House
 
+pytestmark = pytest.mark.both_databases
+
 BOB = "Bob"
 
 

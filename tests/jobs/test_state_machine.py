@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from jobsvc.store.database import Database
 from jobsvc.store.tables import job_events, jobs, records
 from jobsvc.web.services import Services
 from tests.support.api import Api
+from tests.support.databases import fresh
 from tests.support.gated import Gated
 from tests.support.watching import noted_commits
 
@@ -31,18 +33,21 @@ AT_THE_GATE = ("running", "pausing", "terminating")
 class OneJob(RuleBasedStateMachine):
     """The model: `state`, `taken` items that were let through, `base` where the current run began."""
 
+    which = "sqlite"
+
     def __init__(self) -> None:
         super().__init__()
         self._open = ExitStack()
         self._commits = self._open.enter_context(noted_commits())
         directory = Path(self._open.enter_context(tempfile.TemporaryDirectory()))
-        self._settings = Settings(data_dir=directory / "data", max_running=1)
+        url = self._open.enter_context(fresh(self.which))
+        self._settings = Settings(data_dir=directory / "data", database_url=url, max_running=1)
         self._app_open = False
         self.state = ""
 
     @initialize(block=st.integers(1, 3), park_after=st.sampled_from([0.0, 300.0]))
     def submit(self, block: int, park_after: float) -> None:
-        self._settings = Settings(data_dir=self._settings.data_dir, max_running=1, park_after=park_after)
+        self._settings = replace(self._settings, park_after=park_after)
         self._block = block
         self._start_app()
         self._database = Database(self._settings.url)
@@ -201,6 +206,13 @@ class OneJob(RuleBasedStateMachine):
         finally:
             self._open.close()
 
+
+class OneJobOnPostgresql(OneJob):
+    which = "postgresql"
+
+
+TestOneJobOnPostgresql = OneJobOnPostgresql.TestCase
+TestOneJobOnPostgresql.settings = settings(deadline=None, max_examples=10, stateful_step_count=15)
 
 TestOneJob = OneJob.TestCase
 TestOneJob.settings = settings(deadline=None, max_examples=20, stateful_step_count=15)

@@ -11,6 +11,8 @@ from jobsvc.jobs.transition import transition
 from tests.support.gated import TIMEOUT
 from tests.support.house import House
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_a_transition_sets_state_and_values_and_leaves_a_line_in_the_history(idle: House) -> None:
     job, at = idle.submit(), now()

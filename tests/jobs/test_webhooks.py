@@ -41,6 +41,8 @@ from tests.support.gated import TIMEOUT, Gated
 from tests.support.receiver import Received, Receiver, receiving
 from tests.support.watching import Commits
 
+pytestmark = pytest.mark.both_databases
+
 KEY = bytes(range(32))
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
 

@@ -20,6 +20,8 @@ from jobsvc.web.services import Services
 from tests.support.api import Api
 from tests.support.csv_files import files, limits
 
+pytestmark = pytest.mark.both_databases
+
 CREATED = datetime(2026, 1, 31, 23, 59, tzinfo=UTC)
 
 
@@ -48,9 +50,11 @@ def test_records_are_stored_as_the_design_says(api: Api, database: Database) -> 
     with database.read() as connection:
         key, columns = connection.execute(select(jobs.c.key, jobs.c.columns).where(jobs.c.id == job_id)).one()
         stored = [tuple(row) for row in connection.execute(select(records).order_by(records.c.row))]
-        objects = [tuple(row) for row in connection.execute(text("SELECT * FROM record_objects ORDER BY row"))]
+        query = text("SELECT job_id, row, date, CAST(data AS TEXT) FROM record_objects ORDER BY row")
+        objects = [tuple(row) for row in connection.execute(query)]
+        stored = [(job_key, row, day, json.loads(data)) for job_key, row, day, data in stored]
     assert columns == ["date", "b"]
-    assert stored == [(key, 1, "2026-01-01", '["2026-01-01","x"]'), (key, 2, "2026-01-02", '["2026-01-02","y"]')]
+    assert stored == [(key, 1, "2026-01-01", ["2026-01-01", "x"]), (key, 2, "2026-01-02", ["2026-01-02", "y"])]
     assert [row[:3] for row in objects] == [(job_id, 1, "2026-01-01"), (job_id, 2, "2026-01-02")]
     assert json.loads(objects[1][3]) == {"date": "2026-01-02", "b": "y"}
 

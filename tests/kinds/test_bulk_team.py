@@ -7,6 +7,8 @@ from jobsvc.store.database import Database
 from jobsvc.store.tables import refused_rows
 from tests.support.api import Api
 
+pytestmark = pytest.mark.both_databases
+
 ROUTE = "/createBulkTeam"
 
 

@@ -13,6 +13,8 @@ from jobsvc.web.services import Services
 from tests.support.api import Api
 from tests.support.gated import Gate
 
+pytestmark = pytest.mark.both_databases
+
 
 def exported(api: Api, job_id: str) -> list[list[str]]:
     api.succeeded(job_id)

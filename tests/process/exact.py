@@ -7,15 +7,26 @@ import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
+
+import psycopg
 
 DATE_COLUMN = "time_hour"
 
 
-def assert_exactly_once(data_dir: Path, job_id: str, file: Path) -> None:
-    """Every row of `file` is there as a record once, with its number, date and fields, and nothing else is."""
-    with closing(sqlite3.connect(f"file:{data_dir / 'jobsvc.db'}?mode=ro", uri=True)) as connection:
+def assert_exactly_once(data_dir: Path, job_id: str, file: Path, url: str = "") -> None:
+    """Every row of `file` is there as a record once, with its number, date and fields, and nothing else is.
+
+    In the SQLite database in `data_dir`, or in the PostgreSQL database at `url`.
+    """
+    connection: Any = (
+        psycopg.connect(url) if url else sqlite3.connect(f"file:{data_dir / 'jobsvc.db'}?mode=ro", uri=True)
+    )
+    with closing(connection):
+        mark = "%s" if url else "?"
         found = connection.execute(
-            "SELECT row, date, data FROM records WHERE job_key = (SELECT key FROM jobs WHERE id = ?) ORDER BY row",
+            "SELECT row, date, CAST(data AS TEXT) FROM records "
+            f"WHERE job_key = (SELECT key FROM jobs WHERE id = {mark}) ORDER BY row",
             (job_id,),
         )
         with file.open(newline="") as lines:
@@ -30,7 +41,7 @@ def assert_exactly_once(data_dir: Path, job_id: str, file: Path) -> None:
                 assert json.loads(record[2]) == fields, number
         assert found.fetchone() is None
         state, done, failed, columns = connection.execute(
-            "SELECT state, done, failed, columns FROM jobs WHERE id = ?", (job_id,)
+            f"SELECT state, done, failed, CAST(columns AS TEXT) FROM jobs WHERE id = {mark}", (job_id,)
         ).fetchone()
         assert (state, done, failed, json.loads(columns)) == ("succeeded", number, 0, header)
 

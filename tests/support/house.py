@@ -22,9 +22,10 @@ from jobsvc.jobs.service import JobService
 from jobsvc.jobs.signals import Signals
 from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import Kind
+from jobsvc.settings import Settings
 from jobsvc.store.database import Database
 from jobsvc.store.files import Files
-from jobsvc.store.migrate import upgrade
+from jobsvc.store.migrate import prepare
 from jobsvc.store.tables import records
 from tests.support.gated import TIMEOUT, Gated
 from tests.support.watching import Commits
@@ -54,6 +55,7 @@ class House:
         slots: int = 1,
         park_after: float = 300.0,
         max_queued: int = 100,
+        database_url: str = "",
         kinds: Iterable[Kind] = (),
         claiming: Callable[[Callable[[], Job | None]], Callable[[], Job | None]] = lambda claim: claim,
     ) -> House:
@@ -64,8 +66,8 @@ class House:
         data_dir.mkdir(exist_ok=True)
         gated = Gated()
         by_name: dict[str, Kind] = {kind.name: kind for kind in (gated, *kinds)}
-        database = Database(f"sqlite:///{data_dir / 'jobsvc.db'}")
-        upgrade(database)
+        database = Database(Settings(data_dir=data_dir, database_url=database_url).url)
+        prepare(database)
         files = Files(data_dir / "files")
         announcements = Announcements()
         runner = Runner(database, files, by_name, now)

@@ -12,6 +12,8 @@ from jobsvc.web.services import Services
 from tests.support.waiting import wait_for
 from tests.web.requests import assert_problem, upload
 
+pytestmark = pytest.mark.both_databases
+
 RECORDS = b'day,name\n2026-01-01,Ann\n2026-01-02,"B, ""ob"""\nno date,refused\n2026-01-04,\xc3\xa9\n'
 TEAMS = b"team,members,captain\nred,Ann;Bob,Cid\nblue,,\nred,Eve,\ngreen,Dan,\n"
 

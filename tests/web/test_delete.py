@@ -18,6 +18,8 @@ from tests.support.gated import TIMEOUT, Gated
 from tests.support.waiting import wait_for
 from tests.web.requests import BOUNDARY, CSV, assert_problem, held, part, submit_gated, upload, whole
 
+pytestmark = pytest.mark.both_databases
+
 TEAMS = b"team,members\nred,Ann;Bob\nblue,Cid\n"
 
 

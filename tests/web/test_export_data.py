@@ -17,6 +17,8 @@ from tests.support.gated import Gated
 from tests.support.waiting import wait_for
 from tests.web.requests import held, submit_gated, upload
 
+pytestmark = pytest.mark.both_databases
+
 JULY = {"from": "2018-07-01", "to": "2018-08-01"}
 
 

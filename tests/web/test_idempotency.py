@@ -22,6 +22,8 @@ from tests.support.gated import TIMEOUT, Gated
 from tests.support.waiting import wait_for
 from tests.web.requests import CSV, assert_problem, held
 
+pytestmark = pytest.mark.both_databases
+
 KEY = "8e03978e-40d5-43dd-bc93-6894a57f9324"
 JULY = {"from": "2026-07-01", "to": "2026-07-31"}
 

@@ -16,6 +16,8 @@ from tests.support.gated import Gated
 from tests.support.waiting import wait_for
 from tests.web.requests import assert_problem, held, meanwhile, submit_gated, upload
 
+pytestmark = pytest.mark.both_databases
+
 SECOND = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 

@@ -20,6 +20,8 @@ from tests.support.stopping import gated_checkpoints
 from tests.support.waiting import wait_for
 from tests.web.requests import assert_problem, submit_gated, upload
 
+pytestmark = pytest.mark.both_databases
+
 DATE_COLUMN = "time_hour"
 
 

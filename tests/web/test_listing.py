@@ -15,6 +15,8 @@ from tests.support.gated import Gated
 from tests.support.waiting import wait_for
 from tests.web.requests import assert_problem, held, submit_gated
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def waiting(make_app: Callable[..., Any], gated: Gated) -> tuple[FlaskClient, Services]:

@@ -15,6 +15,8 @@ from tests.support.gated import Gated
 from tests.support.waiting import wait_for
 from tests.web.requests import CSV, assert_problem, held, upload
 
+pytestmark = pytest.mark.both_databases
+
 
 def export(client: FlaskClient, **body: Any) -> str:
     answer = client.post("/exportData", json={"from": "2026-01-01", "to": "2026-01-02"} | body)

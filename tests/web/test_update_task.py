@@ -17,6 +17,8 @@ from tests.support.gated import Gated
 from tests.support.waiting import wait_for
 from tests.web.requests import held, meanwhile, submit_gated
 
+pytestmark = pytest.mark.both_databases
+
 Ask = Callable[[FlaskClient, str, str], TestResponse]
 
 

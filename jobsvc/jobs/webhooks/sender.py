@@ -23,7 +23,8 @@ from jobsvc.jobs.webhooks import signature
 from jobsvc.jobs.webhooks.address import Refused
 from jobsvc.jobs.webhooks.post import Post
 from jobsvc.store import webhook_rows
-from jobsvc.store.database import Database, DatabaseClosed
+from jobsvc.store.database import Database
+from jobsvc.store.errors import DatabaseClosed
 
 log = logging.getLogger(__name__)
 

@@ -10,4 +10,5 @@ context.configure(
     render_as_batch=True,
 )
 with context.begin_transaction():
+    context.config.attributes["lock"](context.get_bind())
     context.run_migrations()

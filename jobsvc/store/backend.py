@@ -1,0 +1,34 @@
+"""What differs between databases, behind one interface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+
+class Backend(Protocol):
+    """One kind of database: `store/sqlite.py`, `store/postgresql.py`."""
+
+    engine: Engine
+    reading: Engine
+    """Its transactions see what is committed, all of it as of one moment."""
+    writing: Engine
+    """Its transactions may write."""
+    migrates_at_start: bool
+    """Whether a start of the service applies the migrations that are missing."""
+
+    def turn(self, urgent: Callable[[], bool]) -> AbstractContextManager[None]:
+        """Held for the length of a write transaction. Those that are `urgent` go ahead of those that are not."""
+
+    def contended(self) -> bool:
+        """Whether writers are waiting for their turn."""
+
+    def lock_for_migrations(self, connection: Connection) -> None:
+        """Wait, in the migrations' transaction, until no other process applies any."""
+
+    def translated(self, error: SQLAlchemyError) -> Exception | None:
+        """DatabaseDown, Conflict or NotStorable, if that is what an error amounts to."""

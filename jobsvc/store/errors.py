@@ -1,0 +1,33 @@
+"""What can be wrong with the database itself, whichever it is."""
+
+from __future__ import annotations
+
+from sqlalchemy.exc import SQLAlchemyError
+
+
+class DatabaseClosed(Exception):
+    """The process is ending, and writes no more."""
+
+
+class DatabaseDown(SQLAlchemyError):
+    """The database can't be reached, or the connection to it broke.
+
+    If it broke during a commit, that transaction has taken effect or has not:
+    whoever needs to know reads it again.
+    """
+
+
+class Conflict(SQLAlchemyError):
+    """The transaction stood in another's way and was rolled back; doing it again may go well."""
+
+
+class NotStorable(SQLAlchemyError):
+    """A value does not fit: a number that is too large, a character that the database can't hold."""
+
+
+class SchemaBehind(Exception):
+    """The database is not of this version; the text names the command that changes that."""
+
+
+class DatabaseInUse(Exception):
+    """Another process runs jobs on this database; the text names it and the way out."""
