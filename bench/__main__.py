@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench import import_speed, many_jobs, paused_memory, resume, start, steering, upload
+from bench import fleet, import_speed, many_jobs, paused_memory, resume, start, steering, upload
 from bench.measure import Stopwatch
 from bench.report import Row, table
 from bench.scale import FULL, QUICK
@@ -22,6 +22,7 @@ SUBJECTS: dict[str, Callable[[Workshop], Iterator[Row]]] = {
     "upload": upload.rows,
     "resume": resume.rows,
     "start": start.rows,
+    "fleet": fleet.rows,
 }
 
 

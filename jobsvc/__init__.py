@@ -3,43 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from signal import SIGTERM
 from time import monotonic
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from flask import Flask
 from sqlalchemy import make_url
 
 from jobsvc.clock import now
+from jobsvc.core import Core, build_core, fleet_queues, webhook_sender
 from jobsvc.engines.threads import ThreadEngine
-from jobsvc.jobs.announcements import Announcements
 from jobsvc.jobs.recovery import recover
 from jobsvc.jobs.refused import LeftOver
 from jobsvc.jobs.results import Results
 from jobsvc.jobs.retention import Retention, Terms
-from jobsvc.jobs.rollback import Rollbacks
-from jobsvc.jobs.runner import Runner
-from jobsvc.jobs.service import JobService
+from jobsvc.jobs.service import Engine, JobService, RollbackEngine
 from jobsvc.jobs.signals import Signals
 from jobsvc.jobs.states import State
 from jobsvc.jobs.sweeper import Sweeper
 from jobsvc.jobs.webhooks.address import check_callback
-from jobsvc.jobs.webhooks.sender import WebhookSender
-from jobsvc.jobs.webhooks.signature import load_key
+from jobsvc.jobs.workers import FleetWorkers, OwnWorker, Workers
 from jobsvc.kinds.contract import Kind
-from jobsvc.kinds.own_tables import make_tables
-from jobsvc.kinds.registry import load_kinds
-from jobsvc.settings import Recover, SettingError, Settings
+from jobsvc.settings import EngineName, Recover, SettingError, Settings
 from jobsvc.shutdown import Shutdown
-from jobsvc.store.database import Database, is_postgresql
+from jobsvc.store.database import is_postgresql
 from jobsvc.store.directory_lock import DirectoryLock
-from jobsvc.store.files import Files
-from jobsvc.store.migrate import prepare
+from jobsvc.store.listener import Listener
 from jobsvc.store.process_lock import ProcessLock
-from jobsvc.web import data, health, jobs, local_only, original, problems
+from jobsvc.web import data, health, jobs, local_only, original, problems, workers
 from jobsvc.web import kinds as kinds_routes
 from jobsvc.web.in_flight import InFlight
 from jobsvc.web.services import Services, provide
@@ -77,56 +72,22 @@ def create_app(
 
 
 def _build(settings: Settings, locks: list[Lock], own_process: bool, extra_kinds: Iterable[Kind]) -> Flask:
-    database = Database(settings.url)
-    prepare(database)
-    files = Files(settings.data_dir / "files")
-    kinds = load_kinds(settings.kinds, extra_kinds)
-    with database.write() as connection:
-        make_tables(connection, kinds.values())
-    announcements = Announcements()
-    runner = Runner(database, files, kinds, now)
-    engine = ThreadEngine(
-        claim=runner.claim,
-        run=runner.run,
-        is_paused=lambda outcome: outcome is State.PAUSED,
-        signals=Signals,
-        on_leave=announcements.announce,
-        slots=settings.max_running,
-        park_after=settings.park_after,
-    )
-    rollbacks = Rollbacks(database, files, kinds, now)
-    # Apart from the slots: who uploaded the wrong file doesn't wait for other people's jobs.
-    rollback_engine = ThreadEngine(
-        claim=rollbacks.claim,
-        run=rollbacks.run,
-        is_paused=lambda _: False,
-        signals=Signals,
-        on_leave=announcements.announce,
-        slots=ROLLBACKS_AT_ONCE,
-        park_after=0,
-        name="rollback",
-    )
+    core = build_core(settings, extra_kinds)
+    database, files, kinds = core.database, core.files, core.kinds
+    engines = _fleet(core, settings) if settings.engine is EngineName.FLEET else _threads(core, settings)
     service = JobService(
         database,
         files,
         kinds,
-        engine,
-        rollback_engine,
-        announcements,
+        engines.runs,
+        engines.rollbacks,
+        core.announcements,
         now,
         max_queued=settings.max_queued,
         idempotency_hours=settings.idempotency_hours,
     )
-
-    webhooks = WebhookSender(
-        database,
-        load_key(settings.webhook_secret, settings.data_dir),
-        now,
-        allow_private=settings.webhook_allow_private,
-    )
-    announcements.listen(webhooks.wake)
-
     sweeper = Sweeper(Retention(database, files, Terms.of(settings), now))
+    parts: list[Part] = [*engines.parts, sweeper]
 
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
@@ -137,19 +98,15 @@ def _build(settings: Settings, locks: list[Lock], own_process: bool, extra_kinds
     def finish(seconds: float) -> None:
         deadline = monotonic() + seconds
         in_flight.wait(seconds)
-        engine.shut_down(deadline - monotonic())
-        rollback_engine.shut_down(deadline - monotonic())
-        webhooks.shut_down(deadline - monotonic())
-        sweeper.shut_down(deadline - monotonic())
+        for part in parts:
+            part.shut_down(deadline - monotonic())
         database.close()
         for lock in locks:
             lock.release()
 
     def begin_shut_down() -> None:
-        engine.begin_shut_down()
-        rollback_engine.begin_shut_down()
-        webhooks.begin_shut_down()
-        sweeper.begin_shut_down()
+        for part in parts:
+            part.begin_shut_down()
 
     shutdown = Shutdown(settings.shutdown_timeout, begin_shut_down, finish)
 
@@ -167,26 +124,87 @@ def _build(settings: Settings, locks: list[Lock], own_process: bool, extra_kinds
             sweeper=sweeper,
             kinds=kinds,
             check_callback=partial(check_callback, allow_private=settings.webhook_allow_private),
+            workers=engines.workers,
             not_ready=not_ready,
             close=shutdown.finish,
         ),
     )
-    for part in (original, jobs, kinds_routes, data, health):
-        app.register_blueprint(part.bp)
+    for routes in (original, jobs, kinds_routes, data, workers, health):
+        app.register_blueprint(routes.bp)
     problems.register(app)
     local_only.register(app)
 
-    recover(database, files, now, resume=settings.recover is Recover.AUTO, kinds=kinds)
-    engine.start()
-    rollback_engine.start()
-    webhooks.start()
-    sweeper.start()
+    engines.recover()
+    for part in parts:
+        part.start()
     if own_process:
         shutdown.install()
     for lock in locks:
         if isinstance(lock, ProcessLock):
             lock.watch(partial(os.kill, os.getpid(), SIGTERM) if own_process else shutdown.start)
     return app
+
+
+class Part(Protocol):
+    """Something with threads of its own."""
+
+    def start(self) -> None: ...
+    def begin_shut_down(self) -> None:
+        """Returns at once."""
+
+    def shut_down(self, seconds: float) -> object:
+        """Begin to shut down, and wait up to that long for its threads to end."""
+
+
+@dataclass(frozen=True)
+class Engines:
+    """Where runs and rollbacks happen, and what that takes in this process."""
+
+    runs: Engine
+    rollbacks: RollbackEngine
+    workers: Workers
+    parts: Sequence[Part]
+    recover: Callable[[], None]
+    """Settle what the last process has left behind, before anything starts."""
+
+
+def _threads(core: Core, settings: Settings) -> Engines:
+    runs = ThreadEngine(
+        claim=core.runner.claim,
+        run=core.runner.run,
+        is_paused=lambda outcome: outcome is State.PAUSED,
+        signals=Signals,
+        on_leave=core.announcements.announce,
+        slots=settings.max_running,
+        park_after=settings.park_after,
+    )
+    # Apart from the slots: who uploaded the wrong file doesn't wait for other people's jobs.
+    rollbacks = ThreadEngine(
+        claim=core.rollbacks.claim,
+        run=core.rollbacks.run,
+        is_paused=lambda _: False,
+        signals=Signals,
+        on_leave=core.announcements.announce,
+        slots=ROLLBACKS_AT_ONCE,
+        park_after=0,
+        name="rollback",
+    )
+    resume = settings.recover is Recover.AUTO
+    return Engines(
+        runs,
+        rollbacks,
+        OwnWorker(core.database, now, slots=settings.max_running),
+        (runs, rollbacks, webhook_sender(core, settings)),
+        partial(recover, core.database, core.files, now, resume=resume, kinds=core.kinds),
+    )
+
+
+def _fleet(core: Core, settings: Settings) -> Engines:
+    """Jobs run elsewhere; this process hears of it."""
+    runs, rollbacks = fleet_queues()
+    listener = Listener(settings.url, core.announcements.announce)
+    found = FleetWorkers(core.database, now, stalled_after=settings.stalled_after)
+    return Engines(runs, rollbacks, found, (listener,), lambda: None)
 
 
 def _lock(settings: Settings) -> list[Lock]:
@@ -196,7 +214,11 @@ def _lock(settings: Settings) -> list[Lock]:
     handover = settings.shutdown_timeout + HANDOVER_MARGIN_SECONDS if in_worker else 0.0
     directories = {settings.data_dir.resolve(): settings.data_dir}
     locks: list[Lock] = []
-    if is_postgresql(settings.url):
+    if settings.engine is EngineName.FLEET:
+        locks.append(ProcessLock(settings.url, shared=True))
+        # All processes of a fleet share the directory, if it is where the files are.
+        directories.clear()
+    elif is_postgresql(settings.url):
         # First: if somebody else runs its jobs, that is the better thing to say.
         locks.append(ProcessLock(settings.url))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +11,14 @@ from sqlalchemy import make_url
 
 from jobsvc.clock import now
 from jobsvc.jobs.retention import Retention, Swept, Terms
+from jobsvc.kinds.registry import KindError
+from jobsvc.local_fleet import run_fleet
 from jobsvc.settings import SettingError, Settings
 from jobsvc.store.database import Database, is_postgresql, shown
-from jobsvc.store.errors import DatabaseDown
-from jobsvc.store.files import Files
+from jobsvc.store.errors import DatabaseDown, DatabaseInUse, SchemaBehind
 from jobsvc.store.migrate import is_current, upgrade
+from jobsvc.store.open_files import open_files
+from jobsvc.worker import work
 
 
 @click.group()
@@ -42,6 +46,34 @@ def upgrade_database() -> None:
     click.echo(f"{shown(settings.url)} is up to date")
 
 
+@main.command()
+@click.option("--concurrency", type=click.IntRange(1, 1000), help="Jobs at a time. [default: JOBSVC_MAX_RUNNING]")
+@click.option("--queues", default="", help="Names of the kinds to take, with commas between. [default: all]")
+@click.option("--name", help="What GET /workers calls it. [default: HOST:PID]")
+def worker(concurrency: int | None, queues: str, name: str | None) -> None:
+    """Run jobs, as one of the fleet's workers, until SIGTERM or SIGINT."""
+    settings = _settings()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # At each entry of the queue it says what is in the job's history too.
+    logging.getLogger("procrastinate").setLevel(logging.WARNING)
+    names = [kind.strip() for kind in queues.split(",") if kind.strip()]
+    try:
+        work(settings, concurrency=concurrency or settings.max_running, queues=names, name=name)
+    except DatabaseDown as error:
+        raise click.ClickException(f"{shown(settings.url)} does not answer: {error}") from None
+    except (SettingError, KindError, DatabaseInUse, SchemaBehind) as error:
+        raise click.ClickException(str(error)) from None
+
+
+@main.command()
+def fleet() -> None:
+    """Run a whole fleet on this machine: a database, a web server and two workers."""
+    try:
+        run_fleet(_settings())
+    except SettingError as error:
+        raise click.ClickException(str(error)) from None
+
+
 DAYS = click.FloatRange(0, 100_000)
 
 
@@ -66,7 +98,7 @@ def purge(finished_days: float | None, files_days: float | None, dry_run: bool) 
             raise click.ClickException(
                 f"{shown(settings.url)} is not of this version; run: python -m jobsvc db upgrade"
             )
-        retention = Retention(database, Files(settings.data_dir / "files"), Terms.of(settings), now)
+        retention = Retention(database, open_files(settings), Terms.of(settings), now)
         swept = retention.preview() if dry_run else retention.sweep()
     except DatabaseDown as error:
         raise click.ClickException(f"{shown(settings.url)} does not answer: {error}") from None

@@ -14,8 +14,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
 from sqlalchemy import make_url
@@ -33,6 +35,7 @@ class SettingError(Exception):
 
 class EngineName(StrEnum):
     THREADS = "threads"
+    FLEET = "fleet"
 
 
 class Recover(StrEnum):
@@ -50,6 +53,7 @@ class Settings:
     port: int = 8081
     data_dir: Path = Path("var")
     database_url: str = field(default="", repr=False)
+    files_url: str = ""
     engine: EngineName = EngineName.THREADS
     max_running: int = 8
     max_queued: int = 10_000
@@ -62,6 +66,9 @@ class Settings:
     idempotency_hours: float = 24.0
     keep_finished_days: float = 0.0
     keep_files_days: float = 0.0
+    heartbeat: float = 2.0
+    stalled_after: float = 7.0
+    sweep_every: int = 3
     webhook_secret: str = field(default="", repr=False)
     webhook_allow_private: bool = False
 
@@ -97,7 +104,21 @@ class Settings:
             for variable in VARIABLES
             if given.get(variable.name, "").strip()
         }
-        return cls(**values)
+        settings = cls(**values)
+        settings._check_fleet()
+        return settings
+
+    def _check_fleet(self) -> None:
+        if self.engine is EngineName.FLEET and not self.url.startswith("postgresql"):
+            raise SettingError(
+                "JOBSVC_ENGINE=fleet needs a database that many machines can reach: "
+                "set DATABASE_URL=postgresql://user:password@host:port/database"
+            )
+        if self.stalled_after < 2 * self.heartbeat:
+            raise SettingError(
+                f"JOBSVC_STALLED_AFTER={self.stalled_after:g} can't be used: it must be at least twice "
+                f"JOBSVC_HEARTBEAT={self.heartbeat:g}, or workers that are alive are given up"
+            )
 
     def check_listen(self, host: str) -> None:
         """Raise SettingError if `host` is not loopback and nobody said that it may be."""
@@ -175,6 +196,13 @@ def _webhook_secret(text: str) -> str:
     return text
 
 
+def _part_of_a_minute(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 30 or 60 % number:
+        raise ValueError(text)
+    return number
+
+
 def _flag(text: str) -> bool:
     flags = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
     if text.lower() not in flags:
@@ -195,6 +223,32 @@ def _url(text: str) -> str:
     if path in (text, "", ":memory:") or "mode=memory" in path:
         raise ValueError(text)
     return text
+
+
+def _files_url(text: str) -> str:
+    url = urlsplit(text)
+    segments = unquote(url.path)[1:].removesuffix("/").split("/")
+    if "?" in text or "#" in text or "@" in url.netloc or not text.isprintable() or {".", ".."} & {*segments}:
+        raise ValueError(text)
+    if url.scheme == "file":
+        if url.netloc not in ("", "localhost") or segments == [""]:
+            raise ValueError(text)
+        return text
+    if url.scheme != "s3" or not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", url.netloc):
+        raise ValueError(text)
+    if "%" in text or (segments != [""] and "" in segments):
+        raise ValueError(text)
+    if find_spec("s3fs") is None:
+        raise SettingError(
+            "JOBSVC_FILES_URL=s3://… needs s3fs, which is not installed: pip install -r requirements-s3.txt"
+        )
+    return text.rstrip("/")
+
+
+def _without_credentials(text: str) -> str:
+    """What may be shown of a URL that may have keys in it, wherever somebody has put them."""
+    text = re.sub(r"^(\w+://)?.*@", r"\1…@", text, flags=re.DOTALL)
+    return repr(re.sub(r"([?#]).*", r"\1…", text, flags=re.DOTALL))
 
 
 def _without_password(text: str) -> str:
@@ -218,7 +272,15 @@ VARIABLES: tuple[Variable, ...] = (
         "a URL of the form sqlite:///path/to/file or postgresql://user:password@host:port/database",
         _without_password,
     ),
-    Variable("JOBSVC_ENGINE", "engine", EngineName, "threads"),
+    Variable(
+        "JOBSVC_FILES_URL",
+        "files_url",
+        _files_url,
+        "file:///absolute/path, s3://bucket or s3://bucket/prefix; for S3, keys and endpoint are set as for every "
+        "client of AWS (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3, a profile), never here",
+        _without_credentials,
+    ),
+    Variable("JOBSVC_ENGINE", "engine", EngineName, "threads or fleet"),
     Variable("JOBSVC_MAX_RUNNING", "max_running", _whole(1), "a whole number of jobs, 1 or more"),
     Variable("JOBSVC_MAX_QUEUED", "max_queued", _whole(1), "a whole number of jobs, 1 or more"),
     Variable(
@@ -230,6 +292,9 @@ VARIABLES: tuple[Variable, ...] = (
         _number(3, MOST_SECONDS),
         f"a number of seconds from 3 to {MOST_SECONDS}",
     ),
+    Variable("JOBSVC_HEARTBEAT", "heartbeat", _number(0.1, 3600), "a number of seconds from 0.1 to 3600"),
+    Variable("JOBSVC_STALLED_AFTER", "stalled_after", _number(0.2, 86400), "a number of seconds from 0.2 to 86400"),
+    Variable("JOBSVC_SWEEP_EVERY", "sweep_every", _part_of_a_minute, "1, 2, 3, 4, 5, 6, 10, 12, 15, 20 or 30 seconds"),
     Variable("JOBSVC_RECOVER", "recover", Recover, "auto or manual"),
     Variable("JOBSVC_MAX_UPLOAD_BYTES", "max_upload_bytes", _whole(1), "a whole number of bytes, 1 or more"),
     Variable("JOBSVC_KINDS", "kinds", _names, "package.module:Class, further ones behind commas"),

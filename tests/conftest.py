@@ -18,6 +18,7 @@ from tests.support.data import unpack_flights
 from tests.support.databases import BOTH, fresh
 from tests.support.gated import Gated
 from tests.support.server import Server
+from tests.support.stores import fresh_url
 
 
 class WholeAnswers(FlaskClient):
@@ -40,11 +41,14 @@ def gated() -> Gated:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "both_databases: runs on SQLite and on PostgreSQL")
+    config.addinivalue_line("markers", "stores(*kinds): runs once for each kind of store of files")
     config.addinivalue_line("markers", "sqlite_only: among such tests, one whose subject is SQLite's file")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marked = metafunc.definition.get_closest_marker
+    if "files_url" in metafunc.fixturenames and (stores := marked("stores")):
+        metafunc.parametrize("files_url", stores.args, indirect=True)
     if "database_url" in metafunc.fixturenames and marked("both_databases") and not marked("sqlite_only"):
         metafunc.parametrize("database_url", BOTH, indirect=True)
 
@@ -57,7 +61,18 @@ def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
-def make_app(tmp_path: Path, gated: Gated, database_url: str) -> Iterator[Callable[..., Flask]]:
+def files_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """JOBSVC_FILES_URL: the default, or for tests that have `stores` an empty one of each kind."""
+    kind = getattr(request, "param", None)
+    if kind is None:
+        yield ""
+    else:
+        with fresh_url(kind, tmp_path) as url:
+            yield url
+
+
+@pytest.fixture
+def make_app(tmp_path: Path, gated: Gated, database_url: str, files_url: str) -> Iterator[Callable[..., Flask]]:
     """Builds applications in this process, on `tmp_path / "data"` unless told otherwise; all are closed at the end.
 
     `kinds` are there beside the gated one.
@@ -66,7 +81,7 @@ def make_app(tmp_path: Path, gated: Gated, database_url: str) -> Iterator[Callab
 
     def make(kinds: Iterable[Kind] = (), **settings: Any) -> Flask:
         app = create_app(
-            replace(Settings(data_dir=tmp_path / "data", database_url=database_url), **settings),
+            replace(Settings(data_dir=tmp_path / "data", database_url=database_url, files_url=files_url), **settings),
             own_process=False,
             extra_kinds=[gated, *kinds],
         )

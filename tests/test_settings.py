@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from jobsvc import settings
 from jobsvc.settings import VARIABLES, EngineName, Recover, SettingError, Settings
+from jobsvc.store.open_files import open_files
 from tests.support.server import ROOT
 
 EXAMPLE = ROOT / ".env.example"
@@ -99,6 +101,18 @@ def test_space_around_a_value_does_not_matter() -> None:
         ("DATABASE_URL", "mysql://localhost/x", "sqlite:///"),
         ("DATABASE_URL", "sqlite:///", "sqlite:///"),
         ("DATABASE_URL", "sqlite:///:memory:", "sqlite:///"),
+        ("JOBSVC_FILES_URL", "/var/files", "file:///absolute/path, s3://bucket"),
+        ("JOBSVC_FILES_URL", "file://var/files", "file:///absolute/path"),
+        ("JOBSVC_FILES_URL", "file:///", "file:///absolute/path"),
+        ("JOBSVC_FILES_URL", "file:///a/../b", "file:///absolute/path"),
+        ("JOBSVC_FILES_URL", "gs://bucket", "s3://bucket"),
+        ("JOBSVC_FILES_URL", "memory://bucket", "s3://bucket"),
+        ("JOBSVC_FILES_URL", "fake://bucket", "s3://bucket"),
+        ("JOBSVC_FILES_URL", "s3://", "s3://bucket"),
+        ("JOBSVC_FILES_URL", "s3://Bucket", "s3://bucket"),
+        ("JOBSVC_FILES_URL", "s3://bucket//prefix", "s3://bucket/prefix"),
+        ("JOBSVC_FILES_URL", "s3://bucket/a/./b", "s3://bucket/prefix"),
+        ("JOBSVC_FILES_URL", "s3://bucket/a%20b", "s3://bucket/prefix"),
         ("JOBSVC_ENGINE", "celery", "threads"),
         ("JOBSVC_ENGINE", "Threads", "threads"),
         ("JOBSVC_MAX_RUNNING", "0", "a whole number of jobs, 1 or more"),
@@ -218,6 +232,49 @@ def test_listening_beyond_this_machine_is_refused_unless_it_is_allowed(host: str
     Settings(allow_anonymous=True).check_listen(host)
 
 
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("file:///mnt/shared%20files", "file:///mnt/shared%20files"),
+        ("s3://bucket", "s3://bucket"),
+        ("s3://bucket/", "s3://bucket"),
+        ("s3://my.bucket-1/some/prefix/", "s3://my.bucket-1/some/prefix"),
+        ("", ""),
+    ],
+)
+def test_a_url_of_the_files_is_a_folder_or_a_place_in_s3(url: str, found: str) -> None:
+    assert load(JOBSVC_FILES_URL=url).files_url == found
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://AKIA:sEcReT@bucket/prefix",
+        "s3://AKIA:sE@cR/eT@bucket",
+        "s3://bucket/prefix?secret=sEcReT",
+        "s3://bucket#sEcReT",
+        "AKIA:sEcReT@bucket",
+    ],
+)
+def test_keys_in_a_url_of_the_files_are_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(SettingError, match=r"JOBSVC_FILES_URL=.* can't be used: .*never here") as refused:
+        load(JOBSVC_FILES_URL=url)
+    assert not any(part in str(refused.value) for part in ("sEcReT", "sE@", "cR/", "eT@", "AKIA"))
+
+
+def test_s3_without_its_client_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "find_spec", lambda name: None)
+    with pytest.raises(SettingError, match=r"JOBSVC_FILES_URL.* pip install -r requirements-s3.txt"):
+        load(JOBSVC_FILES_URL="s3://bucket")
+    assert load(JOBSVC_FILES_URL="file:///mnt/files").files_url
+
+
+def test_a_folder_that_can_not_be_made_is_refused_with_the_setting_s_name(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingError, match=r"JOBSVC_FILES_URL=.* can't be used: .*[Nn]ot a directory"):
+        open_files(load(JOBSVC_FILES_URL=f"file://{tmp_path}/file/files"))
+
+
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
 def test_a_postgresql_url_is_taken_with_the_driver_that_is_installed(scheme: str) -> None:
     found = load(DATABASE_URL=f"{scheme}://ann:p%40ss@db.example:5433/jobs?sslmode=require")
@@ -250,3 +307,28 @@ def test_a_database_url_that_can_not_be_used_is_named_without_its_password(url: 
 def test_what_settings_print_of_themselves_holds_no_password() -> None:
     found = load(DATABASE_URL="postgresql://ann:sEcReT@db.example/jobs")
     assert "sEcReT" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"JOBSVC_ENGINE": "fleet"}, "JOBSVC_ENGINE=fleet needs .* DATABASE_URL=postgresql://"),
+        ({"JOBSVC_ENGINE": "fleet", "DATABASE_URL": "sqlite:///x.db"}, "JOBSVC_ENGINE=fleet needs"),
+        ({"JOBSVC_ENGINE": "fleets"}, "JOBSVC_ENGINE='fleets' can't be used: it must be threads or fleet"),
+        (
+            {"JOBSVC_HEARTBEAT": "5"},
+            "JOBSVC_STALLED_AFTER=7 can't be used: it must be at least twice JOBSVC_HEARTBEAT=5",
+        ),
+        ({"JOBSVC_SWEEP_EVERY": "7"}, "JOBSVC_SWEEP_EVERY='7' can't be used: it must be 1, 2, 3"),
+        ({"JOBSVC_SWEEP_EVERY": "0"}, "JOBSVC_SWEEP_EVERY='0' can't be used"),
+    ],
+)
+def test_what_makes_no_fleet_is_refused(given: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingError, match=said):
+        Settings.load(given, dotenv=None)
+
+
+def test_a_fleet_has_settings() -> None:
+    settings = Settings.load({"JOBSVC_ENGINE": "fleet", "DATABASE_URL": "postgresql://a:b@c/d"}, dotenv=None)
+    assert settings.engine is EngineName.FLEET
+    assert (settings.heartbeat, settings.stalled_after, settings.sweep_every) == (2, 7, 3)

@@ -99,6 +99,12 @@ class ThreadEngine(Generic[C, S]):
     def start(self) -> None:
         self._dispatcher.start()
 
+    def queue(self, connection: object, job: object, *, ahead: bool = False) -> None:
+        """Nothing to do in the transaction that queues a job: `wake` follows it."""
+
+    def stop(self, connection: object, job: object) -> None:
+        """Nothing to do in the transaction that asks a job to stop: `signal` follows it."""
+
     def wake(self) -> None:
         """A job was queued: run it as soon as a slot is free."""
         with self._changed:

@@ -51,6 +51,8 @@ class Job:
     """How many items there were to roll back."""
     files_removed_at: datetime | None
     deleted_at: datetime | None
+    queue_entry: int | None
+    """In the fleet, the entry of the queue that may run it, or did."""
 
     @classmethod
     def from_row(cls, row: RowMapping) -> Self:

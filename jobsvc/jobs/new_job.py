@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from jobsvc.jobs.errors import InvalidParameter
-from jobsvc.kinds.contract import BadParameter, Kind
+from jobsvc.kinds.contract import BadParameter, Kind, Readable
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class NewJob:
     idempotency: Idempotency | None = None
 
 
-def checked_params(kind: Kind, given: Mapping[str, Any], upload: Path | None = None) -> dict[str, Any]:
+def checked_params(kind: Kind, given: Mapping[str, Any], upload: Readable | None = None) -> dict[str, Any]:
     """The parameters of a job, with their defaults, as they are stored.
 
     `given` may hold strings, as forms do; an empty string counts as not given.

@@ -22,7 +22,7 @@ from jobsvc.store.files import Files
 
 log = logging.getLogger(__name__)
 
-_LEFT_BEHIND = {
+LEFT_BEHIND = {
     State.RUNNING: State.INTERRUPTED,
     State.PAUSING: State.PAUSED,
     State.TERMINATING: State.TERMINATED,
@@ -48,20 +48,12 @@ def recover(
     with database.write() as connection:
         for name in files.remove_strays(job_rows.ids(connection)):
             log.warning("removed %s: it belonged to no job", name)
-        for state, after in _LEFT_BEHIND.items():
+        for state in LEFT_BEHIND:
             for job in _in_state(connection, state):
-                if job.rollback:
-                    job_rows.change(
-                        connection, job.key, attempt=job.attempt, state=state, values={"rollback": Rollback.WANTED}
-                    )
-                    continue
+                why = "the service had died; its run ended with it"
+                after = leave_behind(connection, job, kinds.get(job.kind), now(), why)
                 if after is State.TERMINATED:
                     files.remove_output(job.id)
-                log.warning("job %s was %s when the service died: %s", job.id, state, after)
-                why = "the service had died; its run ended with it"
-                transition(connection, job, after, who=SERVICE, at=now(), why=why)
-                if after is State.TERMINATED:
-                    clean_up(connection, kinds.get(job.kind), job.key)
         if resume:
             for job in _in_state(connection, State.INTERRUPTED):
                 why = "the service started again"
@@ -79,17 +71,29 @@ def interrupt(database: Database, kind: Kind | None, job: Job, now: Callable[[],
         current = Job.from_row(job_rows.by_key(connection, job.key, lock=True))
         if current.attempt != job.attempt or current.rollback:
             raise AttemptLost
-        if current.state not in _LEFT_BEHIND:
+        if current.state not in LEFT_BEHIND:
             return current.state
-        after = _LEFT_BEHIND[current.state]
-        why = "the database was away; the run ended with it"
-        transition(connection, current, after, who=SERVICE, at=now(), why=why)
+        after = leave_behind(connection, current, kind, now(), "the database was away; the run ended with it")
         if after is State.INTERRUPTED:
             again = Job.from_row(job_rows.by_key(connection, job.key))
             transition(connection, again, State.QUEUED, who=SERVICE, at=now(), why="the database answers again")
-        elif after is State.TERMINATED:
-            clean_up(connection, kind, job.key)
         return after
+
+
+def leave_behind(connection: Connection, job: Job, kind: Kind | None, at: datetime, why: str) -> State:
+    """Settle a job whose run has ended without a word: as `LEFT_BEHIND` says; a rollback is to be done again.
+
+    Returns the state that it has now. The output of one that is terminated is the caller's to remove.
+    """
+    if job.rollback:
+        job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values={"rollback": Rollback.WANTED})
+        return job.state
+    after = LEFT_BEHIND[job.state]
+    log.warning("job %s, attempt %d, was %s when its run ended: %s", job.id, job.attempt, job.state, after)
+    transition(connection, job, after, who=SERVICE, at=at, why=why)
+    if after is State.TERMINATED:
+        clean_up(connection, kind, job.key)
+    return after
 
 
 def _in_state(connection: Connection, state: State) -> list[Job]:

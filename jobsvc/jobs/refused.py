@@ -15,11 +15,14 @@ from jobsvc.kinds.csv_source import ADDED_COLUMNS, read_header
 from jobsvc.kinds.csv_text import csv_text
 from jobsvc.store import job_rows
 from jobsvc.store.database import Database
-from jobsvc.store.files import Files
+from jobsvc.store.files import READ_AHEAD_BYTES, Files
 
 ROWS_AT_A_TIME = 1000
 
 PIECE_BYTES = 256 * 1024
+
+HERE_AND_THERE_BYTES = 128 * 1024
+"""How much is read ahead where rows may stand far apart."""
 
 MOST_ROW_BYTES = 2 * 1024 * 1024
 """Of a longer row, which was refused for its length, only the beginning is given."""
@@ -42,7 +45,7 @@ class LeftOver:
         FilesRemoved if the upload was.
         """
         try:
-            file: BinaryIO | None = self._open(job)
+            file: BinaryIO | None = self._open(job, HERE_AND_THERE_BYTES)
         except NoResult:
             file = None
         return self._failed(job, file)
@@ -87,7 +90,7 @@ class LeftOver:
         """
         if job.state not in _STILL:
             raise NotAllowed(job.id, job.state, "asked for what it has not processed, before it stands still")
-        return self._unprocessed(job, self._open(job))
+        return self._unprocessed(job, self._open(job, READ_AHEAD_BYTES))
 
     def _unprocessed(self, job: Job, file: BinaryIO) -> Iterator[bytes]:
         with file:
@@ -103,11 +106,11 @@ class LeftOver:
             while data := file.read(PIECE_BYTES):
                 yield data
 
-    def _open(self, job: Job) -> BinaryIO:
+    def _open(self, job: Job, ahead: int) -> BinaryIO:
         if job.files_removed_at is not None:
             raise FilesRemoved(job.id, job.files_removed_at)
         try:
-            return self._files.input(job.id).open("rb")
+            return self._files.open_input(job.id, ahead=ahead)
         except FileNotFoundError:
             raise NoResult(job.id) from None
 

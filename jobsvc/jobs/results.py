@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from jobsvc.jobs.errors import FilesRemoved, JobError, NotAllowed, UnknownJob
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.store import job_rows, results
 from jobsvc.store.database import Database
-from jobsvc.store.files import Files
+from jobsvc.store.files import Files, Result
 
 
 class NoResult(JobError):
@@ -57,7 +56,7 @@ class Results:
             found = results.teams_page(connection, limit=limit + 1, after=after, job_id=job_id)
         return found[:limit], found[limit - 1]["id"] if len(found) > limit else None
 
-    def file(self, job: Job) -> Path:
+    def file(self, job: Job) -> Result:
         """The file that a job has made. Raises NotAllowed while it is unfinished, NoResult if there is none.
 
         Raises FilesRemoved if there may have been one once.
@@ -66,10 +65,14 @@ class Results:
             raise NotAllowed(job.id, job.state, "downloaded yet" if job.state is not State.TERMINATED else "downloaded")
         if job.files_removed_at is not None:
             raise FilesRemoved(job.id, job.files_removed_at)
-        path = self._files.output(job.id)
-        if not path.exists():
+        result = self._files.result(job.id, job.attempt)
+        if result is None:
             raise NoResult(job.id)
-        return path
+        return result
+
+    def open(self, result: Result) -> BinaryIO:
+        """For reading and seeking."""
+        return self._files.open_result(result)
 
     def check_made(self, job_id: str) -> None:
         """Raise UnknownJob if there never was such a job. What a forgotten job has made is still there."""

@@ -61,12 +61,22 @@ class Rollbacks:
             row = job_rows.first_rollback(connection, State.TERMINATING, Rollback.WANTED)
             if row is None:
                 return None
-            job = Job.from_row(row)
-            total = job.done if job.rollback_total is None else job.rollback_total
-            self._change(connection, job, attempt=job.attempt + 1, rollback=Rollback.RUNNING, rollback_total=total)
-            self._doubtful = claimed = Job.from_row(job_rows.by_key(connection, job.key))
+            self._doubtful = claimed = self._begin(connection, Job.from_row(row))
         self._doubtful = None
         return claimed
+
+    def claim_entry(self, key: int, entry: int) -> Job | None:
+        """Take the rollback that an entry of the fleet's queue stands for; None if that is not wanted, or not by it."""
+        with self._database.write(urgent=True) as connection:
+            job = Job.from_row(job_rows.by_key(connection, key, lock=True))
+            if job.queue_entry != entry or job.rollback != Rollback.WANTED:
+                return None
+            return self._begin(connection, job)
+
+    def _begin(self, connection: Connection, job: Job) -> Job:
+        total = job.done if job.rollback_total is None else job.rollback_total
+        self._change(connection, job, attempt=job.attempt + 1, rollback=Rollback.RUNNING, rollback_total=total)
+        return Job.from_row(job_rows.by_key(connection, job.key))
 
     def _claimed_after_all(self) -> Job | None:
         """The job whose claim broke off, if it was committed nevertheless: nobody else will roll it back."""

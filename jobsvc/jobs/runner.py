@@ -9,6 +9,8 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
+from sqlalchemy import Connection
+
 from jobsvc.jobs.checkpoint import AttemptLost, Checkpoints, fail
 from jobsvc.jobs.hooks import call_hook, job_info, job_params
 from jobsvc.jobs.job import Job
@@ -21,7 +23,7 @@ from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import JobContext, JobFailed, Kind
 from jobsvc.store import job_rows
 from jobsvc.store.database import Database
-from jobsvc.store.errors import DatabaseDown
+from jobsvc.store.errors import DatabaseDown, FilesDown
 from jobsvc.store.files import Files
 
 log = logging.getLogger(__name__)
@@ -63,12 +65,26 @@ class Runner:
             row = job_rows.first_in_state(connection, State.QUEUED)
             if row is None:
                 return None
-            job, now = Job.from_row(row), self._now()
-            values: dict[str, Any] = {"attempt": job.attempt + 1, "started_at": job.started_at or now, "rate": None}
-            transition(connection, job, State.RUNNING, who="engine", at=now, **values)
-            self._doubtful = claimed = Job.from_row(job_rows.by_key(connection, job.key))
+            self._doubtful = claimed = self._begin(connection, Job.from_row(row))
         self._doubtful = None
         return claimed
+
+    def claim_entry(self, key: int, entry: int) -> Job | None:
+        """Take the job that an entry of the fleet's queue stands for; None if that is not to run, or not by this entry.
+
+        A claim that breaks off may have been committed: then nobody runs the job, until it is found without an entry.
+        """
+        with self._database.write(urgent=True) as connection:
+            job = Job.from_row(job_rows.by_key(connection, key, lock=True))
+            if job.queue_entry != entry or job.state is not State.QUEUED:
+                return None
+            return self._begin(connection, job)
+
+    def _begin(self, connection: Connection, job: Job) -> Job:
+        now = self._now()
+        values: dict[str, Any] = {"attempt": job.attempt + 1, "started_at": job.started_at or now, "rate": None}
+        transition(connection, job, State.RUNNING, who="engine", at=now, **values)
+        return Job.from_row(job_rows.by_key(connection, job.key))
 
     def _claimed_after_all(self) -> Job | None:
         """The job whose claim broke off, if it was committed nevertheless: nobody else will run it."""
@@ -103,9 +119,7 @@ class Runner:
             state = recorded(partial(self._interrupt, job), signals)
         except Exception as error:
             state = self._record_failure(job, error, signals)
-        # A run that has lost its job may have made a file after those of the job were removed.
-        if state is State.TERMINATED or (state is None and self._has_no_files(job)):
-            self._files.remove_output(job.id)
+        self._clear_files(job, state)
         if state in _HOOKS and job.kind in self._kinds:
             try:
                 call_hook(self._kinds[job.kind], _HOOKS[state], self._reread(job))
@@ -143,6 +157,17 @@ class Runner:
                     return state
             work.finish()
             return checkpoints.succeed()
+
+    def _clear_files(self, job: Job, state: State | None) -> None:
+        """Remove of what the job has made whatever is of no use any more."""
+        try:
+            if state is State.SUCCEEDED:
+                self._files.tidy_output(job.id, job.attempt)
+            # A run that has lost its job may have made a file after those of the job were removed.
+            elif state is State.TERMINATED or (state is None and self._has_no_files(job)):
+                self._files.remove_output(job.id)
+        except FilesDown as error:
+            log.warning("job %s: files that are of no use any more stay until it is forgotten: %s", job.id, error)
 
     def _has_no_files(self, job: Job) -> bool:
         try:
@@ -190,9 +215,9 @@ class Runner:
             created_at=job.created_at,
             cursor=job.cursor,
             columns=job.columns,
-            input=self._files.input(job.id),
-            output=self._files.output(job.id),
-            partial_output=self._files.partial_output(job.id),
+            attempt=job.attempt,
+            open_input=partial(self._files.open_input, job.id, stopped=signals.stop),
+            open_output=partial(self._files.open_output, job.id, job.attempt, stopped=signals.stop),
             read=self._database.read,
             stopped=signals.stop,
             batch_items=self._batch_items,

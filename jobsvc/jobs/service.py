@@ -37,6 +37,12 @@ _SETTLED = {State.PAUSING: State.PAUSED, State.TERMINATING: State.TERMINATED}
 class Engine(Protocol):
     """Where runs happen."""
 
+    def queue(self, connection: Connection, job: Job, *, ahead: bool = False) -> None:
+        """In the transaction that queues a job: have it run; `ahead` of those that have not begun."""
+
+    def stop(self, connection: Connection, job: Job) -> None:
+        """In the transaction that asks a job to stop: have its run see it, if it has one."""
+
     def wake(self) -> None:
         """A job was queued: run it as soon as a slot is free."""
 
@@ -47,10 +53,14 @@ class Engine(Protocol):
         """A paused job will not go on: let go of what is kept for it."""
 
 
-class Waker(Protocol):
-    """Who does what was asked for, as soon as it can."""
+class RollbackEngine(Protocol):
+    """Where rollbacks happen."""
 
-    def wake(self) -> None: ...
+    def queue(self, connection: Connection, job: Job, *, ahead: bool = False) -> None:
+        """In the transaction that asks for a rollback: have it done."""
+
+    def wake(self) -> None:
+        """A rollback was asked for: do it as soon as that goes."""
 
 
 class JobService:
@@ -62,7 +72,7 @@ class JobService:
         files: Files,
         kinds: Mapping[str, Kind],
         engine: Engine,
-        rollbacks: Waker,
+        rollbacks: RollbackEngine,
         announcements: Announcements,
         now: Callable[[], datetime],
         *,
@@ -140,7 +150,9 @@ class JobService:
             idempotency_keys.remember(
                 connection, new.user, new.idempotency.key, new.idempotency.fingerprint, job_key=key, at=now
             )
-        return Job.from_row(job_rows.by_key(connection, key))
+        job = Job.from_row(job_rows.by_key(connection, key))
+        self._engine.queue(connection, job)
+        return job
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:
@@ -261,6 +273,8 @@ class JobService:
                 assert after is not None
                 values = {"rollback": Rollback.WANTED, "rollback_total": None}
                 transition(connection, job, after, who=who, at=self._now(), why="rollback was asked for", **values)
+            self._engine.stop(connection, job)
+            self._rollbacks.queue(connection, job)
             job = self._find(connection, job_id)
         self._engine.signal(job.key, job.attempt)
         self._engine.forget(job.key)
@@ -286,6 +300,10 @@ class JobService:
             if after is State.QUEUED and job.files_removed_at is not None:
                 raise NotAllowed(job_id, job.state, f"{action}, since its files were removed")
             transition(connection, job, after, who=who, at=self._now(), **values)
+            if after is State.QUEUED:
+                self._engine.queue(connection, job)
+            else:
+                self._engine.stop(connection, job)
             if after is State.TERMINATING and job.state not in (State.RUNNING, State.PAUSING):
                 self._end_request(connection, self._find(connection, job_id))
             job = self._find(connection, job_id)

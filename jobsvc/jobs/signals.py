@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Event
+from time import monotonic
 
 
 class Signals:
@@ -25,3 +27,47 @@ class Signals:
         """Ask the run to commit and leave because the process ends."""
         self.shutting_down = True
         self.stop.set()
+
+
+class FleetSignals(Signals):
+    """The same, where the request to stop comes through the fleet's queue.
+
+    `should_abort` is asked before every item; it must look at nothing but memory.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, should_abort: Callable[[], bool]) -> None:
+        super().__init__()
+        self.stop = AbortableEvent(should_abort)
+
+
+LOOK_SECONDS = 0.05
+"""How often one who waits for an AbortableEvent asks whether to abort."""
+
+
+class AbortableEvent(Event):
+    """An Event that is also set once `should_abort` says yes, until it is cleared: an abort is asked for only once."""
+
+    def __init__(self, should_abort: Callable[[], bool]) -> None:
+        super().__init__()
+        self._should_abort = should_abort
+        self._aborted = False
+        """Whether the abort was seen, and cleared; used by the run's own thread alone."""
+
+    def is_set(self) -> bool:
+        return super().is_set() or (not self._aborted and self._should_abort())
+
+    def clear(self) -> None:
+        if self._should_abort():
+            self._aborted = True
+        super().clear()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        deadline = None if timeout is None else monotonic() + timeout
+        while not self.is_set():
+            left = LOOK_SECONDS if deadline is None else min(LOOK_SECONDS, deadline - monotonic())
+            if left <= 0:
+                return False
+            super().wait(left)
+        return True

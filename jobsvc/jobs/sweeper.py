@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.retention import Retention
-from jobsvc.store.errors import DatabaseClosed
+from jobsvc.store.errors import DatabaseClosed, FilesDown
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Sweeper:
                     self._retention.sweep(self._stopped.is_set)
             except DatabaseClosed:
                 return
-            except (SQLAlchemyError, OSError):
+            except (SQLAlchemyError, OSError, FilesDown):
                 log.exception("not everything that is past its time could be forgotten; the next sweep tries again")
             if not woken:
                 due = monotonic() + self._every

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import date
 from itertools import count, repeat
-from pathlib import Path
 from typing import TypeAlias
 
 import orjson
 from pydantic import Field
 from sqlalchemy import delete, func, select
 
-from jobsvc.kinds.contract import BadParameter, Block, Effects, JobContext, JobFailed, Kind, Refused, Work
+from jobsvc.kinds.contract import BadParameter, Block, Effects, JobContext, JobFailed, Kind, Readable, Refused, Work
 from jobsvc.kinds.csv_params import CsvParams, header_of, settled_delimiter
 from jobsvc.kinds.csv_text import shortened
 from jobsvc.kinds.csv_work import CsvWork
@@ -41,7 +40,7 @@ class BaselineCSV(Kind):
     def open(self, context: JobContext) -> Work:
         return _Records(context)
 
-    def prepare(self, params: BaselineParams, upload: Path | None) -> BaselineParams:
+    def prepare(self, params: BaselineParams, upload: Readable | None) -> BaselineParams:
         assert upload is not None
         params = params.model_copy(update={"delimiter": settled_delimiter(params, upload)})
         columns = header_of(params, upload)

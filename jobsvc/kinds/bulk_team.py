@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TypeAlias
 
 from sqlalchemy import delete, func, select
 
-from jobsvc.kinds.contract import Block, Effects, JobContext, JobFailed, Kind, Refused, Work
+from jobsvc.kinds.contract import Block, Effects, JobContext, JobFailed, Kind, Readable, Refused, Work
 from jobsvc.kinds.csv_params import CsvParams, settled_delimiter
 from jobsvc.kinds.csv_text import shortened
 from jobsvc.kinds.csv_work import CsvWork
@@ -31,7 +30,7 @@ class BulkTeam(Kind):
     def open(self, context: JobContext) -> Work:
         return _Teams(context)
 
-    def prepare(self, params: CsvParams, upload: Path | None) -> CsvParams:
+    def prepare(self, params: CsvParams, upload: Readable | None) -> CsvParams:
         assert upload is not None
         return params.model_copy(update={"delimiter": settled_delimiter(params, upload)})
 

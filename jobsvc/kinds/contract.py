@@ -23,9 +23,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Protocol, Self, TypeAlias
+from typing import Any, BinaryIO, ClassVar, Literal, Protocol, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, Executable, MetaData, Table
@@ -130,6 +129,37 @@ class StopSign(Protocol):
         """Wait for it, up to `timeout` seconds; returns whether it is set."""
 
 
+class Readable(Protocol):
+    """What can be opened for reading; a path is one."""
+
+    def open(self, mode: Literal["rb"], /) -> AbstractContextManager[BinaryIO]: ...
+
+
+class OutputFile(Protocol):
+    """The file that a job makes, while it is unfinished.
+
+    `Work.flush` flushes it before each checkpoint, whose cursor holds `mark(offset)`:
+    from there a later run goes on, and what was written behind it is forgotten.
+    """
+
+    def write(self, data: bytes, /) -> int: ...
+
+    def tell(self) -> int:
+        """How long the file is so far, in bytes."""
+
+    def mark(self, offset: int) -> dict[str, Any]:
+        """What the cursor has to hold for the job to go on at `offset`, which was `tell()` before: a JSON object."""
+
+    def flush(self) -> None:
+        """What was written survives the process, and a power cut."""
+
+    def finish(self) -> None:
+        """It is whole: it becomes the job's result once the job succeeds."""
+
+    def close(self) -> None:
+        """Let go of it, finished or not."""
+
+
 @dataclass(frozen=True)
 class JobContext:
     """What a kind gets to know of the job it is opened for."""
@@ -143,12 +173,12 @@ class JobContext:
     """Where to go on; None at the beginning."""
     columns: list[str] | None
     """The header that an earlier run remembered, if there is one."""
-    input: Path
-    """The uploaded file. Kinds without an upload leave it alone."""
-    output: Path
-    """Where the finished result goes."""
-    partial_output: Path
-    """Where the result is written while it is unfinished."""
+    attempt: int
+    """Counts the runs of the job; an earlier one may still be about to find out that it has lost it."""
+    open_input: Callable[[], BinaryIO] = field(repr=False)
+    """Opens the uploaded file, for reading and seeking. Raises FileNotFoundError if it is gone."""
+    open_output: Callable[[Mapping[str, Any] | None], OutputFile] = field(repr=False)
+    """Opens the file to be made: empty for None, or at an earlier run's `OutputFile.mark`."""
     read: Callable[[], AbstractContextManager[Connection]] = field(repr=False)
     """Opens a connection for reading what is committed."""
     stopped: StopSign = field(repr=False)
@@ -269,7 +299,7 @@ class Kind(ABC):
     def open(self, context: JobContext) -> Work:
         """Open the job at its cursor. Raises JobFailed if it can't be worked on at all."""
 
-    def prepare(self, params: Any, upload: Path | None) -> Any:
+    def prepare(self, params: Any, upload: Readable | None) -> Any:
         """Check the parameters beside the upload before the job is accepted; returns them, completed.
 
         Raises BadParameter.

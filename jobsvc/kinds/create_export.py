@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from datetime import date
 from time import monotonic
-from typing import Annotated, BinaryIO, TypeAlias
+from typing import Annotated, TypeAlias
 
 import orjson
 from pydantic import BeforeValidator, Field, model_validator
@@ -21,11 +20,12 @@ from jobsvc.kinds.contract import (
     JobFailed,
     Kind,
     KindParams,
+    OutputFile,
     Refusal,
     Work,
 )
 from jobsvc.kinds.csv_text import csv_text
-from jobsvc.store.files import flush_directory
+from jobsvc.store.errors import OutputLost
 from jobsvc.store.tables import jobs, records
 
 FIXED_COLUMNS = ("job_id", "row", "date")
@@ -83,7 +83,7 @@ class CreateExport(Kind):
 
 
 class _Export(Work):
-    """Positions are in dates. The cursor is the next date and the file's length so far.
+    """Positions are in dates. The cursor is the next date and where the file goes on.
 
     Its header is settled when the export begins. What jobs make that were
     submitted after it, or whose columns that header does not have, is not in it.
@@ -123,32 +123,20 @@ class _Export(Work):
             query = query.where(jobs.c.key.in_(select(records.c.job_key).where(in_range, earlier).distinct()))
         return {key: (job_id, columns or []) for key, job_id, columns in connection.execute(query)}
 
-    def _open_file(self) -> BinaryIO:
-        """The unfinished file, cut to what the cursor vouches for."""
-        cursor, partial = self._context.cursor, self._context.partial_output
-        if cursor is None:
-            file: BinaryIO = partial.open("wb")
-            file.write(csv_text([[*FIXED_COLUMNS, *(self.columns or [])]]).encode())
-            flush_directory(partial.parent)
-            return file
-        if not partial.exists() and self._context.output.exists():
-            # It was published, but the job was not yet recorded as succeeded.
-            self._context.output.replace(partial)
+    def _open_file(self) -> OutputFile:
+        """The file, to go on with behind what the cursor vouches for."""
         try:
-            file = partial.open("r+b")
-        except FileNotFoundError:
-            raise JobFailed("the unfinished export file is gone") from None
-        if file.seek(0, os.SEEK_END) < cursor["offset"]:
-            file.close()
-            raise JobFailed("the unfinished export file is shorter than it was")
-        file.truncate(cursor["offset"])
-        file.seek(cursor["offset"])
+            file = self._context.open_output(self._context.cursor)
+        except OutputLost as error:
+            raise JobFailed(str(error)) from error
+        if self._context.cursor is None:
+            file.write(csv_text([[*FIXED_COLUMNS, *(self.columns or [])]]).encode())
         return file
 
     def blocks(self) -> Iterator[Block]:
         while self._next <= self._last.toordinal():
             self._ends = [self._file.tell()]
-            yield _Dates(self._first.toordinal(), self._next, self._last.toordinal(), self._ends)
+            yield _Dates(self._first.toordinal(), self._next, self._last.toordinal(), self._ends, self._file)
             self._next += len(self._ends) - 1
 
     def process(self, day: date) -> None:
@@ -204,11 +192,12 @@ class _Export(Work):
 
     def flush(self) -> None:
         self._file.flush()
-        os.fsync(self._file.fileno())
 
     def finish(self) -> None:
-        self._context.partial_output.replace(self._context.output)
-        flush_directory(self._context.output.parent)
+        try:
+            self._file.finish()
+        except OutputLost as error:
+            raise JobFailed(str(error)) from error
 
     def close(self) -> None:
         self._file.close()
@@ -220,9 +209,10 @@ class _Dates(Block):
     `ends` holds the file's length at the start and after each date that is done.
     """
 
-    def __init__(self, first: int, start: int, last: int, ends: list[int]) -> None:
+    def __init__(self, first: int, start: int, last: int, ends: list[int], file: OutputFile) -> None:
         self._first, self._start, self._last = first, start, last
         self._ends = ends
+        self._file = file
         self.items = self._dates()
 
     def _dates(self) -> Iterator[date]:
@@ -234,7 +224,7 @@ class _Dates(Block):
 
     def end(self, taken: int) -> End:
         day = self._start + taken
-        return End({"day": day, "offset": self._ends[taken]}, day - self._first)
+        return End({"day": day, **self._file.mark(self._ends[taken])}, day - self._first)
 
     def refusal(self, item: int, error: str) -> Refusal:
         return Refusal(item, error)

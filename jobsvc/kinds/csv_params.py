@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import codecs
-from pathlib import Path
 from typing import Annotated, BinaryIO
 
 from pydantic import AfterValidator, Field
 
-from jobsvc.kinds.contract import BadParameter, JobFailed, KindParams
+from jobsvc.kinds.contract import BadParameter, JobFailed, KindParams, Readable
 from jobsvc.kinds.csv_source import read_header
 
 AUTO = "auto"
@@ -62,7 +61,7 @@ class CsvParams(KindParams):
     dry_run: bool = Field(False, description="read and check everything, but make nothing")
 
 
-def settled_delimiter(params: CsvParams, upload: Path) -> str:
+def settled_delimiter(params: CsvParams, upload: Readable) -> str:
     """The delimiter; for `auto`, what the file's first line has most of. Raises BadParameter if it has none."""
     if params.delimiter != AUTO:
         return params.delimiter
@@ -76,7 +75,7 @@ def settled_delimiter(params: CsvParams, upload: Path) -> str:
     return most
 
 
-def header_of(params: CsvParams, upload: Path) -> list[str] | None:
+def header_of(params: CsvParams, upload: Readable) -> list[str] | None:
     """The columns of an uploaded file; None if it has no readable header, which will fail the job."""
     try:
         with upload.open("rb") as file:

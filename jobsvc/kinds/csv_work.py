@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from jobsvc.kinds.contract import JobContext, JobFailed, Work
 from jobsvc.kinds.csv_params import CsvParams
 from jobsvc.kinds.csv_source import CsvSource
@@ -14,11 +16,11 @@ class OpenCsv:
         params = context.params
         assert isinstance(params, CsvParams), "a kind that takes a file has CsvParams"
         try:
-            self._file = context.input.open("rb", buffering=0)
+            self._file = context.open_input()
         except FileNotFoundError:
             raise JobFailed("the uploaded file is gone") from None
         try:
-            self.size = context.input.stat().st_size
+            self.size = self._file.seek(0, os.SEEK_END)
             self.source = CsvSource(
                 self._file, context.cursor, context.columns, encoding=params.encoding, delimiter=params.delimiter
             )

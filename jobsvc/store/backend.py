@@ -20,6 +20,8 @@ class Backend(Protocol):
     """Its transactions may write."""
     migrates_at_start: bool
     """Whether a start of the service applies the migrations that are missing."""
+    has_queue: bool
+    """Whether the queue of the fleet is in it."""
 
     def turn(self, urgent: Callable[[], bool]) -> AbstractContextManager[None]:
         """Held for the length of a write transaction. Those that are `urgent` go ahead of those that are not."""

@@ -22,8 +22,9 @@ class Database:
     that PostgreSQL can't hold.
     """
 
-    def __init__(self, url: str) -> None:
-        self.backend: Backend = Postgresql(url) if is_postgresql(url) else Sqlite(url)
+    def __init__(self, url: str, session: str | None = None) -> None:
+        """`session` is what PostgreSQL's administrator sees its connections called."""
+        self.backend: Backend = Postgresql(url, session) if is_postgresql(url) else Sqlite(url)
         self._reading = self.backend.reading
         self._writing = self.backend.writing
         self._closed = False

@@ -31,3 +31,11 @@ class SchemaBehind(Exception):
 
 class DatabaseInUse(Exception):
     """Another process runs jobs on this database; the text names it and the way out."""
+
+
+class FilesDown(Exception):
+    """The store of the files does not answer, or refuses what it was asked. The text has no credentials in it."""
+
+
+class OutputLost(Exception):
+    """What an unfinished output was made of so far is not there any more; the text says what is missing."""

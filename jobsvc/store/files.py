@@ -1,78 +1,148 @@
-"""Uploaded and produced files: `<data directory>/files/<job id>.<what>`.
+"""Uploaded and produced files: what every store of them can do. `open_files` chooses the store.
 
-Names come from job ids alone, never from what a client called its file.
+Names come from job ids alone, never from what a client called its file. A job has
+one input, and what it makes: the parts of its unfinished output, and its result
+(see `output_parts`).
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Collection
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Literal, Protocol
 
-INPUT = ".input"
-OUTPUT = ".output"
-PARTIAL_OUTPUT = ".output.part"
+READ_AHEAD_BYTES = 4 * 1024 * 1024
+"""How much a remote store is asked for at a time by who reads a file from front to back."""
 
 
-class Files:
-    """The files of all jobs."""
+class StopSign(Protocol):
+    """Whether somebody wants the caller to stop; a threading.Event is one."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        directory.mkdir(parents=True, exist_ok=True)
+    def is_set(self) -> bool: ...
 
-    def input(self, job_id: str) -> Path:
-        return self.directory / f"{job_id}{INPUT}"
+    def wait(self, timeout: float | None = None) -> bool: ...
 
-    def output(self, job_id: str) -> Path:
-        return self.directory / f"{job_id}{OUTPUT}"
 
-    def partial_output(self, job_id: str) -> Path:
-        return self.directory / f"{job_id}{PARTIAL_OUTPUT}"
+class NewInput(Protocol):
+    """An input that is being received. One of `commit` and `abort` ends it."""
 
-    def create_input(self, job_id: str) -> BinaryIO:
-        """Open a new job's input for writing, unbuffered. Raises FileExistsError if there is one."""
-        return self.input(job_id).open("xb", buffering=0)
+    def write(self, data: bytes | memoryview, /) -> int:
+        """Write some of `data`; returns how many bytes."""
 
-    def to_disk(self, file: BinaryIO) -> None:
-        """Bring a file that was written here, and its name, to the disk."""
-        os.fsync(file.fileno())
-        flush_directory(self.directory)
+    def tell(self) -> int:
+        """How many bytes were written."""
+
+    def commit(self) -> None:
+        """It is whole: when this returns, it and its name survive a power cut."""
+
+    def abort(self) -> None:
+        """Leave nothing of it. Does nothing after `commit`."""
+
+
+class Output(Protocol):
+    """The file that a run makes. `kinds.contract.OutputFile` tells what a kind may expect of it."""
+
+    def write(self, data: bytes, /) -> int: ...
+
+    def tell(self) -> int: ...
+
+    def mark(self, offset: int) -> dict[str, Any]: ...
+
+    def flush(self) -> None: ...
+
+    def finish(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Readable(Protocol):
+    """What can be opened for reading, as a path can."""
+
+    def open(self, mode: Literal["rb"], /) -> AbstractContextManager[BinaryIO]: ...
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a job has made."""
+
+    name: str
+    size: int
+    """In bytes."""
+    modified: datetime
+    path: Path | None
+    """Where it is, if it is on this machine's disk or on one that is mounted."""
+
+
+class Files(ABC):
+    """The files of all jobs. Safe to share among threads.
+
+    Every method may raise FilesDown. A method with `stopped` is for runs, which have
+    time: it tries again for a while, until the sign is set. Without it there is one
+    try, for a client that waits.
+    """
+
+    @abstractmethod
+    def create_input(self, job_id: str) -> NewInput:
+        """Begin a new job's input. Raises FileExistsError if there is one."""
+
+    @abstractmethod
+    def open_input(self, job_id: str, *, ahead: int = READ_AHEAD_BYTES, stopped: StopSign | None = None) -> BinaryIO:
+        """A job's input, for reading and seeking. Raises FileNotFoundError.
+
+        `ahead` is a hint: how many bytes to ask for at a time.
+        """
+
+    @abstractmethod
+    def uploaded(self, job_id: str) -> Readable:
+        """A job's input, for whoever is to open it later."""
+
+    @abstractmethod
+    def open_output(
+        self, job_id: str, attempt: int, mark: Mapping[str, Any] | None, *, stopped: StopSign | None = None
+    ) -> Output:
+        """The output of a job, to go on at `mark` (None: from the beginning), as the run `attempt` writes it.
+
+        Whatever runs of other attempts still write has no effect on it. Raises OutputLost.
+        """
+
+    @abstractmethod
+    def tidy_output(self, job_id: str, attempt: int) -> None:
+        """Remove what a job has made but for the result of `attempt`: the job has succeeded with that."""
+
+    @abstractmethod
+    def result(self, job_id: str, attempt: int) -> Result | None:
+        """The result of a job that has succeeded with `attempt`; None if it made none."""
+
+    @abstractmethod
+    def open_result(self, result: Result) -> BinaryIO:
+        """For reading and seeking."""
+
+    @abstractmethod
+    def remove_input(self, job_id: str) -> None: ...
+
+    @abstractmethod
+    def remove_output(self, job_id: str) -> None:
+        """Remove whatever a job has made, finished or not."""
 
     def remove(self, job_id: str) -> None:
         """Remove whatever there is of a job's files."""
-        self.input(job_id).unlink(missing_ok=True)
+        self.remove_input(job_id)
         self.remove_output(job_id)
 
+    @abstractmethod
     def any_of(self, job_id: str) -> bool:
         """Whether there is any of a job's files."""
-        return any(path(job_id).exists() for path in (self.input, self.output, self.partial_output))
 
-    def remove_output(self, job_id: str) -> None:
-        """Remove what a job has produced; first the unfinished file, so that nothing is renamed into place after."""
-        self.partial_output(job_id).unlink(missing_ok=True)
-        self.output(job_id).unlink(missing_ok=True)
-
-    def remove_strays(self, known: Collection[str]) -> list[str]:
-        """Remove the files of jobs that are not `known`: the process died before it had finished
+    @abstractmethod
+    def remove_strays(self, known: Collection[str], *, older_than: timedelta | None = None) -> list[str]:
+        """Remove the files of jobs that are not `known`: a process died before it had finished
         receiving or removing them.
 
-        To be called only while nobody uploads. Returns the names that were removed.
+        While somebody may be uploading, only what was last changed `older_than` ago is
+        a stray: a new file comes before its job. Without it, to be called only while
+        nobody uploads. Returns the names that were removed.
         """
-        removed = []
-        for path in self.directory.iterdir():
-            job_id = path.name.removesuffix(".part").removesuffix(INPUT).removesuffix(OUTPUT)
-            if job_id != path.name and job_id not in known:
-                path.unlink()
-                removed.append(path.name)
-        return removed
-
-
-def flush_directory(directory: Path) -> None:
-    """Bring a directory's entries to the disk, so that new and renamed files survive a power cut."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

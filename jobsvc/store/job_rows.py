@@ -12,8 +12,9 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, bindparam, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, Select, bindparam, exists, func, insert, select, update
 
+from jobsvc.store.queue_tables import entries, status
 from jobsvc.store.tables import job_events, jobs, refused_rows
 
 
@@ -72,6 +73,27 @@ def in_states(connection: Connection, states: Collection[str]) -> Sequence[RowMa
 def ids(connection: Connection) -> set[str]:
     """The ids of all jobs that may have files."""
     return set(connection.execute(select(jobs.c.id).where(jobs.c.files_removed_at.is_(None))).scalars())
+
+
+def under_way(connection: Connection, states: Collection[str]) -> Sequence[RowMapping]:
+    """id, kind, state and attempt of the jobs in these states, oldest first."""
+    query = select(jobs.c.id, jobs.c.kind, jobs.c.state, jobs.c.attempt).where(jobs.c.state.in_(states))
+    return connection.execute(query.order_by(jobs.c.key)).mappings().all()
+
+
+def note_entry(connection: Connection, key: int, entry: int) -> None:
+    """The job has a new entry in the fleet's queue; what is left of an earlier one may not run it any more."""
+    connection.execute(update(jobs).where(jobs.c.key == key).values(queue_entry=entry))
+
+
+def without_entry(connection: Connection, states: Collection[str], limit: int) -> Sequence[RowMapping]:
+    """Jobs in these states that no live entry of the fleet's queue stands for, oldest first; locked.
+
+    A row that is being changed is passed over: the next look finds it.
+    """
+    alive = exists().where(entries.c.id == jobs.c.queue_entry, status.in_(("todo", "doing")))
+    query = select(jobs).where(jobs.c.state.in_(states), ~alive).order_by(jobs.c.key).limit(limit)
+    return connection.execute(query.with_for_update(of=jobs, key_share=True, skip_locked=True)).mappings().all()
 
 
 def count_in_state(connection: Connection, state: str) -> int:

@@ -9,6 +9,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from jobsvc.store import queue_schema
 from jobsvc.store.database import Database
 from jobsvc.store.errors import SchemaBehind
 
@@ -19,7 +20,9 @@ def is_current(database: Database) -> bool:
     """Whether no migration is missing. Changes nothing."""
     with database.read() as connection:
         applied = MigrationContext.configure(connection).get_current_heads()
-    return set(applied) == set(ScriptDirectory(str(MIGRATIONS)).get_heads())
+        if set(applied) != set(ScriptDirectory(str(MIGRATIONS)).get_heads()):
+            return False
+        return not database.backend.has_queue or queue_schema.is_current(connection)
 
 
 def upgrade(database: Database) -> None:
@@ -31,6 +34,10 @@ def upgrade(database: Database) -> None:
         config.attributes["connection"] = connection
         config.attributes["lock"] = database.backend.lock_for_migrations
         command.upgrade(config, "head")
+    if database.backend.has_queue:
+        with database.write() as connection:
+            database.backend.lock_for_migrations(connection)
+            queue_schema.upgrade(connection)
 
 
 def prepare(database: Database) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
-from sqlalchemy import Connection, Engine, create_engine, text
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from sqlalchemy import Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -41,6 +42,17 @@ _DOWN = {"57P01", "57P02", "57P03", "53300", "25006"}
 """SQLSTATE: the server shuts down, has crashed, is starting, has no connection left, is a standby."""
 
 
+def conninfo(url: str, session: str | None = None, options: str = "") -> str:
+    """What libpq is to be told for SQLAlchemy's URL, with `CONNECT`, and `options` for the server beside its own."""
+    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    more = {name: str(value) for name, value in CONNECT.items()}
+    if session is not None:
+        more["application_name"] = session
+    if options:
+        more["options"] = f"{conninfo_to_dict(plain).get('options') or ''} {options}".strip()
+    return make_conninfo(plain, **more)
+
+
 class Postgresql:
     """Implements `Backend`.
 
@@ -50,8 +62,9 @@ class Postgresql:
     """
 
     migrates_at_start = False
+    has_queue = True
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, session: str | None = None) -> None:
         self.engine: Engine = create_engine(
             url,
             pool_size=POOLED_CONNECTIONS,
@@ -59,7 +72,7 @@ class Postgresql:
             pool_timeout=WAIT_SECONDS,
             pool_use_lifo=True,
             pool_pre_ping=True,
-            connect_args=CONNECT,
+            connect_args=CONNECT | ({"application_name": session} if session else {}),
         )
         self.reading: Engine = self.engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True

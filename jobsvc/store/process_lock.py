@@ -1,4 +1,4 @@
-"""One process that runs jobs by itself for each PostgreSQL database."""
+"""Who runs the jobs in a PostgreSQL database: one process by itself, or the processes of a fleet."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jobsvc.store.postgresql import CONNECT, translated
 log = logging.getLogger(__name__)
 
 LOCK = 7_032_002
-"""The advisory lock, a number of 32 bits, of whoever runs the database's jobs with the engine `threads`."""
+"""The advisory lock, a number of 32 bits. The engine `threads` holds it alone, the processes of a fleet share it."""
 
 RETRY_SECONDS = 0.05
 
@@ -48,7 +48,9 @@ class ProcessLock:
     connections among transactions (PgBouncer's transaction mode) can't hold it.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, shared: bool = False) -> None:
+        self._try = text(f"SELECT pg_try_advisory_lock{'_shared' if shared else ''}(:lock)")
+        self._shared = shared
         self._host = socket.gethostname()
         name = f"jobsvc {os.getpid()} {os.getppid()} {self._host}".encode()[:MOST_NAME_BYTES].decode(errors="ignore")
         self._engine = create_engine(
@@ -124,13 +126,13 @@ class ProcessLock:
 
     def _try_lock(self) -> bool:
         assert self._connection is not None
-        taken: bool = self._connection.execute(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": LOCK}).scalar_one()
+        taken: bool = self._connection.execute(self._try, {"lock": LOCK}).scalar_one()
         return taken
 
     def _holder(self) -> tuple[str, bool]:
         """Who has the lock, in words, and whether it is a child of the same parent."""
         assert self._connection is not None
-        found = self._connection.execute(_HOLDER, {"lock": LOCK}).one_or_none()
+        found = self._connection.execute(_HOLDER, {"lock": LOCK}).first()
         named = re.fullmatch(r"jobsvc (\d+) (\d+) (.+)", (found and found.application_name) or "")
         if found is None or named is None:
             return "another process", found is None
@@ -138,10 +140,14 @@ class ProcessLock:
         sibling = int(parent) == os.getppid() and self._host.startswith(host)
         return f"process {pid} on {host}, since {found.backend_start:%Y-%m-%d %H:%M:%S %Z}", sibling
 
-    @staticmethod
-    def _explain(who: str) -> str:
+    def _explain(self, who: str) -> str:
+        if self._shared:
+            return (
+                f"the jobs in the database are run by {who}, with JOBSVC_ENGINE=threads. "
+                "Start that one with JOBSVC_ENGINE=fleet too, or give this one a database of its own with DATABASE_URL"
+            )
         return (
             f"the jobs in the database are run by {who}. With JOBSVC_ENGINE=threads one process does that: "
             "stop the other one (under gunicorn: --workers 1 and more --threads), give this one a database of its own "
-            "with DATABASE_URL, or use JOBSVC_ENGINE=fleet, where it is there, for several processes"
+            "with DATABASE_URL, or use JOBSVC_ENGINE=fleet for several processes"
         )

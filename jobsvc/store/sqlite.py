@@ -26,6 +26,7 @@ class Sqlite:
     """Implements `Backend`."""
 
     migrates_at_start = True
+    has_queue = False
 
     def __init__(self, url: str) -> None:
         self.engine: Engine = create_engine(

@@ -40,6 +40,8 @@ jobs = Table(
     Column("files_removed_at", UtcDateTime),
     # Set when the job was forgotten. Its row stays, since its records need its id and columns.
     Column("deleted_at", UtcDateTime),
+    # The entry of the fleet's queue that may run the job, or did; no other may.
+    Column("queue_entry", Big),
     Index("jobs_state", "state", "queued_at", "key"),
     Index("jobs_finished", "finished_at"),
     sqlite_autoincrement=True,
@@ -144,3 +146,22 @@ webhooks = Table(
     Index("webhooks_next", "next_at"),
     Index("webhooks_job", "job_key"),
 )
+
+# The workers of Procrastinate, by its number. A process has one for each purpose: runs, rollbacks, recovery.
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", Big, primary_key=True, autoincrement=False),
+    Column("purpose", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("host", String, nullable=False),
+    Column("pid", Big, nullable=False),
+    Column("queues", Json, nullable=False),
+    Column("concurrency", Big, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    # The application_name of all its connections, and of no other process's.
+    Column("session", String, nullable=False),
+)
+
+# Which of Procrastinate's migrations were applied.
+queue_migrations = Table("queue_migrations", metadata, Column("name", String, primary_key=True))

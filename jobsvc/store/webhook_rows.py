@@ -35,6 +35,12 @@ def one_scheduled(connection: Connection, key: int) -> RowMapping | None:
     return connection.execute(query).mappings().one_or_none()
 
 
+def take(connection: Connection, key: int, now: datetime, until: datetime) -> RowMapping | None:
+    """A message that is due, put off until then so that nobody else takes it."""
+    due = update(webhooks).where(webhooks.c.id == key, webhooks.c.next_at <= now)
+    return connection.execute(due.values(next_at=until).returning(webhooks)).mappings().one_or_none()
+
+
 def note_delivered(connection: Connection, key: int, at: datetime) -> None:
     values = {"attempts": webhooks.c.attempts + 1, "next_at": None, "delivered_at": at, "last_error": None}
     connection.execute(update(webhooks).where(webhooks.c.id == key).values(values))

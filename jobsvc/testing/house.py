@@ -24,7 +24,7 @@ from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import Kind
 from jobsvc.store import job_rows
 from jobsvc.store.database import Database
-from jobsvc.store.files import Files
+from jobsvc.store.local_files import LocalFiles
 from jobsvc.testing.disturbance import Disturbance, Killed, Probe, What
 from jobsvc.testing.outcome import Outcome, Row, contents
 from jobsvc.testing.probed import ProbedKind
@@ -86,7 +86,7 @@ class House:
         self._kind = kind
         self._id = f"{USER}-{kind.name}-1575836394-8469"
         self._signals = Signals()
-        self._kept: dict[Path, bytes | None] = {}
+        self._kept: dict[Path, bytes] | None = None
         self.then_roll_back = False
         """Whether a job that was disturbed in its run is rolled back then, instead of going on."""
         probe.pause = self._pause
@@ -96,7 +96,7 @@ class House:
 
     def _start(self) -> None:
         """What the service does when it starts."""
-        self._files = Files(self._files_dir)
+        self._files = LocalFiles(self._files_dir)
         self._runner = Runner(self._database, self._files, self._kinds, _now)
         self._rollbacks = Rollbacks(self._database, self._files, self._kinds, _now)
         self._service = JobService(
@@ -114,9 +114,8 @@ class House:
 
     def submit(self, csv: bytes | None, params: Mapping[str, Any]) -> None:
         if csv is not None:
-            with self._files.create_input(self._id) as file:
-                file.write(csv)
-        checked = checked_params(self._kind, params, None if csv is None else self._files.input(self._id))
+            self._files.input(self._id).write_bytes(csv)
+        checked = checked_params(self._kind, params, None if csv is None else self._files.uploaded(self._id))
         self._service.submit(NewJob(id=self._id, kind=self._kind.name, user=USER, params=checked))
 
     def run(self) -> None:
@@ -152,24 +151,29 @@ class House:
 
     def _restart(self) -> None:
         self._database.reopen()
-        for path, data in self._kept.items():
-            if data is None:
-                path.unlink(missing_ok=True)
-            else:
+        if self._kept is not None:
+            self._files.remove_output(self._id)
+            for path, data in self._kept.items():
+                path.parent.mkdir(exist_ok=True)
                 path.write_bytes(data)
-        self._kept = {}
+            self._kept = None
         self._start()
 
     def _keep_files(self) -> None:
         """Keep what has reached the files: closing a dead run's work may still write what was in its buffers."""
-        for path in (self._files.output(self._id), self._files.partial_output(self._id)):
-            self._kept[path] = path.read_bytes() if path.exists() else None
+        self._kept = {path: path.read_bytes() for path in self._files.output(self._id).glob("*")}
 
     def _pause(self) -> None:
         self._service.pause(self._id, USER, 0)
 
     def _shut_down(self) -> None:
         self._signals.shut_down()
+
+    def queue(self, connection: Connection, job: Job, *, ahead: bool = False) -> None:
+        pass
+
+    def stop(self, connection: Connection, job: Job) -> None:
+        pass
 
     def wake(self) -> None:
         """Whoever calls `run` or `roll_back` does what there is to do."""
@@ -189,7 +193,8 @@ class House:
             return contents(connection, only, ignore)
 
     def outcome(self, only: Collection[str] | None, ignore: Collection[str], outside: Any) -> Outcome:
-        job, output = self.job(), self._files.output(self._id)
+        job = self.job()
+        output = self._files.result(self._id, job.attempt)
         with self._database.read() as connection:
             refused = job_rows.refused_after(connection, job.key, 0, MOST_ROWS_READ)
         return Outcome(
@@ -199,7 +204,7 @@ class House:
             error=job.error,
             refused=[(row["line"] or row["item"], row["error"]) for row in refused],
             tables=self.contents(only, ignore),
-            output=output.read_bytes() if output.exists() else None,
+            output=output.path.read_bytes() if output and output.path else None,
             outside=outside,
         )
 

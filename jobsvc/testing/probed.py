@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
-from jobsvc.kinds.contract import Block, Effects, End, JobContext, JobInfo, Kind, Refusal, Work
+from jobsvc.kinds.contract import Block, Effects, End, JobContext, JobInfo, Kind, Readable, Refusal, Work
 from jobsvc.kinds.parts import in_parts
 from jobsvc.testing.disturbance import Probe
 
@@ -25,7 +24,7 @@ class ProbedKind(Kind):
     def open(self, context: JobContext) -> Work:
         return _ProbedWork(self._kind.open(context), self._probe, self._step)
 
-    def prepare(self, params: Any, upload: Path | None) -> Any:
+    def prepare(self, params: Any, upload: Readable | None) -> Any:
         return self._kind.prepare(params, upload)
 
     def undo(self, effects: Effects, limit: int) -> int:

@@ -41,7 +41,7 @@ def _create(kind: Kind, job_id: str, fields: Mapping[str, Any], upload: Upload |
     callback_url = fields.get(CALLBACK_URL) or None
     if callback_url is not None:
         services().check_callback(callback_url)
-    params = checked_params(kind, given, upload.path if upload else None)
+    params = checked_params(kind, given, upload.file if upload else None)
     if kind.name == "createExport" and params.get("job") is not None:
         _check_job(params["job"])
     new = NewJob(

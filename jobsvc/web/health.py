@@ -19,8 +19,9 @@ def healthz() -> dict[str, Any]:
 
 @bp.get("/readyz")
 def readyz() -> tuple[dict[str, Any], int]:
-    """The database answers, and the service isn't about to end."""
+    """The database answers, and the service isn't about to end. Uploads are taken also while no worker is alive."""
     reason = services().not_ready()
     if reason is not None:
         return {"status": "not ready", "reason": reason}, 503
-    return {"status": "ready"}, 200
+    alive = services().workers.count()
+    return {"status": "ready"} | ({} if alive is None else {"workers": alive}), 200

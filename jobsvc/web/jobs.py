@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from flask import Blueprint, Response, request, send_file
+from werkzeug.datastructures import Headers
 from werkzeug.exceptions import BadRequest
+from werkzeug.wsgi import FileWrapper
 
 from jobsvc.jobs.errors import InvalidParameter
 from jobsvc.jobs.job import Job
@@ -15,6 +17,9 @@ from jobsvc.jobs.representation import event_json, job_json, webhook_json
 from jobsvc.jobs.states import State
 from jobsvc.web import parameters
 from jobsvc.web.services import services, user
+
+PIECE_BYTES = 256 * 1024
+"""How much of a result is sent at a time, where the server does not send the file by itself."""
 
 bp = Blueprint("jobs", __name__, url_prefix="/jobs")
 
@@ -117,10 +122,22 @@ def _csv(pieces: Iterator[bytes], name: str) -> Response:
 @bp.get("/<job_id>/result")
 def result(job_id: str) -> Response:
     job = services().jobs.get(job_id)
-    path = services().results.file(job)
-    return send_file(
-        path.absolute(), mimetype="text/csv", as_attachment=True, download_name=f"{job.id}.csv", conditional=True
-    )
+    found = services().results.file(job)
+    name = f"{job.id}.csv"
+    if found.path is not None:
+        return send_file(
+            found.path.absolute(), mimetype="text/csv", as_attachment=True, download_name=name, conditional=True
+        )
+    headers = Headers({"Content-Length": str(found.size)})
+    headers.set("Content-Disposition", "attachment", filename=name)
+    # Werkzeug's own wrapper and not the server's, which can't seek to where a range begins.
+    body = FileWrapper(services().results.open(found), PIECE_BYTES)
+    answer = Response(body, mimetype="text/csv", headers=headers, direct_passthrough=True)
+    answer.last_modified = found.modified
+    # A result never changes: its job and the run that made it stand for its content.
+    answer.set_etag(f"{job.id}-{job.attempt}")
+    answer.make_conditional(request, accept_ranges=True, complete_length=found.size)
+    return answer
 
 
 def _steered(job: Job) -> tuple[dict[str, Any], int]:

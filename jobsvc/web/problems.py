@@ -21,11 +21,12 @@ from jobsvc.jobs.errors import (
     UnknownKind,
 )
 from jobsvc.jobs.results import NoResult
-from jobsvc.store.errors import Conflict, DatabaseClosed, DatabaseDown, NotStorable
+from jobsvc.store.errors import Conflict, DatabaseClosed, DatabaseDown, FilesDown, NotStorable
 
 log = logging.getLogger(__name__)
 
 DOWN_RETRY_SECONDS = 5
+FILES_RETRY_SECONDS = 10
 
 _KINDS: dict[type[JobError], tuple[int, str, str]] = {
     UnknownJob: (404, "unknown-job", "There is no such job"),
@@ -53,6 +54,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(DatabaseClosed, _ending)
     app.register_error_handler(DatabaseDown, _down)
+    app.register_error_handler(FilesDown, _files_down)
     app.register_error_handler(Conflict, _conflict)
     app.register_error_handler(NotStorable, _not_storable)
 
@@ -80,6 +82,13 @@ def _down(error: DatabaseDown) -> Response:
     log.warning("%s %s: the database does not answer: %s", request.method, request.path, error)
     answer = problem(503, "database-down", "The database does not answer", "look whether it took effect, or ask again")
     answer.headers["Retry-After"] = str(DOWN_RETRY_SECONDS)
+    return answer
+
+
+def _files_down(error: FilesDown) -> Response:
+    log.warning("%s %s: %s", request.method, request.path, error)
+    answer = problem(503, "files-down", "The store of the files does not answer", "ask again in a moment")
+    answer.headers["Retry-After"] = str(FILES_RETRY_SECONDS)
     return answer
 
 

@@ -11,6 +11,7 @@ from jobsvc.jobs.refused import LeftOver
 from jobsvc.jobs.results import Results
 from jobsvc.jobs.service import JobService
 from jobsvc.jobs.sweeper import Sweeper
+from jobsvc.jobs.workers import Workers
 from jobsvc.kinds.contract import Kind
 from jobsvc.settings import Settings
 from jobsvc.store.files import Files
@@ -29,6 +30,7 @@ class Services:
     kinds: Mapping[str, Kind]
     check_callback: Callable[[object], None]
     """Raises InvalidParameter if that can't be a callback URL."""
+    workers: Workers
     not_ready: Callable[[], str | None]
     """Why the service can't take work at the moment; None if it can."""
     close: Callable[[], None]

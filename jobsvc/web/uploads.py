@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import IO, cast
 
 from flask import request
 from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
@@ -15,9 +15,12 @@ from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityToo
 from werkzeug.formparser import MultiPartParser
 from werkzeug.sansio.multipart import File
 
-from jobsvc.store.errors import DatabaseDown
+from jobsvc.store.errors import DatabaseDown, FilesDown
+from jobsvc.store.files import Files, NewInput, Readable
 from jobsvc.web.gunzip import GZIP_MAGIC, Gunzip
 from jobsvc.web.services import services
+
+log = logging.getLogger(__name__)
 
 FILE_FIELD = "file"
 
@@ -40,8 +43,8 @@ class UploadRefused(BadRequest):
 class Upload:
     """A file that has arrived, and the form fields that came with it."""
 
-    def __init__(self, path: Path, filename: str, form: MultiDict[str, str], digest: str | None) -> None:
-        self.path = path
+    def __init__(self, file: Readable, filename: str, form: MultiDict[str, str], digest: str | None) -> None:
+        self.file = file
         self.filename = filename
         """What the client called the file; for people to read, never a path."""
         self.form = form
@@ -63,13 +66,14 @@ def receive(job_id: str, *, digest: bool = False) -> Iterator[Upload]:
     """
     files = services().files
     target = _Target(job_id, services().settings.max_upload_bytes, digest)
-    kept = False
+    committed = kept = False
     try:
         form = _parse(target)
         if target.file is None or target.file.tell() == 0:
             raise UploadRefused("there is no file, or an empty one, in the form field `file`")
-        files.to_disk(target.file)
-        upload = Upload(files.input(job_id), target.filename, form, target.hexdigest())
+        target.file.commit()
+        committed = True
+        upload = Upload(files.uploaded(job_id), target.filename, form, target.hexdigest())
         try:
             yield upload
         except DatabaseDown:
@@ -79,10 +83,18 @@ def receive(job_id: str, *, digest: bool = False) -> Iterator[Upload]:
         finally:
             kept = upload.kept
     finally:
-        if target.file is not None:
-            target.file.close()
-            if not kept:
-                files.input(job_id).unlink(missing_ok=True)
+        if committed and not kept:
+            _remove(files, job_id)
+        elif target.file is not None:
+            target.file.abort()
+
+
+def _remove(files: Files, job_id: str) -> None:
+    try:
+        files.remove_input(job_id)
+    except FilesDown as error:
+        # What there is to be said to the client is something else.
+        log.warning("the upload for %s is left behind, as a stray: %s", job_id, error)
 
 
 def _parse(target: _Target) -> MultiDict[str, str]:
@@ -117,7 +129,7 @@ class _Target:
         self._unpack: Gunzip | None = None
         self._head = b""
         self._packed_bytes = 0
-        self.file: BinaryIO | None = None
+        self.file: NewInput | None = None
         self.filename = ""
 
     def open(self, filename: str) -> None:

@@ -12,6 +12,7 @@ from jobsvc.kinds.contract import Effects
 from jobsvc.store import job_rows
 from tests.support.gated import TIMEOUT, Gated
 from tests.support.house import WHO, House
+from tests.support.stores import keep, stored
 
 pytestmark = pytest.mark.both_databases
 
@@ -74,13 +75,11 @@ def test_jobs_that_had_begun_go_ahead_of_those_that_waited_in_the_old_order(make
 
 def test_uploads_that_were_cut_off_are_removed_and_files_of_jobs_stay(idle: House) -> None:
     job = idle.submit()
-    mine = [idle.files.input(job.id), idle.files.output(job.id), idle.files.partial_output(job.id)]
-    strays = [idle.files.input("x"), idle.files.output("x"), idle.files.partial_output("x")]
-    other = idle.files.directory / "README"
-    for path in (*mine, *strays, other):
-        path.write_text("x")
+    whats = (".input", ".output/0-1.part", ".output/result.1", ".output.part")
+    for name in (*(f"{job_id}{what}" for job_id in (job.id, "x") for what in whats), "README"):
+        keep(idle.files, name, b"x")
     idle.recover()
-    assert sorted(idle.files.directory.iterdir()) == sorted([*mine, other])
+    assert sorted(stored(idle.files)) == sorted([*(f"{job.id}{what}" for what in whats), "README"])
 
 
 @pytest.mark.sqlite_only

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from jobsvc.clock import now
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.new_job import Idempotency, NewJob
+from jobsvc.jobs.runner import Runner
 from jobsvc.jobs.states import State
 from jobsvc.kinds.bulk_team import BulkTeam
 from jobsvc.store.results import teams_page
@@ -68,7 +70,9 @@ def test_a_job_that_is_steered_from_all_sides_has_a_history_without_a_gap(idle: 
 
 def test_each_queued_job_is_claimed_once(idle: House) -> None:
     jobs = [idle.submit() for _ in range(TOGETHER)]
-    claimed = at_once(lambda _: idle.runner.claim())
+    # Each of them as a process of its own would.
+    runners = [Runner(idle.database, idle.files, idle.kinds, now) for _ in jobs]
+    claimed = at_once(lambda number: runners[number].claim())
     assert sorted(job.key for job in claimed) == [job.key for job in jobs]
 
 
@@ -79,7 +83,7 @@ def test_jobs_that_want_the_same_names_in_opposite_order_share_them(make_house: 
     jobs = []
     for order in (names, names[::-1]) * 2:
         job_id = house.service.new_id(WHO, "bulkTeam")
-        with house.files.create_input(job_id) as file:
+        with house.files.input(job_id).open("wb") as file:
             file.write(("team,member\n" + "".join(f"{name},x\n" for name in order)).encode())
         params = {"delimiter": ","}
         jobs.append(house.service.submit(NewJob(id=job_id, kind="bulkTeam", user=WHO, params=params)))

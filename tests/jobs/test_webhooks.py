@@ -341,6 +341,36 @@ def test_a_redirect_is_not_followed(outbox: Outbox, commits: Commits) -> None:
         assert elsewhere.received == []
 
 
+def test_several_processes_that_send_send_each_message_once(outbox: Outbox, commits: Commits) -> None:
+    with receiving() as receiver:
+        for number in range(30):
+            outbox.put(f"msg_{number}", receiver.url)
+        for _ in range(4):
+            outbox.send(shared=True)
+        for number in range(30):
+            assert outbox.wait_settled(commits, f"msg_{number}")["attempts"] == 1
+        assert sorted(one.id for one in receiver.received) == sorted(f"msg_{number}" for number in range(30))
+
+
+def test_a_message_that_another_process_has_taken_is_sent_when_that_one_must_have_died(
+    outbox: Outbox, commits: Commits
+) -> None:
+    with receiving() as receiver:
+        outbox.put("msg_1", receiver.url)
+        with outbox.database.write() as connection:
+            taken = webhook_rows.take(connection, 1, now(), now() + timedelta(hours=1))
+            assert taken is not None
+            assert taken["message_id"] == "msg_1"
+            assert webhook_rows.take(connection, 1, now(), now() + timedelta(hours=1)) is None
+        first = outbox.send(shared=True)
+        first.wake()
+        outbox.put("msg_2", receiver.url)
+        first.wake()
+        assert [one.id for one in receiver.wait_for(1)] == ["msg_2"]
+        outbox.send(shared=True, now=lambda: now() + timedelta(hours=2))
+        assert outbox.wait_settled(commits, "msg_1")["attempts"] == 1
+
+
 def test_the_delays_double_from_5_seconds_to_an_hour() -> None:
     for _ in range(100):
         delays = [backoff(attempts).total_seconds() for attempts in range(1, MAX_ATTEMPTS)]

@@ -5,6 +5,7 @@ import io
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -148,9 +149,22 @@ def test_many_blocks_of_both_sorts_make_each_record_once(api: Api, database: Dat
 
 
 def context(path: Path, date_column: str | None) -> JobContext:
-    unused = path.with_name("unused")
     params = BaselineParams(date_column=date_column)
-    return JobContext(7, "id", params, CREATED, None, None, path, unused, unused, None, None, lambda: 2000)  # type: ignore[arg-type]
+    unused: Any = None
+    return JobContext(
+        key=7,
+        id="id",
+        params=params,
+        created_at=CREATED,
+        cursor=None,
+        columns=None,
+        attempt=1,
+        open_input=lambda: path.open("rb"),
+        open_output=unused,
+        read=unused,
+        stopped=unused,
+        batch_items=lambda: 2000,
+    )
 
 
 @settings(deadline=None, max_examples=150)

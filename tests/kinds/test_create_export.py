@@ -9,11 +9,20 @@ import pytest
 from flask import Flask
 
 from jobsvc.kinds import create_export
+from jobsvc.store.local_files import LocalFiles
 from jobsvc.web.services import Services
 from tests.support.api import Api
 from tests.support.gated import Gate
+from tests.support.stores import BOTH, keep, lose, stored
 
 pytestmark = pytest.mark.both_databases
+on_all_stores = pytest.mark.stores(*BOTH)
+
+
+def unfinished(services: Services, job_id: str) -> list[str]:
+    """The names of the parts of a job's output, in order."""
+    parts = [name for name in stored(services.files) if name.startswith(job_id) and name.endswith(".part")]
+    return sorted(parts, key=lambda name: int(name.rpartition("/")[2].partition("-")[0]))
 
 
 def exported(api: Api, job_id: str) -> list[list[str]]:
@@ -35,6 +44,7 @@ def second(api: Api, first: str) -> str:
     return job_id
 
 
+@on_all_stores
 def test_both_dates_are_included_and_records_come_by_date_then_job_then_row(api: Api, first: str, second: str) -> None:
     assert exported(api, api.export("2026-01-01", "2026-01-02")) == [
         ["job_id", "row", "date", "date", "a", "b", "c"],
@@ -140,6 +150,7 @@ def pause_at(api: Api, job_id: str, stops: Stops, queries: int) -> Any:
 WHOLE = ["1", "4", "2", "1", "3", "2"]
 
 
+@on_all_stores
 def test_a_paused_export_goes_on_where_it_stopped(api: Api, stops: Stops) -> None:
     job_id = api.export("2026-01-01", "2026-01-03")
     stops.gate.open(1)
@@ -152,6 +163,7 @@ def test_a_paused_export_goes_on_where_it_stopped(api: Api, stops: Stops) -> Non
     assert stops.gate.reached == 3
 
 
+@on_all_stores
 def test_a_stop_within_a_long_date_leaves_it_undone_and_resume_writes_it_once(
     api: Api, services: Services, stops: Stops
 ) -> None:
@@ -161,23 +173,25 @@ def test_a_stop_within_a_long_date_leaves_it_undone_and_resume_writes_it_once(
     stops.gate.open(4)
     job = pause_at(api, job_id, stops, 5)
     assert job["progress"]["done"] == 1
-    partial = services.files.partial_output(job_id)
-    assert partial.read_text().count("2026-01-02,") > 0, "nothing of the broken off date was written: no test"
+    written = b"".join(stored(services.files).values())
+    assert written.count(b"2026-01-02,") > 2, "nothing of the broken off date was written: no test"
     stops.gate.open()
     api.post(f"/jobs/{job_id}/resume")
     assert [row[1] for row in exported(api, job_id)[1:]] == WHOLE
 
 
+@on_all_stores
 def test_resume_cuts_the_file_to_what_the_checkpoint_vouches_for(api: Api, services: Services, stops: Stops) -> None:
     job_id = api.export("2026-01-01", "2026-01-03")
     pause_at(api, job_id, stops, 1)
-    with services.files.partial_output(job_id).open("a") as partial:
-        partial.write("written, but never counted\n" * 1000)
+    (name,) = unfinished(services, job_id)
+    keep(services.files, name, stored(services.files)[name] + b"written, but never counted\n" * 1000)
     stops.gate.open()
     api.post(f"/jobs/{job_id}/resume")
     assert [row[1] for row in exported(api, job_id)[1:]] == WHOLE
 
 
+@on_all_stores
 def test_an_export_goes_on_in_another_process_s_place(
     make_app: Callable[..., Flask], commits: Any, app: Flask, api: Api, services: Services, stops: Stops
 ) -> None:
@@ -204,28 +218,39 @@ def test_records_that_come_later_do_not_change_the_columns_of_an_export_under_wa
     assert [row[1] for row in rows[1:]] == WHOLE
 
 
+@on_all_stores
 def test_an_unfinished_file_that_is_gone_fails_the_job_and_says_so(api: Api, services: Services, stops: Stops) -> None:
     job_id = api.export("2026-01-01", "2026-01-03")
     pause_at(api, job_id, stops, 1)
-    services.files.partial_output(job_id).unlink()
+    (name,) = unfinished(services, job_id)
+    lose(services.files, name)
     api.post(f"/jobs/{job_id}/resume")
     job = api.wait_for(job_id, "failed", "succeeded")
     assert job["state"] == "failed"
     assert job["error"] == "the unfinished export file is gone"
 
 
+@on_all_stores
 def test_a_file_that_was_published_before_the_success_was_recorded_is_taken_up_again(
     api: Api, services: Services, stops: Stops
 ) -> None:
     job_id = api.export("2026-01-01", "2026-01-03")
     stops.gate.open(2)
     pause_at(api, job_id, stops, 3)
-    services.files.partial_output(job_id).replace(services.files.output(job_id))
+    (name,) = unfinished(services, job_id)
+    if isinstance(services.files, LocalFiles):
+        keep(services.files, f"{job_id}.output/result.1", stored(services.files)[name])
+        lose(services.files, name)
+    else:
+        keep(services.files, f"{job_id}.output/result.1", b"complete")
     api.post(f"/jobs/{job_id}/resume")
     assert [row[1] for row in exported(api, job_id)[1:]] == WHOLE
-    assert not services.files.partial_output(job_id).exists()
+    # Whoever waits for the success may see it before the run has cleared up.
+    services.close()
+    assert [name for name in stored(services.files) if job_id in name] == [f"{job_id}.output/result.2"]
 
 
+@on_all_stores
 @pytest.mark.parametrize("pause_first", [False, True])
 def test_a_terminated_export_leaves_no_file(api: Api, services: Services, stops: Stops, pause_first: bool) -> None:
     job_id = api.export("2026-01-01", "2026-01-03")
@@ -239,4 +264,4 @@ def test_a_terminated_export_leaves_no_file(api: Api, services: Services, stops:
         api.wait_for(job_id, "terminated")
     # The run's thread removes the file after its last commit; closing waits for the thread.
     services.close()
-    assert list(services.files.directory.glob(f"{job_id}*")) == []
+    assert [name for name in stored(services.files) if job_id in name] == []

@@ -15,7 +15,7 @@ from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, ins
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.new_job import NewJob, checked_params
 from jobsvc.jobs.states import State
-from jobsvc.kinds import Item, JobContext, JobInfo, KindParams, Refused, Retry, RowKind, Source
+from jobsvc.kinds import Item, JobContext, JobInfo, KindParams, OutputFile, Refused, Retry, RowKind, Source
 from jobsvc.kinds.pacing import Pacer
 from jobsvc.store.database import Database
 from jobsvc.testing import run
@@ -393,9 +393,25 @@ def opened(kind: RowKind, tmp_path: Path, csv: str) -> JobContext:
     def read() -> AbstractContextManager[Connection]:
         return nullcontext()  # type: ignore[return-value]
 
+    def no_output(mark: Any) -> OutputFile:
+        raise NotImplementedError
+
     params = kind.Params()
     path = tmp_path / "input"
-    return JobContext(1, "J", params, datetime.now(UTC), None, None, path, path, path, read, Event(), lambda: 100)
+    return JobContext(
+        key=1,
+        id="J",
+        params=params,
+        created_at=datetime.now(UTC),
+        cursor=None,
+        columns=None,
+        attempt=1,
+        open_input=lambda: path.open("rb"),
+        open_output=no_output,
+        read=read,
+        stopped=Event(),
+        batch_items=lambda: 100,
+    )
 
 
 @pytest.mark.parametrize("at_once", [1, 4])

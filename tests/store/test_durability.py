@@ -72,5 +72,6 @@ def test_an_export_is_on_the_disk_before_each_checkpoint_and_its_name_before_the
     log.clear()
     job_id = client.post("/exportData", json={"from": "2026-01-01", "to": "2026-01-31"}).get_json()["Job ID"]
     wait_for(services, job_id, State.SUCCEEDED)
-    # Its directory twice: for the name of the unfinished file, and for its final one.
-    assert log == ["submitted", "files", f"{job_id}.output.part", "checkpoint", "files", "succeeded"]
+    # Its folder twice: for the name of the unfinished file, and for its final one.
+    folder = f"{job_id}.output"
+    assert log == ["submitted", "files", folder, "0-1.part", "checkpoint", folder, "succeeded"]

@@ -24,7 +24,7 @@ from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import Kind
 from jobsvc.settings import Settings
 from jobsvc.store.database import Database
-from jobsvc.store.files import Files
+from jobsvc.store.local_files import LocalFiles
 from jobsvc.store.migrate import prepare
 from jobsvc.store.tables import records
 from tests.support.gated import TIMEOUT, Gated
@@ -36,7 +36,7 @@ WHO = "Ann"
 @dataclass
 class House:
     database: Database
-    files: Files
+    files: LocalFiles
     kinds: Mapping[str, Kind]
     runner: Runner
     engine: ThreadEngine[Job, Signals]
@@ -68,7 +68,7 @@ class House:
         by_name: dict[str, Kind] = {kind.name: kind for kind in (gated, *kinds)}
         database = Database(Settings(data_dir=data_dir, database_url=database_url).url)
         prepare(database)
-        files = Files(data_dir / "files")
+        files = LocalFiles(data_dir / "files")
         announcements = Announcements()
         runner = Runner(database, files, by_name, now)
         engine: ThreadEngine[Job, Signals] = ThreadEngine(

@@ -84,7 +84,7 @@ class Server:
         assert self.process is not None
         assert self.process.poll() is None, f"the server ended:\n{self.log.read_text()[-3000:]}"
         try:
-            return self.get("/readyz") == {"status": "ready"}
+            return self.get("/readyz")["status"] == "ready"
         except (OSError, http.client.HTTPException):
             return False
 

@@ -134,15 +134,19 @@ def test_bulk_team_passes():
     assert check(BulkTeam(), csv, {"dry_run": "true"}, max_items=2).tables["dry_run_teams"] == []
 
 
-def test_create_export_passes():
-    def before(connection: Connection) -> None:
-        values = {"id": "J", "kind": "baselineCSV", "user": "Jon-Doe", "params": {}, "state": "succeeded"}
-        moments = {"created_at": MOMENT, "queued_at": MOMENT}
-        key = job_rows.add(connection, {**values, **moments, "columns": ["n"]})
-        rows = [{"job_key": key, "row": n, "date": f"2026-01-0{n}", "data": f'["{n}"]'} for n in range(1, 6)]
-        connection.execute(insert(records), rows)
+FIVE_DAYS = {"from": "2026-01-01", "to": "2026-01-05"}
 
-    outcome = check(CreateExport(), params={"from": "2026-01-01", "to": "2026-01-05"}, before=before)
+
+def five_records(connection: Connection) -> None:
+    values = {"id": "J", "kind": "baselineCSV", "user": "Jon-Doe", "params": {}, "state": "succeeded"}
+    moments = {"created_at": MOMENT, "queued_at": MOMENT}
+    key = job_rows.add(connection, {**values, **moments, "columns": ["n"]})
+    rows = [{"job_key": key, "row": n, "date": f"2026-01-0{n}", "data": f'["{n}"]'} for n in range(1, 6)]
+    connection.execute(insert(records), rows)
+
+
+def test_create_export_passes():
+    outcome = check(CreateExport(), params=FIVE_DAYS, before=five_records)
     assert outcome.output is not None
     assert outcome.output.decode().split()[-1] == "J,5,2026-01-05,5"
 
@@ -282,24 +286,18 @@ def test_finds_a_total_that_outlives_a_lost_checkpoint():
 
 
 def test_finds_a_file_that_is_not_flushed_before_its_checkpoint():
-    class Unflushed(BatchWork):
-        def __init__(self, context: JobContext) -> None:
-            super().__init__(context)
-            self.file = context.partial_output.open("ab")
+    class Unflushed(CreateExport):
+        name = "unflushed"
 
-        def process(self, item: str) -> None:
-            self.file.write(item.encode())
+        def open(self, context: JobContext) -> Work:
+            work = super().open(context)
+            work.flush = lambda: None  # type: ignore[method-assign]
+            return work
 
-        def finish(self) -> None:
-            self.file.close()
-            self.context.partial_output.replace(self.context.output)
-
-        def close(self) -> None:
-            self.file.close()
-            super().close()
-
-    text = complaint(with_work(Unflushed))
-    assert "killed right before item 4:\n  the file made: 16 bytes ending in b'AnnBobCleoDanEve' undisturbed" in text
+    with pytest.raises(Disturbed) as raised:
+        check(Unflushed(), params=FIVE_DAYS, before=five_records)
+    assert "killed right before item 4:\n  state: <State.SUCCEEDED" in str(raised.value)
+    assert "the unfinished export file is shorter than it was" in str(raised.value)
 
 
 def test_finds_an_undo_that_leaves_something():

@@ -15,8 +15,11 @@ from jobsvc.web.services import Services
 from tests.support.data import data_dir
 from tests.support.gated import Gate
 from tests.support.stopping import gated_checkpoints
+from tests.support.stores import BOTH, LOCAL, stored
 from tests.support.waiting import wait_for
 from tests.web.requests import CSV, part, send, whole
+
+pytestmark = pytest.mark.stores(*BOTH)
 
 MIB = 1024 * 1024
 
@@ -35,7 +38,7 @@ def send_file(client: FlaskClient, content: bytes, name: str = "x.csv.gz", **fie
 
 
 def files(services: Services) -> list[str]:
-    return sorted(path.name for path in services.files.directory.iterdir())
+    return sorted(stored(services.files))
 
 
 @pytest.mark.parametrize("name", ["x.csv.gz", "x.csv", "", "x.zip"])
@@ -47,7 +50,7 @@ def test_a_gzip_file_is_unpacked_whatever_its_name(
     status, answer = send_file(client, gzip.compress(CSV, level), name or "-")
     assert status == 200
     job_id = answer["Job ID"]
-    assert services.files.input(job_id).read_bytes() == CSV
+    assert stored(services.files)[f"{job_id}.input"] == CSV
     assert (wait_for(services, job_id, State.SUCCEEDED).done, services.jobs.get(job_id).filename) == (2, name or "-")
 
 
@@ -57,7 +60,7 @@ def test_a_file_that_is_not_gzip_stays_as_it_is_whatever_its_name(
 ) -> None:
     status, answer = send_file(client, content)
     assert status == 200
-    assert services.files.input(answer["Job ID"]).read_bytes() == content
+    assert stored(services.files)[f"{answer['Job ID']}.input"] == content
 
 
 @pytest.mark.parametrize("padding", [b"", b"\0" * 512])
@@ -65,7 +68,7 @@ def test_members_are_unpacked_one_after_the_other(client: FlaskClient, services:
     packed = gzip.compress(CSV[:10]) + gzip.compress(b"") + gzip.compress(CSV[10:]) + padding
     status, answer = send_file(client, packed)
     assert status == 200
-    assert services.files.input(answer["Job ID"]).read_bytes() == CSV
+    assert stored(services.files)[f"{answer['Job ID']}.input"] == CSV
 
 
 def test_a_large_file_with_members_across_reads_is_unpacked_right(client: FlaskClient, services: Services) -> None:
@@ -74,7 +77,7 @@ def test_a_large_file_with_members_across_reads_is_unpacked_right(client: FlaskC
     packed = b"".join(gzip.compress(content[at : at + size], 1) for at in range(0, len(content), size))
     status, answer = send_file(client, packed)
     assert status == 200
-    identical = services.files.input(answer["Job ID"]).read_bytes() == content
+    identical = stored(services.files)[f"{answer['Job ID']}.input"] == content
     assert identical
 
 
@@ -115,6 +118,7 @@ def test_the_limit_counts_what_is_unpacked(make_app: Callable[..., Flask]) -> No
     assert send_file(app.test_client(), gzip.compress(fits))[0] == 200
 
 
+@pytest.mark.stores(LOCAL)
 def test_a_file_that_unpacks_to_far_too_much_takes_little_memory_and_leaves_nothing(
     make_app: Callable[..., Flask],
 ) -> None:

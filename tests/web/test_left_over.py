@@ -17,10 +17,11 @@ from jobsvc.web.services import Services
 from tests.support.data import data_dir
 from tests.support.gated import Gate, Gated
 from tests.support.stopping import gated_checkpoints
+from tests.support.stores import BOTH
 from tests.support.waiting import wait_for
 from tests.web.requests import assert_problem, submit_gated, upload
 
-pytestmark = pytest.mark.both_databases
+pytestmark = [pytest.mark.both_databases, pytest.mark.stores(*BOTH)]
 
 DATE_COLUMN = "time_hour"
 

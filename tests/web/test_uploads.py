@@ -14,10 +14,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from jobsvc.jobs.states import State
+from jobsvc.store.local_files import LocalFiles
 from jobsvc.web.services import Services
 from tests.support.gated import Gated
+from tests.support.stores import BOTH, stored
 from tests.support.waiting import wait_for
 from tests.web.requests import BOUNDARY, CSV, held, part, send, submit_gated, upload, whole
+
+pytestmark = pytest.mark.stores(*BOTH)
 
 UPLOAD_ROUTES = {"/uploadCSV": "baselineCSV", "/createBulkTeam": "bulkTeam"}
 FILE = part("file", CSV, "x.csv")
@@ -25,7 +29,7 @@ DEFAULTS = {"delimiter": ",", "encoding": "utf-8", "dry_run": False}
 
 
 def files(services: Services) -> list[str]:
-    return sorted(path.name for path in services.files.directory.iterdir())
+    return sorted(stored(services.files))
 
 
 def assert_refused(
@@ -64,7 +68,7 @@ def test_the_file_is_stored_byte_for_byte_also_where_it_looks_like_a_boundary(
     nearly = f"\r\n--{BOUNDARY[:-1]}x\r\n--\r\n\r\n-\r\n".encode()
     content = b"a\r\n" + bytes(range(256)) * 4096 + nearly * 20_000 + b"\r\n"
     job_id = upload(client, content)
-    assert services.files.input(job_id).read_bytes() == content
+    assert stored(services.files)[f"{job_id}.input"] == content
 
 
 @pytest.mark.parametrize(
@@ -168,7 +172,7 @@ def test_a_file_of_exactly_the_limit_is_accepted(limited: Flask, chunked: bool) 
     assert answer.status_code == 200
     assert isinstance(answer.json, dict)
     services = limited.extensions["jobsvc"]
-    assert services.files.input(answer.json["Job ID"]).stat().st_size == LIMIT
+    assert len(stored(services.files)[f"{answer.json['Job ID']}.input"]) == LIMIT
 
 
 def test_a_request_far_too_large_is_refused_before_its_body_is_read(limited: Flask) -> None:
@@ -214,6 +218,8 @@ def test_what_the_client_calls_its_file_is_noted_but_names_no_file(
     assert isinstance(answer.json, dict)
     job_id = answer.json["Job ID"]
     assert files(services) == [f"{job_id}.input"]
+    if not isinstance(services.files, LocalFiles):
+        return
     holders = [path for path in tmp_path.rglob("*") if path.is_file() and path.read_bytes() == CSV]
     assert holders == [services.files.input(job_id)]
     job = client.get(f"/jobs/{job_id}").json
@@ -247,7 +253,7 @@ def test_only_the_first_file_in_the_field_is_taken(client: FlaskClient, services
     assert isinstance(answer.json, dict)
     job_id = answer.json["Job ID"]
     assert files(services) == [f"{job_id}.input"]
-    assert services.files.input(job_id).read_bytes() == CSV
+    assert stored(services.files)[f"{job_id}.input"] == CSV
     assert services.jobs.get(job_id).filename == "x.csv"
 
 
@@ -288,7 +294,7 @@ def test_uploads_at_the_same_time_get_jobs_and_files_of_their_own(
     with ThreadPoolExecutor(8) as pool:
         ids = list(pool.map(lambda content: upload(client.application.test_client(), content), contents))
     assert len(set(ids)) == len(contents)
-    assert [services.files.input(job_id).read_bytes() for job_id in ids] == contents
+    assert [stored(services.files)[f"{job_id}.input"] for job_id in ids] == contents
 
 
 @pytest.mark.parametrize("route", UPLOAD_ROUTES)

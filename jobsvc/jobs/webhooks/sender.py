@@ -46,6 +46,12 @@ RETRY_SECONDS = 1.0
 """Pause after the database could not be asked, or no thread could be started."""
 
 
+LEASE_SECONDS = 5.0
+"""How much longer than its attempt a message is kept from other processes that send."""
+
+LOOK_SECONDS = 5.0
+"""How often one of several processes looks for what is due without being woken."""
+
 JOIN_SECONDS = 1.0
 """How long the end of the process waits at most for attempts to be broken off."""
 
@@ -74,7 +80,8 @@ class WebhookSender:
     One dispatcher thread looks for what is due and starts a thread for each
     attempt. `_changed` guards everything below it; it is never held during I/O.
     The row of a message changes only after its attempt: a process that dies in
-    between leaves it due.
+    between leaves it due. Where several processes send (`shared`), one that takes a
+    message puts off when it is due for them, and it is due again if that one dies.
     """
 
     def __init__(
@@ -87,6 +94,7 @@ class WebhookSender:
         backoff: Callable[[int], timedelta] = backoff,
         tls: ssl.SSLContext | None = None,
         seconds_each: float = SECONDS_EACH,
+        shared: bool = False,
     ) -> None:
         self._database = database
         self._key = key
@@ -95,6 +103,7 @@ class WebhookSender:
         self._backoff = backoff
         self._given_tls = tls
         self._seconds_each = seconds_each
+        self._shared = shared
         self._changed = Condition()
         self._wanted = True
         self._closing = False
@@ -158,6 +167,9 @@ class WebhookSender:
     def _patience(self, due_in: float | None) -> float | None:
         """Seconds until there is something to do; None: until somebody wakes. The caller holds `_changed`."""
         waits = [] if due_in is None else [due_in]
+        if self._shared:
+            # What another process has put off, or left when it died.
+            waits.append(LOOK_SECONDS)
         now = monotonic()
         waits += [max(0.0, sending.deadline - now) for sending in self._sending.values() if sending.deadline > now]
         return min(waits, default=None)
@@ -216,8 +228,7 @@ class WebhookSender:
     def _try(self, key: int, post: Post) -> bool:
         """Make one attempt and note how it went. Returns False if the database doesn't answer."""
         try:
-            with self._database.read() as connection:
-                message = webhook_rows.one_scheduled(connection, key)
+            message = self._taken(key)
             if message is None:
                 return True
             error, final = self._attempt(message, post)
@@ -231,6 +242,15 @@ class WebhookSender:
             log.exception("webhook %d: the database does not answer", key)
             return False
         return True
+
+    def _taken(self, key: int) -> RowMapping | None:
+        """A message that this process is to send now; None if nobody is to, or another one does."""
+        if not self._shared:
+            with self._database.read() as connection:
+                return webhook_rows.one_scheduled(connection, key)
+        now = self._now()
+        with self._database.write() as connection:
+            return webhook_rows.take(connection, key, now, now + timedelta(seconds=self._seconds_each + LEASE_SECONDS))
 
     def _attempt(self, message: RowMapping, post: Post) -> tuple[str | None, bool]:
         """Send a message. Returns what went wrong, if anything did, and whether trying again is of no use."""

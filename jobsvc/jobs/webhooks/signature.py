@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from jobsvc.settings import SettingError
 
@@ -54,7 +55,8 @@ def load_key(secret: str, data_dir: Path) -> bytes:
     try:
         kept = path.read_text(encoding="ascii", errors="replace")
     except FileNotFoundError:
-        kept = _make(path)
+        _make(path)
+        kept = path.read_text(encoding="ascii", errors="replace")
     try:
         return key_of(kept.strip())
     except ValueError as error:
@@ -64,21 +66,21 @@ def load_key(secret: str, data_dir: Path) -> bytes:
         ) from error
 
 
-def _make(path: Path) -> str:
-    """Make a secret file. It is there as a whole or not at all, whenever the process dies."""
+def _make(path: Path) -> None:
+    """Make a secret file, unless another process is first. It is there as a whole or not at all, whoever dies when."""
     secret = PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
-    partial = path.with_name(f"{path.name}.partial")
-    # One that is left from a crash might have been made with other rights.
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+    # Only its owner may read it.
+    with NamedTemporaryFile("w", dir=path.parent, prefix=f"{path.name}.", encoding="ascii") as file:
         file.write(secret + "\n")
         file.flush()
         os.fsync(file.fileno())
-    partial.replace(path)
+        try:
+            os.link(file.name, path)
+        except FileExistsError:
+            return
     directory = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(directory)
     finally:
         os.close(directory)
     log.info("made a secret for signing webhooks: %s", path)
-    return secret

@@ -1,0 +1,69 @@
+"""What every process of the service has, whether it answers requests, runs jobs or does both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from jobsvc.clock import now
+from jobsvc.engines.fleet import FleetEngine, Task
+from jobsvc.jobs.announcements import Announcements
+from jobsvc.jobs.rollback import Rollbacks
+from jobsvc.jobs.runner import Runner
+from jobsvc.jobs.webhooks.sender import WebhookSender
+from jobsvc.jobs.webhooks.signature import load_key
+from jobsvc.kinds.contract import Kind
+from jobsvc.kinds.own_tables import make_tables
+from jobsvc.kinds.registry import load_kinds
+from jobsvc.settings import EngineName, Settings
+from jobsvc.store import job_rows
+from jobsvc.store.database import Database
+from jobsvc.store.files import Files
+from jobsvc.store.migrate import prepare
+from jobsvc.store.open_files import open_files
+
+
+@dataclass(frozen=True)
+class Core:
+    """The parts, not yet started."""
+
+    database: Database
+    files: Files
+    kinds: Mapping[str, Kind]
+    announcements: Announcements
+    runner: Runner
+    rollbacks: Rollbacks
+
+
+def build_core(settings: Settings, extra_kinds: Iterable[Kind] = (), session: str | None = None) -> Core:
+    """`session` names the connections. Raises SettingError, KindError, SchemaBehind and DatabaseDown."""
+    database = Database(settings.url, session)
+    prepare(database)
+    files = open_files(settings)
+    kinds = load_kinds(settings.kinds, extra_kinds)
+    with database.write() as connection:
+        # Two processes that make the same table at once would stand in each other's way.
+        database.backend.lock_for_migrations(connection)
+        make_tables(connection, kinds.values())
+    announcements = Announcements()
+    runner = Runner(database, files, kinds, now)
+    rollbacks = Rollbacks(database, files, kinds, now)
+    return Core(database, files, kinds, announcements, runner, rollbacks)
+
+
+def webhook_sender(core: Core, settings: Settings) -> WebhookSender:
+    """What sends webhooks, in a process that runs jobs. Raises SettingError."""
+    sender = WebhookSender(
+        core.database,
+        load_key(settings.webhook_secret, settings.data_dir),
+        now,
+        allow_private=settings.webhook_allow_private,
+        shared=settings.engine is EngineName.FLEET,
+    )
+    core.announcements.listen(sender.wake)
+    return sender
+
+
+def fleet_queues() -> tuple[FleetEngine, FleetEngine]:
+    """What puts jobs, and rollbacks, into the fleet's queue."""
+    return FleetEngine(Task.RUN, job_rows.note_entry), FleetEngine(Task.ROLL_BACK, job_rows.note_entry)

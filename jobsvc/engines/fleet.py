@@ -1,0 +1,104 @@
+"""Runs on the machines of a fleet: what a process that runs nothing itself says to their queue.
+
+The queue is Procrastinate's. Everything is said on the caller's connection, in
+the caller's transaction: an entry is there if and only if what it stands for is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Protocol
+
+import psycopg
+from procrastinate import App, SyncPsycopgConnector
+from procrastinate.exceptions import ConnectorException
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+ROLLBACK_QUEUE = "jobsvc:rollbacks"
+"""Kinds have queues of their names; a colon is in none of them."""
+
+AHEAD = 1
+"""The priority of what was under way already, before what has yet to begin."""
+
+
+class Task(StrEnum):
+    """What an entry of the queue asks for."""
+
+    RUN = "jobsvc.run"
+    ROLL_BACK = "jobsvc.roll_back"
+
+
+class Queued(Protocol):
+    """A job, as far as the queue knows of it."""
+
+    @property
+    def key(self) -> int: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def queue_entry(self) -> int | None: ...
+
+
+class FleetEngine:
+    """Puts jobs into the queue. Safe to share among threads.
+
+    `note_entry(connection, key, entry)` writes down which entry of the queue a
+    job has now: at most one is its own, and only that one may begin a run.
+    """
+
+    def __init__(self, task: Task, note_entry: Callable[[Connection, int, int], None]) -> None:
+        self._task = task
+        self._note_entry = note_entry
+        # Never opened: it has no connections of its own.
+        self._app = App(connector=SyncPsycopgConnector())
+
+    def queue(self, connection: Connection, job: Queued, *, ahead: bool = False) -> None:
+        """Have a worker take the job: `ahead` of those that have not begun."""
+        task = self._app.configure_task(
+            self._task,
+            queue=ROLLBACK_QUEUE if self._task is Task.ROLL_BACK else job.kind,
+            priority=AHEAD if ahead else 0,
+            connection=_driver(connection),
+        )
+        with _told_as_sqlalchemy_does():
+            entry = task.defer(key=job.key)
+        self._note_entry(connection, job.key, entry)
+
+    def stop(self, connection: Connection, job: Queued) -> None:
+        """Take the job's entry back; if it is under way, its run is told to look at the job's row."""
+        if job.queue_entry is not None:
+            with _told_as_sqlalchemy_does():
+                self._app.job_manager.cancel_job_by_id(
+                    job.queue_entry, abort=True, delete_job=True, connection=_driver(connection)
+                )
+
+    def wake(self) -> None:
+        """Nothing to do: the queue tells the workers."""
+
+    def signal(self, key: int, attempt: int) -> bool:
+        """The queue tells the run; that there is one is taken for true until its worker is given up."""
+        return True
+
+    def forget(self, key: int) -> None:
+        """Nothing to do: no thread is kept for a paused job."""
+
+
+def _driver(connection: Connection) -> psycopg.Connection:
+    driver = connection.connection.dbapi_connection
+    assert isinstance(driver, psycopg.Connection)
+    return driver
+
+
+@contextmanager
+def _told_as_sqlalchemy_does() -> Iterator[None]:
+    """What goes wrong on the connection is raised as if SQLAlchemy had sent it."""
+    try:
+        yield
+    except ConnectorException as error:
+        cause = error.__cause__
+        if not isinstance(cause, Exception):
+            raise
+        raise DBAPIError.instance("an entry of the queue", None, cause, psycopg.Error) from error

@@ -1,0 +1,112 @@
+"""Procrastinate's dealings with its tables, as something that outlives the database's absence.
+
+Its worker ends when one of its queries fails. Here a query that fails because
+the database is away is made again, or left out where the next one comes by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+import psycopg
+import psycopg_pool
+from procrastinate import jobs
+from procrastinate.connector import BaseConnector
+from procrastinate.exceptions import ConnectorException
+from procrastinate.manager import JobManager, NotificationCallback
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 0.5
+
+T = TypeVar("T")
+
+
+def is_away(error: ConnectorException) -> bool:
+    """Whether it was the connection that failed, and not what was asked for."""
+    cause = error.__cause__
+    away = (psycopg.OperationalError, psycopg.InterfaceError, psycopg_pool.PoolTimeout)
+    return isinstance(cause, away)
+
+
+class PatientJobManager(JobManager):
+    """Used on one event loop. `broken()` is called, before the worker ends, if it can't go on as it is."""
+
+    def __init__(
+        self, connector: BaseConnector, *, registered: Callable[[int], None], broken: Callable[[], None]
+    ) -> None:
+        super().__init__(connector)
+        self._registered = registered
+        self._broken = broken
+
+    async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> jobs.Job | None:
+        """The next entry; None, after a moment, if the database is away."""
+        try:
+            return await super().fetch_job(queues, worker_id)
+        except ConnectorException as error:
+            if not is_away(error):
+                # Most likely the worker was given up, and its row with it.
+                self._broken()
+                raise
+            log.warning("no work can be fetched: %s", error.__cause__)
+            await asyncio.sleep(RETRY_SECONDS)
+            return None
+
+    async def finish_job(self, job: jobs.Job, status: jobs.Status, delete_job: bool) -> None:
+        """An entry is over. That it is gone already means that this worker was given up."""
+        try:
+            await self._again_and_again(lambda: super(PatientJobManager, self).finish_job(job, status, delete_job))
+        except ConnectorException as error:
+            log.info("entry %s of the queue was taken from this worker: %s", job.id, error.__cause__)
+
+    async def update_heartbeat(self, worker_id: int) -> None:
+        try:
+            await super().update_heartbeat(worker_id)
+        except ConnectorException as error:
+            if not is_away(error):
+                raise
+            log.warning("no heartbeat: %s", error.__cause__)
+
+    async def register_worker(self) -> int:
+        worker_id = await self._again_and_again(super().register_worker)
+        await asyncio.to_thread(self._registered, worker_id)
+        return worker_id
+
+    async def unregister_worker(self, worker_id: int) -> None:
+        try:
+            await super().unregister_worker(worker_id)
+        except ConnectorException as error:
+            log.warning("worker %d could not sign off: %s", worker_id, error.__cause__)
+
+    async def prune_stalled_workers(self, seconds_since_heartbeat: float) -> list[int]:
+        return await self._again_and_again(
+            lambda: super(PatientJobManager, self).prune_stalled_workers(seconds_since_heartbeat)
+        )
+
+    async def defer_periodic_job(self, job: jobs.Job, periodic_id: str, defer_timestamp: int) -> int | None:
+        try:
+            return await super().defer_periodic_job(job, periodic_id, defer_timestamp)
+        except ConnectorException as error:
+            if not is_away(error):
+                raise
+            log.warning("%s could not be put into the queue: %s", job.task_name, error.__cause__)
+            return None
+
+    async def listen_for_jobs(
+        self, *, on_notification: NotificationCallback, queues: Iterable[str] | None = None
+    ) -> None:
+        listen = super().listen_for_jobs
+        await self._again_and_again(lambda: listen(on_notification=on_notification, queues=queues))
+
+    async def _again_and_again(self, ask: Callable[[], Awaitable[T]]) -> T:
+        while True:
+            try:
+                return await ask()
+            except ConnectorException as error:
+                if not is_away(error):
+                    raise
+                log.warning("the database does not answer: %s", error.__cause__)
+            await asyncio.sleep(RETRY_SECONDS)

@@ -1,0 +1,126 @@
+"""What a worker of the fleet does with an entry of the queue, and with jobs that have lost theirs.
+
+An entry says that a job has something to do. It is the job's own as long as the
+job's row names it, and begins one run at most. When a run has left its job
+queued, or wanting to be rolled back, the job gets a new entry: nothing is ever
+taken back from a worker that may be alive. A worker that is given up loses its
+entries, and its jobs are found by `recover` because no entry stands for them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from jobsvc.jobs.job import Job
+from jobsvc.jobs.recording import recorded
+from jobsvc.jobs.recovery import LEFT_BEHIND, leave_behind
+from jobsvc.jobs.rollback import Rollback, Rollbacks
+from jobsvc.jobs.runner import Runner
+from jobsvc.jobs.service import SERVICE, Engine, RollbackEngine
+from jobsvc.jobs.signals import Signals
+from jobsvc.jobs.states import State
+from jobsvc.jobs.transition import transition
+from jobsvc.kinds.contract import Kind
+from jobsvc.store import job_rows
+from jobsvc.store.database import Database
+from jobsvc.store.files import Files
+
+log = logging.getLogger(__name__)
+
+JOBS_AT_A_TIME = 100
+"""How many lost jobs are settled in one transaction."""
+
+
+class FleetRuns:
+    """Safe to share among threads. With `resume`, interrupted jobs go on by themselves."""
+
+    def __init__(
+        self,
+        database: Database,
+        files: Files,
+        kinds: Mapping[str, Kind],
+        runner: Runner,
+        rollbacks: Rollbacks,
+        run_queue: Engine,
+        rollback_queue: RollbackEngine,
+        now: Callable[[], datetime],
+        *,
+        resume: bool,
+    ) -> None:
+        self._database = database
+        self._files = files
+        self._kinds = kinds
+        self._runner = runner
+        self._rollbacks = rollbacks
+        self._run_queue = run_queue
+        self._rollback_queue = rollback_queue
+        self._now = now
+        self._resume = resume
+
+    def run(self, key: int, entry: int, signals: Signals) -> None:
+        """Run a job, if its entry is the job's own, until it is done or told to stop."""
+        job = self._runner.claim_entry(key, entry)
+        if job is not None:
+            self._runner.run(job, signals)
+            self._follow_up(key, entry, signals)
+
+    def roll_back(self, key: int, entry: int, signals: Signals) -> None:
+        """Roll a job back, if its entry is the job's own, until nothing is left or the worker ends."""
+        job = self._rollbacks.claim_entry(key, entry)
+        if job is not None:
+            self._rollbacks.run(job, signals)
+            self._follow_up(key, entry, signals)
+
+    def recover(self) -> int:
+        """Settle the jobs that no entry stands for any more, and have them go on. Returns how many there were."""
+        found = 0
+        states = {State.QUEUED, *LEFT_BEHIND} | ({State.INTERRUPTED} if self._resume else set())
+        while True:
+            terminated = []
+            with self._database.write(urgent=True) as connection:
+                rows = job_rows.without_entry(connection, states, JOBS_AT_A_TIME)
+                for row in rows:
+                    job = Job.from_row(row)
+                    if self._settle(connection, job, "its worker was given up") is State.TERMINATED:
+                        terminated.append(job.id)
+            for job_id in terminated:
+                self._files.remove_output(job_id)
+            found += len(rows)
+            if len(rows) < JOBS_AT_A_TIME:
+                return found
+
+    def _follow_up(self, key: int, entry: int, signals: Signals) -> None:
+        """Have a job go on whose run has ended here, and left it something to do."""
+
+        def follow_up() -> str | None:
+            with self._database.write(urgent=True) as connection:
+                job = Job.from_row(job_rows.by_key(connection, key, lock=True))
+                if job.queue_entry == entry and self._settle(connection, job, "its run ended") is State.TERMINATED:
+                    return job.id
+            return None
+
+        terminated = recorded(follow_up, signals)
+        if terminated is not None:
+            self._files.remove_output(terminated)
+
+    def _settle(self, connection: Connection, job: Job, why: str) -> State:
+        """A job that nobody works on goes where it can go on; returns the state that it has then."""
+        if job.state in LEFT_BEHIND:
+            leave_behind(connection, job, self._kinds.get(job.kind), self._now(), why)
+            job = self._again(connection, job)
+        if job.state is State.INTERRUPTED and self._resume:
+            transition(connection, job, State.QUEUED, who=SERVICE, at=self._now(), why="another worker may go on")
+            job = self._again(connection, job)
+        if job.state is State.QUEUED:
+            self._run_queue.queue(connection, job, ahead=job.attempt > 0)
+        elif job.state is State.TERMINATING and job.rollback == Rollback.WANTED:
+            self._rollback_queue.queue(connection, job, ahead=True)
+        return job.state
+
+    @staticmethod
+    def _again(connection: Connection, job: Job) -> Job:
+        return Job.from_row(job_rows.by_key(connection, job.key))

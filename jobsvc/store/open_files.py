@@ -1,0 +1,26 @@
+"""Choosing the store of the files by JOBSVC_FILES_URL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from jobsvc.settings import SettingError, Settings
+from jobsvc.store.files import Files
+from jobsvc.store.local_files import LocalFiles
+
+
+def open_files(settings: Settings) -> Files:
+    """The files of the service. Raises SettingError if they can't be where the setting says."""
+    url = settings.files_url
+    if not url:
+        return LocalFiles(settings.data_dir / "files")
+    if url.startswith("file:"):
+        try:
+            return LocalFiles(Path(unquote(urlsplit(url).path)))
+        except OSError as error:
+            raise SettingError(f"JOBSVC_FILES_URL={url!r} can't be used: {error}") from error
+    # fsspec takes a while to import, and whoever keeps files in a folder has no need of it.
+    from jobsvc.store.remote import open_remote  # noqa: PLC0415
+
+    return open_remote(url)

@@ -1,0 +1,145 @@
+"""The files of all jobs in a store that is reached over the network, by fsspec:
+
+    <root>/<job id>/input
+    <root>/<job id>/output/<start>-<attempt>.part    while the output is unfinished
+    <root>/<job id>/output/result.<attempt>
+
+What is stored appears whole, once it is: nobody sees half an object.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, BinaryIO, Literal, cast
+
+from jobsvc.clock import now
+from jobsvc.store.files import READ_AHEAD_BYTES, Files, NewInput, Result, StopSign
+from jobsvc.store.output_parts import result_name
+from jobsvc.store.remote_output import RemoteOutput
+from jobsvc.store.remote_store import RemoteStore
+
+INPUT = "input"
+OUTPUT = "output"
+
+HEAD_BYTES = 128 * 1024
+"""How much is asked for at a time by who looks at the beginning of a file."""
+
+
+class RemoteFiles(Files):
+    def __init__(self, store: RemoteStore) -> None:
+        self._store = store
+
+    def create_input(self, job_id: str) -> NewInput:
+        name = _input(job_id)
+        if self._store.exists(name):
+            raise FileExistsError(name)
+        return self._store.write(name)
+
+    def open_input(self, job_id: str, *, ahead: int = READ_AHEAD_BYTES, stopped: StopSign | None = None) -> BinaryIO:
+        return self._open(_input(job_id), ahead, stopped)
+
+    def uploaded(self, job_id: str) -> _Uploaded:
+        return _Uploaded(self, job_id)
+
+    def open_output(
+        self, job_id: str, attempt: int, mark: Mapping[str, Any] | None, *, stopped: StopSign | None = None
+    ) -> RemoteOutput:
+        return RemoteOutput(self._store.patient(stopped), f"{job_id}/{OUTPUT}", attempt, mark)
+
+    def tidy_output(self, job_id: str, attempt: int) -> None:
+        found = self._store.find(f"{job_id}/{OUTPUT}")
+        self._store.remove([name for name in found if name != _result(job_id, attempt)])
+
+    def result(self, job_id: str, attempt: int) -> Result | None:
+        name = _result(job_id, attempt)
+        found = self._store.info(name)
+        return None if found is None else Result(name, found.size, found.modified, None)
+
+    def open_result(self, result: Result) -> BinaryIO:
+        return self._open(result.name, READ_AHEAD_BYTES, None)
+
+    def remove_input(self, job_id: str) -> None:
+        self._store.remove([_input(job_id)])
+
+    def remove_output(self, job_id: str) -> None:
+        self._store.remove(self._store.find(f"{job_id}/{OUTPUT}"))
+
+    def any_of(self, job_id: str) -> bool:
+        return bool(self._store.find(job_id))
+
+    def remove_strays(self, known: Collection[str], *, older_than: timedelta | None = None) -> list[str]:
+        latest = None if older_than is None else now() - older_than
+        removed: list[str] = []
+        for job_id in self._store.folders():
+            if job_id in known:
+                continue
+            found = self._store.find(job_id)
+            if found and (latest is None or max(info.modified for info in found.values()) < latest):
+                self._store.remove(found)
+                removed += found
+        return removed
+
+    def _open(self, name: str, ahead: int, stopped: StopSign | None) -> BinaryIO:
+        store = self._store.patient(stopped)
+        return cast("BinaryIO", _Reading(store, store.open(name, ahead)))
+
+
+def _input(job_id: str) -> str:
+    return f"{job_id}/{INPUT}"
+
+
+def _result(job_id: str, attempt: int) -> str:
+    return f"{job_id}/{OUTPUT}/{result_name(attempt)}"
+
+
+class _Reading(io.RawIOBase):
+    """A stored file from wherever it is read, fetched some at a time."""
+
+    def __init__(self, store: RemoteStore, file: Any) -> None:
+        super().__init__()
+        self._store = store
+        self._file = file
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        found: bytes = self._store.ask(lambda: self._file.read(-1 if size is None else size))
+        return found
+
+    def readinto(self, buffer: Any, /) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        found: int = self._file.seek(offset, whence)
+        return found
+
+    def tell(self) -> int:
+        found: int = self._file.tell()
+        return found
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+class _Uploaded:
+    """Implements `store.files.Readable`."""
+
+    def __init__(self, files: RemoteFiles, job_id: str) -> None:
+        self._files = files
+        self._job_id = job_id
+
+    @contextmanager
+    def open(self, _: Literal["rb"], /) -> Iterator[BinaryIO]:
+        with self._files.open_input(self._job_id, ahead=HEAD_BYTES) as file:
+            yield file

@@ -1,0 +1,319 @@
+"""Jobs and their entries in the fleet's queue, with nobody at work but the test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from sqlalchemy import text
+
+from jobsvc.clock import now
+from jobsvc.engines.fleet import AHEAD, ROLLBACK_QUEUE, FleetEngine, Task
+from jobsvc.jobs.announcements import Announcements
+from jobsvc.jobs.errors import QueueFull
+from jobsvc.jobs.fleet_runs import FleetRuns
+from jobsvc.jobs.job import Job
+from jobsvc.jobs.new_job import NewJob
+from jobsvc.jobs.rollback import Rollback, Rollbacks
+from jobsvc.jobs.runner import Runner
+from jobsvc.jobs.service import JobService
+from jobsvc.jobs.signals import FleetSignals, Signals
+from jobsvc.jobs.states import State
+from jobsvc.settings import Settings
+from jobsvc.store import job_rows
+from jobsvc.store.database import Database
+from jobsvc.store.local_files import LocalFiles
+from tests.support.databases import fresh
+from tests.support.gated import TIMEOUT, Gated
+
+WHO = "Ann"
+
+
+@dataclass
+class Entry:
+    """A row of Procrastinate's table."""
+
+    id: int
+    queue_name: str
+    status: str
+    priority: int
+    abort_requested: bool
+
+
+@dataclass
+class Post:
+    """A web process and a worker in one, that do nothing by themselves."""
+
+    database: Database
+    files: LocalFiles
+    service: JobService
+    fleet: FleetRuns
+    manual: FleetRuns
+    """The same, told to leave interrupted jobs alone."""
+    gated: Gated
+
+    def submit(self, **params: int) -> Job:
+        job_id = self.service.new_id(WHO, "gated")
+        return self.service.submit(NewJob(id=job_id, kind="gated", user=WHO, params=params))
+
+    def job(self, job: Job) -> Job:
+        return self.service.get(job.id)
+
+    def entries(self) -> list[Entry]:
+        query = text(
+            "SELECT id, queue_name, status::text, priority, abort_requested FROM procrastinate_jobs ORDER BY id"
+        )
+        with self.database.read() as connection:
+            return [Entry(*row) for row in connection.execute(query)]
+
+    def fetch(self) -> tuple[int, int]:
+        """Take the next entry as Procrastinate does; returns its job's key, and its number."""
+        query = text(
+            "SELECT (f.args ->> 'key')::bigint, f.id FROM procrastinate_register_worker_v1() AS w, "
+            "LATERAL procrastinate_fetch_job_v2(NULL, w.worker_id) AS f"
+        )
+        with self.database.write() as connection:
+            key, entry = connection.execute(query).one()
+        return key, entry
+
+    def lose(self, entry: int) -> None:
+        """What happens to an entry whose worker is given up."""
+        with self.database.write() as connection:
+            connection.execute(text("DELETE FROM procrastinate_jobs WHERE id = :entry"), {"entry": entry})
+
+    def set_state(self, job: Job, state: State, **values: object) -> None:
+        with self.database.write() as connection:
+            current = Job.from_row(job_rows.by_key(connection, job.key))
+            values = {"state": state, **values}
+            assert job_rows.change(connection, job.key, attempt=current.attempt, state=current.state, values=values)
+
+    def rows(self, job: Job) -> list[int]:
+        with self.database.read() as connection:
+            query = text("SELECT row FROM records WHERE job_key = :key ORDER BY row")
+            return list(connection.execute(query, {"key": job.key}).scalars())
+
+    def run_on_a_thread(self, key: int, entry: int, signals: Signals) -> Thread:
+        thread = Thread(target=self.fleet.run, args=(key, entry, signals))
+        thread.start()
+        return thread
+
+
+@pytest.fixture
+def post(tmp_path: Path) -> Iterator[Post]:
+    gated = Gated()
+    kinds = {"gated": gated}
+    with fresh("postgresql") as url:
+        database = Database(Settings(database_url=url).url)
+        files = LocalFiles(tmp_path / "files")
+        runs, rollbacks = FleetEngine(Task.RUN, job_rows.note_entry), FleetEngine(Task.ROLL_BACK, job_rows.note_entry)
+        service = JobService(
+            database, files, kinds, runs, rollbacks, Announcements(), now, max_queued=5, idempotency_hours=1
+        )
+        parts = (
+            database,
+            files,
+            kinds,
+            Runner(database, files, kinds, now),
+            Rollbacks(database, files, kinds, now),
+            runs,
+            rollbacks,
+            now,
+        )
+        yield Post(database, files, service, FleetRuns(*parts, resume=True), FleetRuns(*parts, resume=False), gated)
+        gated.gate.open()
+        database.close()
+
+
+def test_a_job_and_its_entry_are_there_together_or_not_at_all(post: Post) -> None:
+    jobs = [post.submit() for _ in range(5)]
+    with pytest.raises(QueueFull):
+        post.submit()
+    assert [(e.queue_name, e.status, e.priority) for e in post.entries()] == [("gated", "todo", 0)] * 5
+    assert [post.job(job).queue_entry for job in jobs] == [entry.id for entry in post.entries()]
+
+
+def test_an_entry_runs_its_job_to_the_end(post: Post) -> None:
+    job = post.submit(count=3)
+    post.gated.gate.open()
+    key, entry = post.fetch()
+    assert key == job.key
+    post.fleet.run(key, entry, Signals())
+    assert post.job(job).state is State.SUCCEEDED
+    assert post.rows(job) == [1, 2, 3]
+
+
+def test_pausing_a_queued_job_takes_its_entry_back_and_resuming_gives_it_another(post: Post) -> None:
+    job = post.submit()
+    old = post.job(job).queue_entry
+    assert old is not None
+    assert post.service.pause(job.id, WHO, 0).state is State.PAUSED
+    assert post.entries() == []
+    post.service.resume(job.id, WHO, 0)
+    [entry] = post.entries()
+    assert entry.id != old
+    post.fleet.run(job.key, old, Signals())
+    assert post.job(job).attempt == 0, "an old entry began a run"
+
+
+def test_an_entry_that_was_fetched_when_its_job_was_paused_runs_nothing(post: Post) -> None:
+    job = post.submit()
+    key, entry = post.fetch()
+    post.service.pause(job.id, WHO, 0)
+    post.fleet.run(key, entry, Signals())
+    assert (post.job(job).state, post.job(job).attempt) == (State.PAUSED, 0)
+
+
+def test_a_request_to_stop_reaches_the_run_through_its_entry(post: Post) -> None:
+    job = post.submit(count=10, block=10)
+    key, entry = post.fetch()
+    wanted: list[bool] = []
+
+    def should_abort() -> bool:
+        wanted.append(post.entries()[0].abort_requested)
+        return wanted[-1]
+
+    thread = post.run_on_a_thread(key, entry, FleetSignals(should_abort))
+    post.gated.gate.wait_reached(1)
+    assert post.service.pause(job.id, WHO, 0).state is State.PAUSING
+    post.gated.gate.open()
+    thread.join(TIMEOUT)
+    assert post.job(job).state is State.PAUSED
+    assert post.rows(job) == [1]
+    assert wanted == [False, True] or wanted[-1]
+
+
+def test_a_stop_is_obeyed_at_the_next_commit_though_its_abort_was_never_seen(post: Post) -> None:
+    job = post.submit(count=10, block=2)
+    key, entry = post.fetch()
+    thread = post.run_on_a_thread(key, entry, FleetSignals(lambda: False))
+    post.gated.gate.wait_reached(1)
+    post.service.pause(job.id, WHO, 0)
+    post.gated.gate.open()
+    thread.join(TIMEOUT)
+    assert post.job(job).state is State.PAUSED
+    assert post.rows(job) == [1, 2]
+
+
+def test_a_run_that_leaves_with_its_worker_has_its_job_queued_ahead_of_others_at_once(post: Post) -> None:
+    job = post.submit(count=10)
+    key, entry = post.fetch()
+    other = post.submit()
+    signals = Signals()
+    thread = post.run_on_a_thread(key, entry, signals)
+    post.gated.gate.wait_reached(1)
+    signals.shut_down()
+    post.gated.gate.open()
+    thread.join(TIMEOUT)
+    left = post.job(job)
+    assert left.state is State.QUEUED
+    assert post.rows(job) == [1]
+    assert left.queue_entry != entry
+    assert [e.priority for e in post.entries() if e.id == left.queue_entry] == [AHEAD]
+    assert post.fetch() == (job.key, left.queue_entry)
+    assert [line["to"] for line in post.service.events(job.id)] == ["queued", "running", "interrupted", "queued"]
+    assert post.job(other).state is State.QUEUED
+
+
+@pytest.mark.parametrize(
+    ("state", "after", "has_entry"),
+    [
+        (State.QUEUED, State.QUEUED, True),
+        (State.RUNNING, State.QUEUED, True),
+        (State.INTERRUPTED, State.QUEUED, True),
+        (State.PAUSING, State.PAUSED, False),
+        (State.TERMINATING, State.TERMINATED, False),
+        (State.PAUSED, State.PAUSED, False),
+        (State.SUCCEEDED, State.SUCCEEDED, False),
+        (State.FAILED, State.FAILED, False),
+    ],
+)
+def test_a_job_whose_worker_was_given_up_goes_where_it_can_go_on(
+    post: Post, state: State, after: State, has_entry: bool
+) -> None:
+    job = post.submit()
+    _, entry = post.fetch()
+    post.set_state(job, state, attempt=1)
+    assert post.fleet.recover() == 0, "its worker is alive"
+    assert post.job(job).state is state
+    post.lose(entry)
+    post.fleet.recover()
+    assert post.job(job).state is after
+    assert [e.id for e in post.entries()] == ([post.job(job).queue_entry] if has_entry else [])
+    assert post.fleet.recover() == 0, "it was settled twice"
+
+
+def test_interrupted_jobs_wait_for_somebody_where_that_was_set(post: Post) -> None:
+    job = post.submit()
+    _, entry = post.fetch()
+    post.set_state(job, State.RUNNING, attempt=1)
+    post.lose(entry)
+    post.manual.recover()
+    assert post.job(job).state is State.INTERRUPTED
+    assert post.entries() == []
+    assert post.manual.recover() == 0
+    post.service.resume(job.id, WHO, 0)
+    assert len(post.entries()) == 1
+
+
+def test_a_run_that_was_given_up_and_wakes_up_leaves_no_effect(post: Post) -> None:
+    job = post.submit(count=3)
+    key, entry = post.fetch()
+    late = post.run_on_a_thread(key, entry, Signals())
+    post.gated.gate.wait_reached(1)
+    post.lose(entry)
+    assert post.fleet.recover() == 1
+    taken, again = post.fetch()
+    assert (taken, again) == (key, post.job(job).queue_entry)
+    other = post.run_on_a_thread(taken, again, Signals())
+    post.gated.gate.wait_reached(2)
+    # The late one comes first, with an item that the other one is at too.
+    post.gated.gate.open()
+    late.join(TIMEOUT)
+    other.join(TIMEOUT)
+    done = post.job(job)
+    assert (done.state, done.attempt, done.done) == (State.SUCCEEDED, 2, 3)
+    assert post.rows(job) == [1, 2, 3]
+
+
+def test_a_rollback_has_an_entry_of_its_own_and_gets_another_when_its_worker_is_given_up(post: Post) -> None:
+    job = post.submit(count=3)
+    post.gated.gate.open()
+    key, entry = post.fetch()
+    post.fleet.run(key, entry, Signals())
+    post.lose(entry)
+    post.service.terminate(job.id, WHO, 0, rollback=True)
+    [first] = post.entries()
+    assert (first.queue_name, first.priority) == (ROLLBACK_QUEUE, 0)
+    assert post.fetch() == (key, first.id)
+    post.set_state(job, State.TERMINATING, rollback=Rollback.RUNNING, attempt=2)
+    post.lose(first.id)
+    post.fleet.recover()
+    [second] = post.entries()
+    assert (second.queue_name, second.priority) == (ROLLBACK_QUEUE, AHEAD)
+    post.fleet.roll_back(key, first.id, Signals())
+    assert post.rows(job) == [1, 2, 3], "an entry that was taken away rolled back"
+    post.fleet.roll_back(key, second.id, Signals())
+    assert post.rows(job) == []
+    assert (post.job(job).state, post.job(job).rolled_back) == (State.TERMINATED, True)
+
+
+def test_a_rollback_is_handed_on_when_its_worker_ends(post: Post) -> None:
+    job = post.submit(count=3)
+    post.gated.gate.open()
+    key, entry = post.fetch()
+    post.fleet.run(key, entry, Signals())
+    post.lose(entry)
+    post.service.terminate(job.id, WHO, 0, rollback=True)
+    _, first = post.fetch()
+    leaving = Signals()
+    leaving.shut_down()
+    post.fleet.roll_back(key, first, leaving)
+    assert post.job(job).rollback == Rollback.WANTED
+    again = post.job(job).queue_entry
+    assert again != first
+    assert again is not None
+    post.fleet.roll_back(key, again, Signals())
+    assert post.rows(job) == []

@@ -1,0 +1,49 @@
+"""What a run of the fleet looks at."""
+
+from __future__ import annotations
+
+from threading import Event, Thread
+
+from jobsvc.jobs.signals import FleetSignals
+from tests.support.gated import TIMEOUT
+
+
+def test_an_abort_and_a_shutdown_both_stop() -> None:
+    aborted = Event()
+    signals = FleetSignals(aborted.is_set)
+    assert not signals.stop.is_set()
+    aborted.set()
+    assert signals.stop.is_set()
+    other = FleetSignals(lambda: False)
+    other.shut_down()
+    assert other.stop.is_set()
+    assert other.shutting_down
+
+
+def test_an_abort_that_was_seen_to_is_not_seen_again_but_a_shutdown_is() -> None:
+    aborted = Event()
+    signals = FleetSignals(aborted.is_set)
+    signals.stop.clear()
+    aborted.set()
+    assert signals.stop.is_set(), "clearing before the abort must not hide it"
+    signals.stop.clear()
+    assert not signals.stop.is_set()
+    signals.shut_down()
+    assert signals.stop.is_set()
+
+
+def test_who_waits_is_woken_by_an_abort() -> None:
+    aborted, woken = Event(), Event()
+    signals = FleetSignals(aborted.is_set)
+    assert not signals.stop.wait(0)
+
+    def wait() -> None:
+        assert signals.stop.wait()
+        woken.set()
+
+    thread = Thread(target=wait, daemon=True)
+    thread.start()
+    assert not woken.is_set()
+    aborted.set()
+    assert woken.wait(TIMEOUT)
+    assert signals.stop.wait(TIMEOUT)

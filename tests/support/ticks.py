@@ -1,0 +1,68 @@
+"""A kind whose items take a known time, so that a job lasts as long as a test needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import delete, select
+
+from jobsvc.kinds.contract import Block, Effects, End, JobContext, Kind, KindParams, Refusal, Work
+from jobsvc.store.tables import records
+
+
+class TicksParams(KindParams):
+    count: int
+    seconds: float = 0.001
+    """For each item."""
+    block: int = 20
+
+
+class Ticks(Kind):
+    """Makes `count` records, one after the other."""
+
+    name = "ticks"
+    takes_file = False
+    Params = TicksParams
+
+    def open(self, context: JobContext) -> Work:
+        return _TicksWork(context)
+
+    def undo(self, effects: Effects, limit: int) -> int:
+        mine = records.c.job_key == effects.job_key
+        latest = select(records.c.row).where(mine).order_by(records.c.row.desc()).limit(limit)
+        return effects.execute(delete(records).where(mine, records.c.row.in_(latest))).rowcount
+
+
+class _TicksWork(Work):
+    def __init__(self, context: JobContext) -> None:
+        self._context = context
+        self.size = context.params.count
+        self.columns = ["number"]
+
+    def blocks(self) -> Iterator[Block]:
+        start = self._context.cursor["next"] if self._context.cursor else 1
+        while start <= self.size:
+            stop = min(start + self._context.params.block, self.size + 1)
+            yield _Numbers(start, stop)
+            start = stop
+
+    def process(self, number: int) -> None:
+        # A stop ends the item early: it counts all the same.
+        self._context.stopped.wait(self._context.params.seconds)
+
+    def apply(self, effects: Effects, items: Sequence[int]) -> Sequence[tuple[int, str]]:
+        rows = [(effects.job_key, number, "2026-01-01", f'["{number}"]') for number in items]
+        effects.insert(records, ("job_key", "row", "date", "data"), rows)
+        return ()
+
+
+class _Numbers(Block):
+    def __init__(self, start: int, stop: int) -> None:
+        self._start = start
+        self.items = range(start, stop)
+
+    def end(self, taken: int) -> End:
+        return End({"next": self._start + taken}, self._start + taken - 1)
+
+    def refusal(self, item: int, error: str) -> Refusal:
+        return Refusal(item, error)
