@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -83,12 +84,19 @@ def run_fleet(settings: Settings) -> None:
     ending = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
+    # Apart from what `make` keeps: a start there removes files of jobs that its own database does not know.
+    settings = replace(settings, data_dir=settings.data_dir / "fleet")
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     with _database(settings) as url:
         database = Database(Settings(database_url=url).url)
         upgrade(database)
         database.close()
-        environ = {**os.environ, "DATABASE_URL": url, "JOBSVC_ENGINE": "fleet"}
+        environ = {
+            **os.environ,
+            "DATABASE_URL": url,
+            "JOBSVC_ENGINE": "fleet",
+            "JOBSVC_DATA_DIR": str(settings.data_dir),
+        }
         members: list[Member] = []
         try:
             members.append(Member("web", [sys.executable, "-m", "gunicorn"], environ))
