@@ -10,7 +10,8 @@ import pytest
 from tests.support.databases import fresh
 from tests.support.fleet import FAST, Fleet
 
-PART_ROWS = 20_000
+PART_ROWS = 10_000
+LONG_ROWS = 100_000
 
 
 @pytest.fixture
@@ -42,10 +43,19 @@ def fleet(make_fleet: Callable[..., Fleet]) -> Fleet:
 @pytest.fixture(scope="session")
 def part(flights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first rows of flights.csv."""
-    path = tmp_path_factory.mktemp("fleet") / "part.csv"
-    with flights.open() as whole, path.open("w") as out:
-        out.writelines(islice(whole, PART_ROWS + 1))
-    return path
+    return first_rows(flights, PART_ROWS, tmp_path_factory.mktemp("fleet") / "part.csv")
+
+
+@pytest.fixture(scope="session")
+def long_part(flights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """More of them: enough for a second or two of work."""
+    return first_rows(flights, LONG_ROWS, tmp_path_factory.mktemp("fleet") / "long.csv")
+
+
+def first_rows(file: Path, rows: int, part: Path) -> Path:
+    with file.open() as whole, part.open("w") as out:
+        out.writelines(islice(whole, rows + 1))
+    return part
 
 
 @pytest.fixture

@@ -44,13 +44,13 @@ def downs(statuses: Counter[tuple[str, int]]) -> int:
 
 
 def test_nothing_is_lost_when_the_database_stops_and_everybody_recovers(
-    make_fleet: Callable[..., Fleet], postgresql: OwnPostgresql, flights: Path, part: Path
+    make_fleet: Callable[..., Fleet], postgresql: OwnPostgresql, long_part: Path, part: Path
 ) -> None:
     fleet = make_fleet(postgresql.url, **FAST)
     web = fleet.start_web(processes=2)
     for _ in range(2):
         fleet.start_worker(concurrency=4)
-    jobs = [web.upload(flights, date_column=DATE_COLUMN), *(fleet.ticks(8000) for _ in range(3))]
+    jobs = [web.upload(long_part, date_column=DATE_COLUMN), *(fleet.ticks(2000) for _ in range(3))]
     over = Event()
     statuses: Counter[tuple[str, int]] = Counter()
 
@@ -91,8 +91,8 @@ def test_nothing_is_lost_when_the_database_stops_and_everybody_recovers(
         web.post(f"/jobs/{jobs[1]}/resume")
     fleet.wait_all([*jobs, late])
     assert all(worker.runs for worker in fleet.workers), fleet.story()
-    assert_exactly_once(fleet.data_dir, jobs[0], flights, fleet.url)
+    assert_exactly_once(fleet.data_dir, jobs[0], long_part, fleet.url)
     assert_exactly_once(fleet.data_dir, late, part, fleet.url)
     for job_id in jobs[1:]:
-        fleet.assert_counted(job_id, 8000)
+        fleet.assert_counted(job_id, 2000)
     fleet.assert_queue_empty()

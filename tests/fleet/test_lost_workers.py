@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.fleet.conftest import PART_ROWS
+from tests.fleet.conftest import LONG_ROWS, PART_ROWS
 from tests.process.exact import DATE_COLUMN, assert_exactly_once, expected_export
 from tests.support.fleet import Fleet
 from tests.support.server import poll
@@ -83,15 +83,15 @@ def test_with_default_settings_a_killed_worker_s_upload_goes_on_within_fifteen_s
 
 
 def test_a_worker_that_was_frozen_until_it_was_given_up_leaves_no_effect_and_works_on(
-    fleet: Fleet, flights: Path, part: Path
+    fleet: Fleet, long_part: Path, part: Path
 ) -> None:
     web = fleet.start_web()
     frozen = fleet.start_worker()
-    jobs = [web.upload(flights, date_column=DATE_COLUMN), fleet.ticks(4000)]
-    web.wait_done(jobs[0], 20_000)
+    jobs = [web.upload(long_part, date_column=DATE_COLUMN), fleet.ticks(1000)]
+    web.wait_done(jobs[0], 10_000)
     frozen.signal(signal.SIGSTOP)
     at = fleet.query("SELECT id, done FROM jobs ORDER BY key")
-    assert at[0][1] < 336_776, "it was done before it was frozen"
+    assert at[0][1] < LONG_ROWS, "it was done before it was frozen"
     other = fleet.start_worker()
     fleet.wait_all(jobs)
     before = fleet.query("SELECT id, state, attempt, done, cursor::text FROM jobs ORDER BY key")
@@ -104,20 +104,20 @@ def test_a_worker_that_was_frozen_until_it_was_given_up_leaves_no_effect_and_wor
         fleet.query("SELECT id, state, attempt, done, cursor::text FROM jobs WHERE id <> %s ORDER BY key", late)
         == before
     )
-    assert_exactly_once(fleet.data_dir, jobs[0], flights, fleet.url)
-    fleet.assert_counted(jobs[1], 4000)
+    assert_exactly_once(fleet.data_dir, jobs[0], long_part, fleet.url)
+    fleet.assert_counted(jobs[1], 1000)
     assert_exactly_once(fleet.data_dir, late, part, fleet.url)
     assert [row[2] for row in before] == [2, 2]
     fleet.assert_queue_empty()
 
 
-def test_a_rollback_goes_on_elsewhere_when_its_worker_is_killed(fleet: Fleet, flights: Path, part: Path) -> None:
+def test_a_rollback_goes_on_elsewhere_when_its_worker_is_killed(fleet: Fleet, long_part: Path, part: Path) -> None:
     web = fleet.start_web()
     for _ in range(2):
         fleet.start_worker()
     kept = web.upload(part, date_column=DATE_COLUMN)
-    job_id = web.upload(flights, date_column=DATE_COLUMN)
-    web.wait_done(job_id, 200_000)
+    job_id = web.upload(long_part, date_column=DATE_COLUMN)
+    web.wait_done(job_id, 80_000)
     status, _ = web.post(f"/jobs/{job_id}/terminate?wait=0", {"rollback": True})
     assert status == 202
     poll(lambda: fleet.stored_rollback(job_id) == "running", 20, "the rollback to begin")

@@ -28,23 +28,23 @@ def gaps(history: list[dict[str, Any]]) -> list[float]:
 
 
 def test_all_workers_are_replaced_one_by_one_and_no_job_waits_for_one_to_be_given_up(
-    make_fleet: Callable[..., Fleet], flights: Path
+    make_fleet: Callable[..., Fleet], long_part: Path
 ) -> None:
     # With the default times: a worker that is given up takes 7 seconds.
     fleet = make_fleet()
     web = fleet.start_web()
     for _ in range(2):
         fleet.start_worker(concurrency=3)
-    jobs = [web.upload(flights, date_column=DATE_COLUMN), *(fleet.ticks(12_000) for _ in range(4))]
+    jobs = [web.upload(long_part, date_column=DATE_COLUMN), *(fleet.ticks(3000) for _ in range(4))]
     web.wait_done(jobs[0], 20_000)
     old = list(fleet.workers)
     for worker in old:
         fleet.start_worker(concurrency=3)
         assert worker.stop(15) == 0, fleet.story()
     fleet.wait_all(jobs)
-    assert_exactly_once(fleet.data_dir, jobs[0], flights, fleet.url)
+    assert_exactly_once(fleet.data_dir, jobs[0], long_part, fleet.url)
     for job_id in jobs[1:]:
-        fleet.assert_counted(job_id, 12_000)
+        fleet.assert_counted(job_id, 3000)
     waits = [gap for job_id in jobs for gap in gaps(fleet.history(job_id))]
     print(f"from interrupted to running, in seconds: {sorted(waits)}")
     assert len(waits) >= 4, "few runs were interrupted"

@@ -34,7 +34,7 @@ def rows_and_done(connection: psycopg.Connection[Any], job_id: str) -> tuple[int
 
 
 def test_once_a_stop_is_answered_nothing_more_takes_effect_in_a_thousand_stops(
-    fleet: Fleet, flights: Path, chance: random.Random
+    fleet: Fleet, long_part: Path, chance: random.Random
 ) -> None:
     """What was there at the answer is compared with what is there before the job goes on; a few are ended instead."""
     web = fleet.start_web()
@@ -46,7 +46,7 @@ def test_once_a_stop_is_answered_nothing_more_takes_effect_in_a_thousand_stops(
 
     def new_job(steerer: int) -> str:
         # Two of them import real files, whose batches are large.
-        return web.upload(flights, date_column=DATE_COLUMN) if steerer < 2 else fleet.ticks(LONG)
+        return web.upload(long_part, date_column=DATE_COLUMN) if steerer < 2 else fleet.ticks(LONG)
 
     def steer(steerer: int, seed: int) -> None:
         mine = random.Random(seed)
@@ -109,7 +109,7 @@ def test_jobs_that_are_steered_thousands_of_times_at_random_moments_are_done_exa
     for _ in range(2):
         fleet.start_worker(concurrency=4)
     imports = [webs[0].upload(part, date_column=DATE_COLUMN) for _ in range(4)]
-    lengths = {fleet.ticks(3000): 3000 for _ in range(4)}
+    lengths = {fleet.ticks(750): 750 for _ in range(4)}
     ends = [fleet.ticks(LONG) for _ in range(4)]
     jobs = [*imports, *lengths, *ends]
     numbers = count()

@@ -12,9 +12,9 @@ from jobsvc.store.tables import records
 
 class TicksParams(KindParams):
     count: int
-    seconds: float = 0.001
+    seconds: float = 0.004
     """For each item."""
-    block: int = 20
+    block: int = 5
 
 
 class Ticks(Kind):
