@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,16 +19,6 @@ from tests.support.databases import BOTH, fresh
 from tests.support.gated import Gated
 from tests.support.server import Server
 from tests.support.stores import fresh_url
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _leave_what_stays_alone() -> None:
-    """Keep the garbage collector from going through everything that earlier modules have loaded, again and again.
-
-    Some tests make millions of objects, and each collection would take as long as the whole run is old.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 class WholeAnswers(FlaskClient):
