@@ -47,9 +47,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marked = metafunc.definition.get_closest_marker
-    if "files_url" in metafunc.fixturenames and (stores := marked("stores")):
+    stores = marked("stores") if "files_url" in metafunc.fixturenames else None
+    both = "database_url" in metafunc.fixturenames and marked("both_databases") and not marked("sqlite_only")
+    if stores and both:
+        # Neither knows of the other: each database with one store, and each store with one database.
+        pairs = [("sqlite", kind) for kind in stores.args] + [("postgresql", stores.args[0])]
+        metafunc.parametrize(("database_url", "files_url"), pairs, indirect=True)
+    elif stores:
         metafunc.parametrize("files_url", stores.args, indirect=True)
-    if "database_url" in metafunc.fixturenames and marked("both_databases") and not marked("sqlite_only"):
+    elif both:
         metafunc.parametrize("database_url", BOTH, indirect=True)
 
 

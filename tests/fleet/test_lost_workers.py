@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.fleet.conftest import LONG_ROWS, PART_ROWS
+from tests.fleet.conftest import PART_ROWS
 from tests.process.exact import DATE_COLUMN, assert_exactly_once, expected_export
 from tests.support.fleet import Fleet
 from tests.support.server import poll
@@ -17,6 +17,7 @@ IMPORTS = 22
 TEAM_FILES = 4
 EXPORTS = 4
 KILLS = 8
+TICKS = 1500
 
 
 def test_thirty_jobs_on_three_workers_that_are_killed_again_and_again_are_done_exactly_once(
@@ -87,13 +88,15 @@ def test_a_worker_that_was_frozen_until_it_was_given_up_leaves_no_effect_and_wor
 ) -> None:
     web = fleet.start_web()
     frozen = fleet.start_worker()
-    jobs = [web.upload(long_part, date_column=DATE_COLUMN), fleet.ticks(1000)]
-    web.wait_done(jobs[0], 10_000)
+    ticks = fleet.ticks(TICKS)
+    web.wait_done(ticks, 1)
+    upload = web.upload(long_part, date_column=DATE_COLUMN)
+    web.wait_done(upload, 10_000)
     frozen.signal(signal.SIGSTOP)
-    at = fleet.query("SELECT id, done FROM jobs ORDER BY key")
-    assert at[0][1] < LONG_ROWS, "it was done before it was frozen"
+    at = fleet.query("SELECT state, done FROM jobs ORDER BY key")
+    assert [state for state, _ in at] == ["running", "running"], f"not both were running when it was frozen: {at}"
     other = fleet.start_worker()
-    fleet.wait_all(jobs)
+    fleet.wait_all([ticks, upload])
     before = fleet.query("SELECT id, state, attempt, done, cursor::text FROM jobs ORDER BY key")
     frozen.signal(signal.SIGCONT)
     other.stop()
@@ -104,8 +107,8 @@ def test_a_worker_that_was_frozen_until_it_was_given_up_leaves_no_effect_and_wor
         fleet.query("SELECT id, state, attempt, done, cursor::text FROM jobs WHERE id <> %s ORDER BY key", late)
         == before
     )
-    assert_exactly_once(fleet.data_dir, jobs[0], long_part, fleet.url)
-    fleet.assert_counted(jobs[1], 1000)
+    assert_exactly_once(fleet.data_dir, upload, long_part, fleet.url)
+    fleet.assert_counted(ticks, TICKS)
     assert_exactly_once(fleet.data_dir, late, part, fleet.url)
     assert [row[2] for row in before] == [2, 2]
     fleet.assert_queue_empty()

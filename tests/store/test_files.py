@@ -216,13 +216,24 @@ def test_opening_an_output_again_and_again_without_progress_keeps_its_mark_short
     assert mark == {"offset": 1, "stretches": [[0, 6], [1, 9]]}
 
 
-@all_stores
-@pytest.mark.parametrize(
-    "moments", [chosen for count in (1, 2, 3, 4) for chosen in itertools.combinations(range(4), count)], ids=str
-)
+MOMENTS = [chosen for count in (1, 2, 3, 4) for chosen in itertools.combinations(range(4), count)]
+
+
+@pytest.mark.stores(LOCAL, FAKE)
+@pytest.mark.parametrize("moments", MOMENTS, ids=str)
 def test_a_late_run_changes_nothing_whatever_it_does_and_whenever(
     files: Files, elsewhere: Files, moments: tuple[int, ...]
 ) -> None:
+    check_late_run(files, elsewhere, moments)
+
+
+@pytest.mark.stores(S3)
+@pytest.mark.parametrize("moments", [(0, 1), (0, 1, 2, 3)], ids=str)
+def test_a_late_run_changes_nothing_in_s3(files: Files, elsewhere: Files, moments: tuple[int, ...]) -> None:
+    check_late_run(files, elsewhere, moments)
+
+
+def check_late_run(files: Files, elsewhere: Files, moments: tuple[int, ...]) -> None:
     """It was given up for dead after its checkpoint at `counted,`; a newer attempt has the job."""
     late = elsewhere.open_output("a", 1, None)
     mark = written(late, b"counted,")

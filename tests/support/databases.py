@@ -73,11 +73,18 @@ def template() -> str:
 def postgresql(*, migrated: bool = True) -> Iterator[str]:
     """The URL of a new database; with no tables unless `migrated`."""
     name = f"jobsvc_test_{os.getpid()}_{next(_numbers)}"
-    administer(f'CREATE DATABASE "{name}" TEMPLATE "{template() if migrated else "template0"}"')
+    administer(f'CREATE DATABASE "{name}" TEMPLATE "{template() if migrated else "template0"}" {_strategy()}')
     try:
         yield plain(server().set(database=name))
     finally:
         _drop(name)
+
+
+@cache
+def _strategy() -> str:
+    """How to make a database from another in half the time, if the server (15 or newer) can be told."""
+    with psycopg.connect(plain(server())) as connection:
+        return "STRATEGY FILE_COPY" if connection.info.server_version >= 150000 else ""
 
 
 def _drop(name: str) -> None:

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 from moto.server import ThreadedMotoServer  # type: ignore[import-untyped]
+from werkzeug.serving import WSGIRequestHandler
 
 from jobsvc.settings import Settings
 from jobsvc.store.files import Files
@@ -26,6 +27,8 @@ ALL = (LOCAL, FAKE, S3)
 
 @cache
 def _s3_server() -> ThreadedMotoServer:
+    # It sends an answer's head and body one by one, and would wait for the client between them.
+    WSGIRequestHandler.disable_nagle_algorithm = True
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     return server
