@@ -15,7 +15,7 @@ from jobsvc.kinds.registry import KindError
 from jobsvc.local_fleet import run_fleet
 from jobsvc.settings import SettingError, Settings
 from jobsvc.store.database import Database, is_postgresql, shown
-from jobsvc.store.errors import DatabaseDown, DatabaseInUse, SchemaBehind
+from jobsvc.store.errors import DatabaseDown, DatabaseInUse, FilesDown, SchemaBehind
 from jobsvc.store.migrate import is_current, upgrade
 from jobsvc.store.open_files import open_files
 from jobsvc.worker import work
@@ -102,6 +102,8 @@ def purge(finished_days: float | None, files_days: float | None, dry_run: bool) 
         swept = retention.preview() if dry_run else retention.sweep()
     except DatabaseDown as error:
         raise click.ClickException(f"{shown(settings.url)} does not answer: {error}") from None
+    except FilesDown as error:
+        raise click.ClickException(f"not everything could be forgotten: {error}") from None
     finally:
         database.close()
     for line in _told(swept, settings, dry_run):

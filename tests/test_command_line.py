@@ -123,3 +123,14 @@ def test_an_option_of_0_overrides_a_setting(served: tuple[Server, str]) -> None:
     told = done(server.data_dir, "purge", "--finished-days", "0", JOBSVC_KEEP_FINISHED_DAYS="1")
     assert told[0] == "forgot no job: they are kept for ever"
     assert len(server.get("/jobs")["jobs"]) == 1
+
+
+def test_purge_says_so_when_the_store_of_the_files_does_not_answer(served: tuple[Server, str]) -> None:
+    server, _ = served
+    age(server.data_dir, 2)
+    gone = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    finished = run(server.data_dir, "purge", "--finished-days", "1", JOBSVC_FILES_URL="s3://bucket/prefix", **gone)
+    assert finished.returncode == 1
+    said = "Error: not everything could be forgotten: the store of the files does not answer"
+    assert finished.stderr.startswith(said)
+    assert "Traceback" not in finished.stderr

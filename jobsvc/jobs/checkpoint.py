@@ -134,7 +134,8 @@ class Checkpoints:
                 values["error"] = f"{failed} rows were refused, more than max_failed={self._max_failed}"
                 state = end_job(connection, self._kind, job, State.FAILED, at=self._now(), **self._with_header(values))
             else:
-                state = self._save(connection, job, self._with_header(values), leaving)
+                values = self._with_header(values)
+                state = _obey(connection, self._kind, job, leaving=leaving, at=self._now(), **values)
         self._done, self._failed, self._columns_saved = done, failed, True
         return state
 
@@ -154,18 +155,6 @@ class Checkpoints:
             return values
         return values | {"columns": self._work.columns, "size": self._work.size}
 
-    def _save(self, connection: Connection, job: Job, values: dict[str, Any], leaving: bool) -> State:
-        after = State.INTERRUPTED if leaving and job.state is State.RUNNING else _OBEYED.get(job.state, job.state)
-        if after is job.state:
-            saved = job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values=values)
-        elif after is State.TERMINATED:
-            return end_job(connection, self._kind, job, after, at=self._now(), **values)
-        else:
-            saved = transition(connection, job, after, who=RUN, at=self._now(), **values)
-        if not saved:
-            raise AttemptLost
-        return after
-
     def succeed(self) -> State:
         """Every item is behind the job: note that it succeeded, unless it is to be terminated."""
         with self._database.write(urgent=True) as connection:
@@ -178,6 +167,36 @@ def fail(database: Database, kind: Kind | None, job: Job, error: str, now: Calla
     """Note that the job as a whole failed, at its latest checkpoint. Raises AttemptLost like `commit`."""
     with database.write(urgent=True) as connection:
         return end_job(connection, kind, _current(connection, job), State.FAILED, at=now(), error=error)
+
+
+def break_off(
+    database: Database, kind: Kind | None, job: Job, error: str | None, now: Callable[[], datetime], *, leaving: bool
+) -> State:
+    """The run can't go on: obey whatever was asked, at the latest checkpoint. If nothing was, the job fails.
+
+    Without an `error` it stays as it is then. Raises AttemptLost like `commit`.
+    """
+    with database.write(urgent=True) as connection:
+        current = _current(connection, job)
+        if leaving or current.state in _OBEYED:
+            return _obey(connection, kind, current, leaving=leaving, at=now())
+        if error is None:
+            return current.state
+        return end_job(connection, kind, current, State.FAILED, at=now(), error=error)
+
+
+def _obey(connection: Connection, kind: Kind | None, job: Job, *, leaving: bool, at: datetime, **values: Any) -> State:
+    """Save `values`, and take the job where it was asked to go, if anywhere. Returns its state; raises AttemptLost."""
+    after = State.INTERRUPTED if leaving and job.state is State.RUNNING else _OBEYED.get(job.state, job.state)
+    if after is job.state:
+        saved = job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values=values)
+    elif after is State.TERMINATED:
+        return end_job(connection, kind, job, after, at=at, **values)
+    else:
+        saved = transition(connection, job, after, who=RUN, at=at, **values)
+    if not saved:
+        raise AttemptLost
+    return after
 
 
 def _current(connection: Connection, claimed: Job) -> Job:

@@ -88,7 +88,7 @@ class FleetRuns:
                     if self._settle(connection, job, "its worker was given up") is State.TERMINATED:
                         terminated.append(job.id)
             for job_id in terminated:
-                self._files.remove_output(job_id)
+                self._files.discard_output(job_id)
             found += len(rows)
             if len(rows) < JOBS_AT_A_TIME:
                 return found
@@ -105,7 +105,7 @@ class FleetRuns:
 
         terminated = recorded(follow_up, signals)
         if terminated is not None:
-            self._files.remove_output(terminated)
+            self._files.discard_output(terminated)
 
     def _settle(self, connection: Connection, job: Job, why: str) -> State:
         """A job that nobody works on goes where it can go on; returns the state that it has then."""

@@ -9,6 +9,7 @@ from typing import TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from jobsvc.jobs.signals import Signals
+from jobsvc.store.errors import unexplained
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +30,11 @@ def recorded(record: Callable[[], T], signals: Signals) -> T | None:
     while True:
         try:
             return record()
-        except SQLAlchemyError:
-            log.exception("the end of a run could not be recorded; trying again in %.0f s", pause)
+        except SQLAlchemyError as error:
+            what = "the end of a run could not be recorded, trying again in %.0f s: %s"
+            log.error(what, pause, error, exc_info=unexplained(error))
         if signals.shutting_down:
             return None
-        if signals.stop.wait(pause) and not signals.shutting_down:
-            signals.stop.clear()
+        if signals.stop.wait(pause):
+            signals.heed()
         pause = min(LONGEST_PAUSE_SECONDS, 2 * pause)

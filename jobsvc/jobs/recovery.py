@@ -18,6 +18,7 @@ from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import Kind
 from jobsvc.store import job_rows
 from jobsvc.store.database import Database
+from jobsvc.store.errors import FilesDown
 from jobsvc.store.files import Files
 
 log = logging.getLogger(__name__)
@@ -46,18 +47,25 @@ def recover(
     what only a job needed that is terminated here.
     """
     with database.write() as connection:
-        for name in files.remove_strays(job_rows.ids(connection)):
-            log.warning("removed %s: it belonged to no job", name)
+        _remove_strays(connection, files)
         for state in LEFT_BEHIND:
             for job in _in_state(connection, state):
                 why = "the service had died; its run ended with it"
                 after = leave_behind(connection, job, kinds.get(job.kind), now(), why)
                 if after is State.TERMINATED:
-                    files.remove_output(job.id)
+                    files.discard_output(job.id)
         if resume:
             for job in _in_state(connection, State.INTERRUPTED):
                 why = "the service started again"
                 transition(connection, job, State.QUEUED, who=SERVICE, at=now(), why=why)
+
+
+def _remove_strays(connection: Connection, files: Files) -> None:
+    try:
+        for name in files.remove_strays(job_rows.ids(connection)):
+            log.warning("removed %s: it belonged to no job", name)
+    except FilesDown as error:
+        log.warning("files that belong to no job stay until the next start: %s", error)
 
 
 def interrupt(database: Database, kind: Kind | None, job: Job, now: Callable[[], datetime]) -> State:

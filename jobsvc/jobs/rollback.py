@@ -20,7 +20,7 @@ from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import Kind
 from jobsvc.store import job_rows
 from jobsvc.store.database import Database
-from jobsvc.store.errors import DatabaseDown
+from jobsvc.store.errors import DatabaseDown, FilesDown
 from jobsvc.store.files import Files
 
 log = logging.getLogger(__name__)
@@ -96,15 +96,18 @@ class Rollbacks:
                 if signals.stop.is_set():
                     self._hand_back(job)
                     return None
-                state = self._undo_batch(job)
+                state = self._undo_batch(job, signals)
         except AttemptLost:
             return None
         except DatabaseDown as error:
             log.warning("job %s, attempt %d: lost the database: %s", job.id, job.attempt, error)
             return recorded(partial(self._hand_back_if_mine, job), signals)
+        except FilesDown as error:
+            log.warning("job %s could not be rolled back: %s", job.id, error)
+            return self._give_up(job, str(error), signals)
         except Exception as error:
             log.exception("job %s could not be rolled back", job.id)
-            return self._give_up(job, error, signals)
+            return self._give_up(job, f"{type(error).__name__}: {error}", signals)
         call_hook(self._kind(job), "on_terminate", job)
         return state
 
@@ -114,7 +117,7 @@ class Rollbacks:
         except KeyError:
             raise LookupError(f"there is no kind {job.kind!r} any more; is it missing in JOBSVC_KINDS?") from None
 
-    def _undo_batch(self, job: Job) -> State | None:
+    def _undo_batch(self, job: Job, signals: Signals) -> State | None:
         """Undo some items; returns None as long as there may be more."""
         with self._database.write() as connection:
             current = self._current(connection, job)
@@ -124,7 +127,12 @@ class Rollbacks:
                 return None
         # No effect in the database is left, and the run that made the files is fenced
         # off; a file it may be about to rename into place has the unfinished name first.
-        self._files.remove_output(job.id)
+        try:
+            self._files.remove_output(job.id, stopped=signals.stop)
+        except FilesDown:
+            if signals.stop.is_set():
+                return None
+            raise
         with self._database.write(urgent=True) as connection:
             values = {"rolled_back": True, "rollback": None, "done": 0, "cursor": None, "position": 0, "error": None}
             return self._end(connection, job, **values)
@@ -137,13 +145,12 @@ class Rollbacks:
         with suppress(AttemptLost):
             self._hand_back(job)
 
-    def _give_up(self, job: Job, error: Exception, signals: Signals) -> State | None:
+    def _give_up(self, job: Job, why: str, signals: Signals) -> State | None:
         """The job is terminated, but not rolled back; its error says why, and rollback can be asked for again."""
-        text = f"the rollback failed: {type(error).__name__}: {error}"
 
         def end() -> State:
             with self._database.write(urgent=True) as connection:
-                return self._end(connection, job, rollback=None, error=text)
+                return self._end(connection, job, rollback=None, error=f"the rollback failed: {why}")
 
         try:
             return recorded(end, signals)

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from jobsvc.jobs.checkpoint import AttemptLost, Checkpoints, fail
+from jobsvc.jobs.checkpoint import AttemptLost, Checkpoints, break_off, fail
 from jobsvc.jobs.hooks import call_hook, job_info, job_params
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.meter import Meter
@@ -105,7 +105,10 @@ class Runner:
         try:
             state: State | None = State.RUNNING
             while state is State.RUNNING:
-                state = self._work(job, signals)
+                try:
+                    state = self._work(job, signals)
+                except FilesDown as error:
+                    state = self._give_way(job, error, signals)
                 if state is State.RUNNING:
                     again = self._reread(job)
                     if again.attempt != job.attempt:
@@ -142,9 +145,8 @@ class Runner:
             for block in work.blocks():
                 items, stopped = work.take(block, signals.stop.is_set)
                 work.flush()
-                # Cleared before the job's row is read: a request that comes later sets it again.
-                if stopped and not signals.shutting_down:
-                    signals.stop.clear()
+                if stopped:
+                    signals.heed()
                 state = checkpoints.commit(
                     block,
                     items,
@@ -158,16 +160,30 @@ class Runner:
             work.finish()
             return checkpoints.succeed()
 
+    def _give_way(self, job: Job, error: FilesDown, signals: Signals) -> State | None:
+        """The store of the files is away: the job stops at its checkpoint as it was asked to, or fails if it was not.
+
+        Returns `running` if the run was stopped while it waited for the store, but nobody wants it stopped any more.
+        """
+        stopped = signals.stop.is_set()
+        if stopped:
+            signals.heed()
+        log.warning("job %s, attempt %d: %s", job.id, job.attempt, error)
+        kind, why = self._kinds.get(job.kind), None if stopped else str(error)
+        return recorded(
+            lambda: break_off(self._database, kind, job, why, self._now, leaving=signals.shutting_down), signals
+        )
+
     def _clear_files(self, job: Job, state: State | None) -> None:
         """Remove of what the job has made whatever is of no use any more."""
-        try:
-            if state is State.SUCCEEDED:
+        if state is State.SUCCEEDED:
+            try:
                 self._files.tidy_output(job.id, job.attempt)
-            # A run that has lost its job may have made a file after those of the job were removed.
-            elif state is State.TERMINATED or (state is None and self._has_no_files(job)):
-                self._files.remove_output(job.id)
-        except FilesDown as error:
-            log.warning("job %s: files that are of no use any more stay until it is forgotten: %s", job.id, error)
+            except FilesDown as error:
+                log.warning("job %s: files that are of no use any more stay until it is forgotten: %s", job.id, error)
+        # A run that has lost its job may have made a file after those of the job were removed.
+        elif state is State.TERMINATED or (state is None and self._has_no_files(job)):
+            self._files.discard_output(job.id)
 
     def _has_no_files(self, job: Job) -> bool:
         try:

@@ -309,7 +309,7 @@ class JobService:
             job = self._find(connection, job_id)
         self._announcements.announce()
         if after is State.TERMINATING and job.state is State.TERMINATED:
-            self._files.remove_output(job.id)
+            self._files.discard_output(job.id)
             self._engine.forget(job.key)
             self._tell_of_termination(job)
         return job
@@ -328,7 +328,7 @@ class JobService:
                     if current.attempt == job.attempt:
                         self._end_request(connection, current)
                 if job.state is State.TERMINATING:
-                    self._files.remove_output(job.id)
+                    self._files.discard_output(job.id)
                     self._tell_of_termination(job)
                 self._announcements.announce()
             elif not self._announcements.wait(version, deadline - monotonic()):

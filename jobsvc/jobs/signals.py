@@ -23,6 +23,11 @@ class Signals:
         self.stop = Event()
         self.shutting_down = False
 
+    def heed(self) -> None:
+        """The run has seen that it is to stop, and is about to read what was asked: what comes later stops it again."""
+        if not self.shutting_down:
+            self.stop.clear()
+
     def shut_down(self) -> None:
         """Ask the run to commit and leave because the process ends."""
         self.shutting_down = True

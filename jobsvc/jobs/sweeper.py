@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.retention import Retention
-from jobsvc.store.errors import DatabaseClosed, FilesDown
+from jobsvc.store.errors import DatabaseClosed, FilesDown, unexplained
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,8 @@ class Sweeper:
                     self._retention.sweep(self._stopped.is_set)
             except DatabaseClosed:
                 return
-            except (SQLAlchemyError, OSError, FilesDown):
-                log.exception("not everything that is past its time could be forgotten; the next sweep tries again")
+            except (SQLAlchemyError, OSError, FilesDown) as error:
+                what = "not everything that is past its time could be forgotten, the next sweep tries again: %s"
+                log.error(what, error, exc_info=unexplained(error))
             if not woken:
                 due = monotonic() + self._every

@@ -39,3 +39,8 @@ class FilesDown(Exception):
 
 class OutputLost(Exception):
     """What an unfinished output was made of so far is not there any more; the text says what is missing."""
+
+
+def unexplained(error: Exception) -> Exception | None:
+    """The error, for a log to show where it came from; None for an outage, of which its text says enough."""
+    return None if isinstance(error, DatabaseDown | FilesDown) else error

@@ -7,6 +7,7 @@ one input, and what it makes: the parts of its unfinished output, and its result
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
@@ -14,6 +15,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol
+
+from jobsvc.store.errors import FilesDown
+
+log = logging.getLogger(__name__)
 
 READ_AHEAD_BYTES = 4 * 1024 * 1024
 """How much a remote store is asked for at a time by who reads a file from front to back."""
@@ -80,7 +85,7 @@ class Result:
 class Files(ABC):
     """The files of all jobs. Safe to share among threads.
 
-    Every method may raise FilesDown. A method with `stopped` is for runs, which have
+    Every method but `discard_output` may raise FilesDown. A method with `stopped` is for runs, which have
     time: it tries again for a while, until the sign is set. Without it there is one
     try, for a client that waits.
     """
@@ -125,8 +130,15 @@ class Files(ABC):
     def remove_input(self, job_id: str) -> None: ...
 
     @abstractmethod
-    def remove_output(self, job_id: str) -> None:
+    def remove_output(self, job_id: str, *, stopped: StopSign | None = None) -> None:
         """Remove whatever a job has made, finished or not."""
+
+    def discard_output(self, job_id: str) -> None:
+        """Remove what a job has made that has been terminated. What a store keeps that is down goes with the job."""
+        try:
+            self.remove_output(job_id)
+        except FilesDown as error:
+            log.warning("what job %s has made stays until the job is forgotten: %s", job_id, error)
 
     def remove(self, job_id: str) -> None:
         """Remove whatever there is of a job's files."""

@@ -79,7 +79,7 @@ class LocalFiles(Files):
     def remove_input(self, job_id: str) -> None:
         self.input(job_id).unlink(missing_ok=True)
 
-    def remove_output(self, job_id: str) -> None:
+    def remove_output(self, job_id: str, *, stopped: StopSign | None = None) -> None:
         self.unnamed_part(job_id).unlink(missing_ok=True)
         _remove(self.output(job_id))
 

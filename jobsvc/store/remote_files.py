@@ -64,8 +64,9 @@ class RemoteFiles(Files):
     def remove_input(self, job_id: str) -> None:
         self._store.remove([_input(job_id)])
 
-    def remove_output(self, job_id: str) -> None:
-        self._store.remove(self._store.find(f"{job_id}/{OUTPUT}"))
+    def remove_output(self, job_id: str, *, stopped: StopSign | None = None) -> None:
+        store = self._store.patient(stopped)
+        store.remove(store.find(f"{job_id}/{OUTPUT}"))
 
     def any_of(self, job_id: str) -> bool:
         return bool(self._store.find(job_id))

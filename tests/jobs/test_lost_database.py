@@ -13,9 +13,10 @@ from sqlalchemy import Connection
 
 from jobsvc.engines import threads
 from jobsvc.jobs import recording
+from jobsvc.jobs.signals import Signals
 from jobsvc.jobs.states import State
 from jobsvc.store.database import Database
-from jobsvc.store.errors import DatabaseDown
+from jobsvc.store.errors import Conflict, DatabaseDown
 from tests.support.databases import fresh
 from tests.support.gated import TIMEOUT
 from tests.support.house import WHO, House
@@ -186,3 +187,18 @@ def test_a_rollback_that_loses_its_connection_goes_on(
     assert todo == []
     assert done.rolled_back
     assert house.rows(job) == []
+
+
+def test_an_outage_is_logged_in_a_line_and_everything_else_with_where_it_came_from(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    faults = [DatabaseDown("it is away"), Conflict("it stands in the way")]
+
+    def record() -> str:
+        if faults:
+            raise faults.pop(0)
+        return "recorded"
+
+    assert recording.recorded(record, Signals()) == "recorded"
+    told = [(line.getMessage().rpartition(": ")[2], line.exc_info is None) for line in caplog.records]
+    assert told == [("it is away", True), ("it stands in the way", False)]

@@ -13,6 +13,7 @@ from flask import Flask
 from jobsvc.jobs.errors import CantRollBack, NotAllowed
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.rollback import Rollbacks
+from jobsvc.jobs.signals import Signals
 from jobsvc.jobs.states import State
 from jobsvc.kinds import create_export
 from jobsvc.kinds.contract import Effects, JobInfo, Kind
@@ -33,9 +34,9 @@ def batches() -> Iterator[Gate]:
     gate = Gate()
     undo = Rollbacks._undo_batch
 
-    def gated(rollbacks: Rollbacks, job: Job) -> State | None:
+    def gated(rollbacks: Rollbacks, job: Job, signals: Signals) -> State | None:
         gate.pass_through()
-        return undo(rollbacks, job)
+        return undo(rollbacks, job, signals)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Rollbacks, "_undo_batch", gated)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from threading import Lock
+from threading import Lock, Semaphore
 from typing import Any, ClassVar
 
 import fsspec  # type: ignore[import-untyped]
@@ -124,15 +124,20 @@ fsspec.register_implementation(SCHEME, FakeRemote, clobber=True)
 
 
 @contextmanager
-def down(*whats: str, error: type[Exception] = OSError) -> Iterator[None]:
-    """For so long, the store does not answer when it is asked one of `whats` (none given: anything)."""
+def down(*whats: str, error: type[Exception] = OSError) -> Iterator[Semaphore]:
+    """For so long, the store does not answer when it is asked one of `whats` (none given: anything).
+
+    The semaphore is released whenever it is asked.
+    """
+    asked = Semaphore(0)
 
     def fault(what: str, name: str) -> None:
         if not whats or what in whats:
+            asked.release()
             raise error("it does not answer")
 
     FakeRemote.fault = staticmethod(fault)  # type: ignore[assignment]
     try:
-        yield
+        yield asked
     finally:
         FakeRemote.fault = None

@@ -117,7 +117,7 @@ def test_while_it_is_rolled_back_a_job_can_not_be_deleted(
 ) -> None:
     reached, go_on = Event(), Event()
 
-    def remove_output(_: str) -> None:
+    def remove_output(_: str, **__: object) -> None:
         reached.set()
         assert go_on.wait(TIMEOUT)
 

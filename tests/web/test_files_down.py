@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,9 +14,10 @@ from jobsvc.jobs.states import State
 from jobsvc.store import remote_store
 from jobsvc.web.services import Services
 from tests.support.fake_remote import FakeRemote, down
+from tests.support.gated import TIMEOUT, Gated
 from tests.support.stores import FAKE, stored
 from tests.support.waiting import wait_for
-from tests.web.requests import CSV, assert_problem, part, send, upload, whole
+from tests.web.requests import CSV, assert_problem, part, send, submit_gated, upload, whole
 
 pytestmark = pytest.mark.stores(FAKE)
 
@@ -123,6 +125,142 @@ def test_an_import_whose_store_stays_away_fails_and_can_be_resumed(
     assert "the store of the files does not answer" in str(job.error)
     client.post(f"/jobs/{job_id}/resume")
     assert wait_for(services, job_id, State.SUCCEEDED).done == 2
+
+
+@pytest.fixture
+def _long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that has noticed that the store is down waits until it is stopped."""
+    monkeypatch.setattr(remote_store, "FIRST_PAUSE_SECONDS", 10 * TIMEOUT)
+    monkeypatch.setattr(remote_store, "LONGEST_PAUSE_SECONDS", 10 * TIMEOUT)
+
+
+def start_export(client: FlaskClient) -> str:
+    job_id: str = client.post("/exportData", json=JANUARY).get_json()["Job ID"]
+    return job_id
+
+
+# While it stores what it has made so far, and while it puts the parts together at the end.
+AWAY = pytest.mark.parametrize("what", ["put", "begin"])
+
+
+@pytest.mark.usefixtures("_long_pauses")
+@AWAY
+@pytest.mark.parametrize(("action", "ends"), [("pause", State.PAUSED), ("terminate", State.TERMINATED)])
+def test_a_stop_is_obeyed_also_by_a_run_that_waits_for_the_store(
+    client: FlaskClient,
+    services: Services,
+    imported: str,
+    what: str,
+    action: str,
+    ends: State,
+) -> None:
+    with down(what, "find") as asked:
+        job_id = start_export(client)
+        assert asked.acquire(timeout=TIMEOUT)
+        answer = client.post(f"/jobs/{job_id}/{action}")
+        assert (answer.status_code, answer.get_json()["state"]) == (200, ends)
+        assert services.jobs.get(job_id).error is None
+    if ends is State.PAUSED:
+        client.post(f"/jobs/{job_id}/resume")
+        wait_for(services, job_id, State.SUCCEEDED)
+        assert client.get(f"/jobs/{job_id}/result").text.count(imported) == 2
+
+
+@pytest.mark.usefixtures("_long_pauses")
+@AWAY
+def test_a_run_that_waits_for_the_store_when_the_service_ends_goes_on_at_the_next_start(
+    make_app: Callable[..., Flask], what: str
+) -> None:
+    first = make_app()
+    client = first.test_client()
+    imported = upload(client)
+    wait_for(first.extensions["jobsvc"], imported, State.SUCCEEDED)
+    with down(what) as asked:
+        job_id = start_export(client)
+        assert asked.acquire(timeout=TIMEOUT)
+        first.extensions["jobsvc"].close()
+    second = make_app()
+    left = second.extensions["jobsvc"].jobs.events(job_id)[2]
+    assert (left["to"], left["who"]) == ("interrupted", "run")
+    wait_for(second.extensions["jobsvc"], job_id, State.SUCCEEDED)
+    assert second.test_client().get(f"/jobs/{job_id}/result").text.count(imported) == 2
+
+
+@pytest.mark.usefixtures("_long_pauses")
+def test_a_run_that_was_stopped_while_it_waited_goes_on_if_nobody_wants_that_any_more(
+    client: FlaskClient, services: Services, imported: str
+) -> None:
+    with down("put") as asked:
+        job_id = start_export(client)
+        assert asked.acquire(timeout=TIMEOUT)
+        job = services.jobs.get(job_id)
+        # As a pause does whose job is resumed before its run has looked.
+        assert services.jobs._engine.signal(job.key, job.attempt)
+        # Once more before it gives way, and then in another round.
+        for _ in range(2):
+            assert asked.acquire(timeout=TIMEOUT), "it did not try again"
+        assert services.jobs.get(job_id).state is State.RUNNING
+        client.post(f"/jobs/{job_id}/pause")
+    client.post(f"/jobs/{job_id}/resume")
+    wait_for(services, job_id, State.SUCCEEDED)
+
+
+def test_terminating_a_job_that_does_not_run_needs_no_store(
+    client: FlaskClient, services: Services, gated: Gated
+) -> None:
+    job_id = submit_gated(services)
+    gated.gate.wait_reached(1)
+    client.post(f"/jobs/{job_id}/pause?wait=0")
+    gated.gate.open()
+    wait_for(services, job_id, State.PAUSED)
+    with down() as asked:
+        answer = client.post(f"/jobs/{job_id}/terminate")
+    assert (answer.status_code, answer.get_json()["state"]) == (200, "terminated")
+    assert asked.acquire(blocking=False)
+
+
+@pytest.fixture
+def exported(client: FlaskClient, services: Services, imported: str) -> str:
+    job_id = start_export(client)
+    wait_for(services, job_id, State.SUCCEEDED)
+    return job_id
+
+
+def test_a_rollback_whose_store_stays_away_says_so_and_can_be_asked_for_again(
+    client: FlaskClient, services: Services, exported: str
+) -> None:
+    with down("find"):
+        client.post(f"/jobs/{exported}/rollback?wait=0")
+        job = wait_for(services, exported, State.TERMINATED)
+    assert not job.rolled_back
+    assert str(job.error).startswith("the rollback failed: the store of the files does not answer")
+    client.post(f"/jobs/{exported}/rollback")
+    job = wait_for(services, exported, State.TERMINATED)
+    assert job.rolled_back
+    assert f"{exported}.output/result.1" not in stored(services.files)
+
+
+@pytest.mark.usefixtures("_long_pauses")
+def test_a_rollback_that_waits_for_the_store_when_the_service_ends_goes_on_at_the_next_start(
+    make_app: Callable[..., Flask],
+) -> None:
+    client = make_app().test_client()
+    first = client.application.extensions["jobsvc"]
+    job_id = upload(client)
+    wait_for(first, job_id, State.SUCCEEDED)
+    with down("find") as asked:
+        client.post(f"/jobs/{job_id}/rollback?wait=0")
+        assert asked.acquire(timeout=TIMEOUT)
+        first.close()
+    second = make_app().extensions["jobsvc"]
+    assert wait_for(second, job_id, State.TERMINATED).rolled_back
+
+
+def test_a_start_does_not_need_the_store(make_app: Callable[..., Flask]) -> None:
+    with down():
+        client = make_app().test_client()
+        assert client.get("/readyz").status_code == 200
+    wait_for(client.application.extensions["jobsvc"], upload(client), State.SUCCEEDED)
 
 
 def test_a_job_that_has_succeeded_has_also_if_its_parts_can_not_be_removed(

@@ -24,7 +24,7 @@ from jobsvc.jobs.webhooks.address import Refused
 from jobsvc.jobs.webhooks.post import Post
 from jobsvc.store import webhook_rows
 from jobsvc.store.database import Database
-from jobsvc.store.errors import DatabaseClosed
+from jobsvc.store.errors import DatabaseClosed, unexplained
 
 log = logging.getLogger(__name__)
 
@@ -160,8 +160,9 @@ class WebhookSender:
             self._abort_late(sending)
             try:
                 due_in = self._send_due(sending)
-            except (SQLAlchemyError, RuntimeError):
-                log.exception("the webhooks that are due could not be sent; trying again in %s s", RETRY_SECONDS)
+            except (SQLAlchemyError, RuntimeError) as error:
+                what = "the webhooks that are due could not be sent, trying again in %s s: %s"
+                log.error(what, RETRY_SECONDS, error, exc_info=unexplained(error))
                 due_in = RETRY_SECONDS
 
     def _patience(self, due_in: float | None) -> float | None:
@@ -238,8 +239,8 @@ class WebhookSender:
             self._note(message, error, final)
         except DatabaseClosed:
             return True
-        except SQLAlchemyError:
-            log.exception("webhook %d: the database does not answer", key)
+        except SQLAlchemyError as error:
+            log.error("webhook %d: the database does not answer: %s", key, error, exc_info=unexplained(error))
             return False
         return True
 
