@@ -6,6 +6,7 @@ import os
 import sys
 
 from jobsvc.settings import EngineName, SettingError, Settings
+from jobsvc.store.database import Database, is_postgresql
 
 try:
     _settings = Settings.load()
@@ -50,6 +51,17 @@ def on_starting(server):
                 _settings.check_listen(address[0])
             except SettingError as error:
                 raise RuntimeError(str(error)) from None
+    if is_postgresql(_settings.url):
+        _check_database()
+
+
+def _check_database():
+    """Whoever starts the service on a database that isn't there learns of it; a later worker waits until it is back."""
+    database = Database(_settings.url)
+    fault = database.fault()
+    database.close()
+    if fault is not None:
+        raise RuntimeError(f"jobsvc can't start: {fault}")
 
 
 def on_reload(server):

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from typing import NoReturn
 
 from jobsvc import create_app
@@ -13,17 +14,28 @@ from jobsvc.store.errors import DatabaseDown, DatabaseInUse, SchemaBehind
 GUNICORN_WORKER_BOOT_ERROR = 3
 """The exit code at which gunicorn gives up, instead of starting the worker again and again."""
 
+AWAY_SECONDS = 2.0
+"""How long a worker waits for the database before gunicorn starts another one in its place."""
+
+IN_GUNICORN = os.environ.get("SERVER_SOFTWARE", "").startswith("gunicorn")
+
 
 def give_up(why: object) -> NoReturn:
     print(f"jobsvc can't start: {why}", file=sys.stderr)
     # Flask's reloader takes 3 for "start me again".
-    in_gunicorn = os.environ.get("SERVER_SOFTWARE", "").startswith("gunicorn")
-    sys.exit(GUNICORN_WORKER_BOOT_ERROR if in_gunicorn else 1)
+    sys.exit(GUNICORN_WORKER_BOOT_ERROR if IN_GUNICORN else 1)
 
 
 if os.environ.get("GUNICORN_MASTER_PID") == str(os.getpid()):
     give_up("--preload: the threads that run jobs would be lost when the worker is forked; leave it out")
 try:
     app = create_app()
-except (SettingError, KindError, DirectoryInUse, DatabaseInUse, SchemaBehind, DatabaseDown) as error:
+except DatabaseDown as error:
+    if not IN_GUNICORN:
+        give_up(error)
+    # It was there when gunicorn was started: see gunicorn.conf.py.
+    print(f"jobsvc waits for the database: {error}", file=sys.stderr)
+    time.sleep(AWAY_SECONDS)
+    sys.exit(1)
+except (SettingError, KindError, DirectoryInUse, DatabaseInUse, SchemaBehind) as error:
     give_up(error)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -96,3 +98,30 @@ def test_nothing_is_lost_when_the_database_stops_and_everybody_recovers(
     for job_id in jobs[1:]:
         fleet.assert_counted(job_id, 2000)
     fleet.assert_queue_empty()
+
+
+def test_a_web_process_that_is_started_while_the_database_is_away_serves_once_it_is_back(
+    make_fleet: Callable[..., Fleet], postgresql: OwnPostgresql
+) -> None:
+    fleet = make_fleet(postgresql.url, **FAST)
+    web = fleet.start_web()
+    first = web.worker_pid()
+    postgresql.stop()
+    os.kill(first, signal.SIGKILL)
+    poll(lambda: "waits for the database" in web.log.read_text(), 30, "a new worker to notice")
+    postgresql.start()
+    web.wait_ready()
+    assert web.worker_pid() != first
+
+
+def test_a_web_server_is_not_started_without_its_database(
+    make_fleet: Callable[..., Fleet], postgresql: OwnPostgresql
+) -> None:
+    fleet = make_fleet(postgresql.url, **FAST)
+    postgresql.stop()
+    web = fleet.make_web().start(wait=False)
+    assert web.process is not None
+    assert web.process.wait(30) == 1
+    said = web.log.read_text()
+    assert "jobsvc can't start: the database does not answer" in said
+    assert "Traceback" not in said

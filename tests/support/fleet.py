@@ -83,11 +83,15 @@ class Fleet:
         self.workers: list[WorkerProcess] = []
 
     def start_web(self, processes: int = 1, **settings: str) -> Server:
+        return self.make_web(processes, **settings).start()
+
+    def make_web(self, processes: int = 1, **settings: str) -> Server:
+        """A web server that has not been started."""
         command = [sys.executable, "-m", "gunicorn", "--workers", str(processes)]
         web = Server(self.data_dir, command, **{**self.settings, **settings})
         web.log = self._directory / f"web-{len(self.webs)}.log"
         self.webs.append(web)
-        return web.start()
+        return web
 
     def start_worker(self, concurrency: int = 2, queues: str = "", *, wait: bool = True) -> WorkerProcess:
         environ = {name: text for name, text in os.environ.items() if not name.startswith("JOBSVC_")}
