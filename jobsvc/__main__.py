@@ -15,6 +15,7 @@ from jobsvc.kinds.registry import KindError
 from jobsvc.local_fleet import run_fleet
 from jobsvc.settings import SettingError, Settings
 from jobsvc.store.database import Database, is_postgresql, shown
+from jobsvc.store.directory_lock import DirectoryInUse
 from jobsvc.store.errors import DatabaseDown, DatabaseInUse, FilesDown, SchemaBehind
 from jobsvc.store.migrate import is_current, upgrade
 from jobsvc.store.open_files import open_files
@@ -70,7 +71,9 @@ def fleet() -> None:
     """Run a whole fleet on this machine: a database, a web server and two workers."""
     try:
         run_fleet(_settings())
-    except SettingError as error:
+    except DatabaseDown as error:
+        raise click.ClickException(f"the database does not answer: {error}") from None
+    except (SettingError, DirectoryInUse) as error:
         raise click.ClickException(str(error)) from None
 
 

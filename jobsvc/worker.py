@@ -13,7 +13,8 @@ from signal import SIGTERM
 
 from jobsvc.clock import now
 from jobsvc.core import build_core, fleet_queues, webhook_sender
-from jobsvc.engines.fleet_worker import Duties, FleetWorker, Times
+from jobsvc.engines.crew import Times
+from jobsvc.engines.fleet_worker import Duties, FleetWorker
 from jobsvc.jobs.fleet_runs import FleetRuns
 from jobsvc.jobs.signals import FleetSignals
 from jobsvc.settings import EngineName, Recover, SettingError, Settings
@@ -84,11 +85,16 @@ def _work(settings: Settings, lock: ProcessLock, concurrency: int, queues: Seque
             return
         log.info("worker ready: %s takes %s, %d at a time", described["name"], ", ".join(queues), concurrency)
 
-    def fence() -> None:
+    def fence() -> bool:
+        stalled_after = timedelta(seconds=settings.stalled_after)
         with core.database.write() as connection:
-            ended = worker_rows.end_sessions_of_lost(connection, timedelta(seconds=settings.stalled_after))
+            if worker_rows.server_started_within(connection, stalled_after):
+                # Nobody could have a heartbeat while it was away.
+                return False
+            ended = worker_rows.end_sessions_of_lost(connection, stalled_after)
         if ended:
             log.warning("ended %d connections of workers that were given up", ended)
+        return True
 
     def recover() -> None:
         fleet.recover()

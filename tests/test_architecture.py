@@ -98,7 +98,7 @@ MAY_CATCH_ALL = {
     "jobs/hooks.py": "a hook that tells of something that has happened can't undo it",
     "jobs/webhooks/sender.py": "the top of the threads that send: a delivery that breaks is tried again",
     "engines/threads.py": "the top of a thread: its slot is given back whatever happens",
-    "engines/fleet_worker.py": "the top of a worker: another one begins in its place",
+    "engines/crew.py": "the top of a worker: another one begins in its place",
     "kinds/contract.py": "Work.take: what an item raises is kept until the items before it are committed",
     "kinds/row_kind.py": "the same, for items of which some are under way at once",
 }

@@ -15,17 +15,14 @@ import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from threading import Lock
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic
 
-from procrastinate import App, JobContext, PsycopgConnector
+from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import ConnectorException
-from procrastinate.jobs import DeleteJobCondition, Status
-from procrastinate.worker import Worker
+from procrastinate.jobs import Status
 
+from jobsvc.engines.crew import Crew, Registered, S, Times
 from jobsvc.engines.fleet import ROLLBACK_QUEUE, Task
-from jobsvc.engines.patient import PatientJobManager
 
 log = logging.getLogger(__name__)
 
@@ -33,29 +30,12 @@ RECOVERY_QUEUE = "jobsvc:recovery"
 
 EVERY_HOUR = "17 * * * *"
 
-FETCH_SECONDS = 1.0
-"""How often is looked for work that nobody told of, which happens after a lost connection only."""
-
-LOOK_FOR_ABORTS_SECONDS = 1.0
-"""The same for requests to stop."""
-
-BEGIN_AGAIN_SECONDS = 1.0
-
 MOST_CONNECTIONS = 4
 """For the queue. Runs have theirs beside these; each of two workers has one more to hear of new work."""
 
-
-class RunSignals(Protocol):
-    """What a run looks at before every item."""
-
-    def shut_down(self) -> None: ...
-
-
-class Registered(Protocol):
-    def __call__(self, worker_id: int, purpose: str) -> None: ...
-
-
-S = TypeVar("S", bound=RunSignals)
+POOL_SECONDS = 5.0
+"""How long is waited for a connection. Whoever needs one then has the pool try at once: by itself it would try
+later and later while the database is away, and be late by as much as that was."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +47,8 @@ class Duties(Generic[S]):
     run: Callable[[int, int, S], None]
     """`run(key, entry, signals)`"""
     roll_back: Callable[[int, int, S], None]
-    fence: Callable[[], None]
-    """Takes from workers that are given up what they may still hold."""
+    fence: Callable[[], bool]
+    """Takes from workers that are given up what they may still hold. False if none is to be given up now."""
     recover: Callable[[], object]
     """Has jobs go on that have lost their entry, and tidies up."""
     tidy: Callable[[], object]
@@ -77,35 +57,10 @@ class Duties(Generic[S]):
     """Is told the number that each worker has when it begins, and its purpose: runs, rollbacks, recovery."""
 
 
-@dataclass(frozen=True)
-class Times:
-    """All in seconds."""
-
-    heartbeat: float
-    stalled_after: float
-    """A worker without a heartbeat for so long is given up."""
-    sweep_every: int
-    """How often somebody looks for those."""
-    shutdown: float
-    """The bound on the end of the process, from the signal on."""
-
-
-class _Worker(Worker):
-    """Stops by itself when something in it breaks, and then waits for what it runs: that is told to `leave`."""
-
-    def __init__(self, app: App, *, leave: Callable[[], None], **options: Any) -> None:
-        super().__init__(app, **options)
-        self._leave = leave
-
-    def stop(self) -> None:
-        self._leave()
-        super().stop()  # type: ignore[no-untyped-call]
-
-
 class FleetWorker(Generic[S]):
     """`run` blocks until SIGTERM or SIGINT, then until all that was under way has ended.
 
-    `_guard` guards `_live` and `_leaving`; everything else belongs to the event loop's thread.
+    Everything belongs to the event loop's thread.
     """
 
     def __init__(
@@ -118,13 +73,28 @@ class FleetWorker(Generic[S]):
         concurrency: int,
         rollbacks_at_once: int,
     ) -> None:
-        self._connector = PsycopgConnector(conninfo=conninfo, min_size=1, max_size=MOST_CONNECTIONS, timeout=5.0)
+        connector = PsycopgConnector(
+            conninfo=conninfo,
+            min_size=1,
+            max_size=MOST_CONNECTIONS,
+            timeout=POOL_SECONDS,
+            reconnect_timeout=POOL_SECONDS,
+        )
         self._duties, self._times = duties, times
-        self._queues, self._concurrency, self._rollbacks = queues, concurrency, rollbacks_at_once
-        self._guard = Lock()
-        self._live: set[S] = set()
-        self._leaving = False
-        self._workers: list[_Worker] = []
+        self._threads = concurrency + rollbacks_at_once + 4
+
+        def crew(purpose: str, queues: Sequence[str], slots: int, *, listen: bool = True) -> Crew[S]:
+            made = (connector, purpose, queues, slots, times)
+            return Crew(*made, registered=duties.registered, signals=duties.signals, listen=listen)
+
+        runs = crew("runs", queues, concurrency)
+        runs.carry_out(Task.RUN, duties.run)
+        rollbacks = crew("rollbacks", [ROLLBACK_QUEUE], rollbacks_at_once)
+        rollbacks.carry_out(Task.ROLL_BACK, duties.roll_back)
+        # One more than there are tasks that take long, so that none of those holds up the others.
+        recovery = crew("recovery", [RECOVERY_QUEUE], 2, listen=False)
+        self._add_recovery(recovery.app)
+        self._crews = (runs, rollbacks, recovery)
         self._ended = asyncio.Event()
 
     def run(self, began_to_end: Callable[[], None], finish: Callable[[], None]) -> None:
@@ -137,21 +107,12 @@ class FleetWorker(Generic[S]):
 
     async def _main(self, began_to_end: Callable[[], None], finish: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
-        threads = self._concurrency + self._rollbacks + 4
-        loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="jobsvc-fleet"))
+        loop.set_default_executor(ThreadPoolExecutor(self._threads, thread_name_prefix="jobsvc-fleet"))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._begin_to_end, began_to_end)
-        runs, rollbacks, recovery = self._app("runs"), self._app("rollbacks"), self._app("recovery")
-        runs.task(name=Task.RUN, pass_context=True)(self._carrying_out(self._duties.run))
-        rollbacks.task(name=Task.ROLL_BACK, pass_context=True)(self._carrying_out(self._duties.roll_back))
-        self._add_recovery(recovery)
-        async with runs.open_async():
-            work = asyncio.gather(
-                self._keep(runs, self._queues, self._concurrency),
-                self._keep(rollbacks, [ROLLBACK_QUEUE], self._rollbacks),
-                # One more than there are tasks that take long, so that none of those holds up the others.
-                self._keep(recovery, [RECOVERY_QUEUE], 2, listen=False),
-            )
+        # They share the connections.
+        async with self._crews[0].app.open_async():
+            work = asyncio.gather(*(crew.keep(self._ended) for crew in self._crews))
             both: set[asyncio.Future[Any]] = {work, asyncio.ensure_future(self._late())}
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
@@ -170,70 +131,9 @@ class FleetWorker(Generic[S]):
             return
         log.info("shutting down")
         self._ended.set()
-        self._leave()
-        for worker in self._workers:
-            worker.stop()
+        for crew in self._crews:
+            crew.stop()
         began_to_end()
-
-    def _leave(self) -> None:
-        """Have all runs commit and hand their jobs back."""
-        with self._guard:
-            self._leaving = True
-            live = list(self._live)
-        for signals in live:
-            signals.shut_down()
-
-    def _app(self, purpose: str) -> App:
-        app = App(connector=self._connector)
-        registered = partial(self._duties.registered, purpose=purpose)
-        app.job_manager = PatientJobManager(self._connector, registered=registered, broken=self._leave)
-        return app
-
-    async def _keep(self, app: App, queues: Sequence[str], slots: int, *, listen: bool = True) -> None:
-        """Have a worker at work until the end; one that breaks is followed by another."""
-        while not self._ended.is_set():
-            worker = _Worker(
-                app,
-                leave=self._leave,
-                queues=queues,
-                concurrency=slots,
-                fetch_job_polling_interval=FETCH_SECONDS,
-                abort_job_polling_interval=LOOK_FOR_ABORTS_SECONDS,
-                listen_notify=listen,
-                delete_jobs=DeleteJobCondition.ALWAYS,
-                install_signal_handlers=False,
-                update_heartbeat_interval=self._times.heartbeat,
-                stalled_worker_timeout=self._times.stalled_after,
-            )
-            self._workers.append(worker)
-            try:
-                await worker.run()  # type: ignore[no-untyped-call]
-            except Exception:
-                log.exception("a worker for %s broke off", ", ".join(queues))
-            finally:
-                self._workers.remove(worker)
-            if not self._ended.is_set():
-                log.warning("a worker for %s has ended; another one begins", ", ".join(queues))
-                with self._guard:
-                    self._leaving = False
-                await asyncio.sleep(BEGIN_AGAIN_SECONDS)
-
-    def _carrying_out(self, carry_out: Callable[[int, int, S], None]) -> Callable[[JobContext, int], None]:
-        def task(context: JobContext, key: int) -> None:
-            assert context.job.id is not None
-            signals = self._duties.signals(context.should_abort)
-            with self._guard:
-                self._live.add(signals)
-                leaving = self._leaving
-            if leaving:
-                signals.shut_down()
-            try:
-                carry_out(key, context.job.id, signals)
-            finally:
-                with self._guard:
-                    self._live.discard(signals)
-
-        return task
 
     def _add_recovery(self, app: App) -> None:
         manager = app.job_manager
@@ -243,7 +143,8 @@ class FleetWorker(Generic[S]):
         @app.periodic(cron=f"* * * * * */{self._times.sweep_every}")
         @app.task(name="jobsvc.recover", queue=RECOVERY_QUEUE, queueing_lock="jobsvc.recover")
         async def recover(timestamp: int) -> None:  # noqa: ARG001
-            await asyncio.to_thread(self._duties.fence)
+            if not await asyncio.to_thread(self._duties.fence):
+                return
             stalled = await manager.get_stalled_jobs(seconds_since_heartbeat=self._times.stalled_after)
             for entry in stalled:
                 assert entry.id is not None

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.5
 
+IS_KNOWN = "SELECT EXISTS (SELECT FROM procrastinate_workers WHERE id = %(worker_id)s) AS known"
+
 T = TypeVar("T")
 
 
@@ -33,23 +35,24 @@ def is_away(error: ConnectorException) -> bool:
 
 
 class PatientJobManager(JobManager):
-    """Used on one event loop. `broken()` is called, before the worker ends, if it can't go on as it is."""
+    """Used on one event loop. `given_up()` is called when the worker's row is found to be gone."""
 
     def __init__(
-        self, connector: BaseConnector, *, registered: Callable[[int], None], broken: Callable[[], None]
+        self, connector: BaseConnector, *, registered: Callable[[int], None], given_up: Callable[[], None]
     ) -> None:
         super().__init__(connector)
         self._registered = registered
-        self._broken = broken
+        self._given_up = given_up
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> jobs.Job | None:
         """The next entry; None, after a moment, if the database is away."""
         try:
             return await super().fetch_job(queues, worker_id)
         except ConnectorException as error:
+            if isinstance(error.__cause__, psycopg.errors.ForeignKeyViolation):
+                self._given_up()
+                return None
             if not is_away(error):
-                # Most likely the worker was given up, and its row with it.
-                self._broken()
                 raise
             log.warning("no work can be fetched: %s", error.__cause__)
             await asyncio.sleep(RETRY_SECONDS)
@@ -65,10 +68,14 @@ class PatientJobManager(JobManager):
     async def update_heartbeat(self, worker_id: int) -> None:
         try:
             await super().update_heartbeat(worker_id)
+            found = await self.connector.execute_query_one_async(IS_KNOWN, worker_id=worker_id)
         except ConnectorException as error:
             if not is_away(error):
                 raise
             log.warning("no heartbeat: %s", error.__cause__)
+            return
+        if not found["known"]:
+            self._given_up()
 
     async def register_worker(self) -> int:
         worker_id = await self._again_and_again(super().register_worker)

@@ -23,6 +23,10 @@ def add(connection: Connection, values: Mapping[str, Any]) -> None:
     connection.execute(insert(workers).values(**values))
 
 
+def server_started_within(connection: Connection, ago: timedelta) -> bool:
+    return connection.execute(select(func.pg_postmaster_start_time() >= func.now() - ago)).scalar_one()
+
+
 def end_sessions_of_lost(connection: Connection, ago: timedelta) -> int:
     """End the connections of workers that had no heartbeat within that time; returns how many there were.
 
