@@ -14,7 +14,7 @@ from jobsvc.store.errors import unexplained
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 30.0
+LONGEST_PAUSE_SECONDS = 5.0
 
 T = TypeVar("T")
 
