@@ -150,6 +150,13 @@ def test_a_source_of_its_own_needs_no_upload(make_job: Callable[[str], Any], ser
     assert days == ["2026-02-27", "2026-02-28", "2026-03-01", "2026-03-02"]
 
 
+def test_a_file_that_a_kind_makes_is_the_job_s_result(make_job: Callable[[str], Any], service: Server):
+    job = make_job("squares")
+    assert (job["state"], job["progress"]["done"]) == ("succeeded", 250), job["error"]
+    found = service.get_bytes(f"/jobs/{job['id']}/result").decode()
+    assert found == "number,square\n" + "".join(f"{n},{n * n}\n" for n in range(1, 251))
+
+
 def test_parameters_are_checked_before_there_is_a_job(service: Server):
     status, problem = service.post("/kinds/dates/jobs", {"first": "2026-02-27", "count": 0})
     assert status == 400
@@ -177,7 +184,7 @@ def test_the_tests_on_the_page_pass(package: Path):
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    assert "4 passed" in done.stdout
+    assert "5 passed" in done.stdout
 
 
 def test_the_entry_point_is_in_the_group_that_is_looked_at():
