@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 from sqlalchemy import text
@@ -275,6 +275,37 @@ def test_a_run_that_was_given_up_and_wakes_up_leaves_no_effect(post: Post) -> No
     other.join(TIMEOUT)
     done = post.job(job)
     assert (done.state, done.attempt, done.done) == (State.SUCCEEDED, 2, 3)
+    assert post.rows(job) == [1, 2, 3]
+
+
+def test_a_run_that_was_given_up_and_ends_leaves_the_job_to_the_one_that_has_it(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, end = Event(), Event()
+    run = Runner.run
+
+    def frozen(runner: Runner, job: Job, signals: Signals) -> State | None:
+        if job.attempt > 1:
+            return run(runner, job, signals)
+        begun.set()
+        assert end.wait(TIMEOUT)
+        return None
+
+    monkeypatch.setattr(Runner, "run", frozen)
+    job = post.submit(count=3)
+    key, entry = post.fetch()
+    late = post.run_on_a_thread(key, entry, Signals())
+    assert begun.wait(TIMEOUT)
+    post.lose(entry)
+    assert post.fleet.recover() == 1
+    other = post.run_on_a_thread(*post.fetch(), Signals())
+    post.gated.gate.wait_reached(1)
+    end.set()
+    late.join(TIMEOUT)
+    assert (post.job(job).state, post.job(job).attempt) == (State.RUNNING, 2)
+    post.gated.gate.open()
+    other.join(TIMEOUT)
+    assert (post.job(job).state, post.job(job).attempt) == (State.SUCCEEDED, 2)
     assert post.rows(job) == [1, 2, 3]
 
 

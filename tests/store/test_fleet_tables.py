@@ -53,6 +53,12 @@ def test_a_migration_of_the_queue_that_is_missing_is_seen_and_applied(
         assert connection.execute(text("SELECT count(*) FROM from_a_migration")).scalar_one() == 0
 
 
+def test_for_a_while_after_the_server_has_started_nobody_can_have_a_heartbeat(database: Database) -> None:
+    with database.read() as connection:
+        assert worker_rows.server_started_within(connection, timedelta(days=10_000))
+        assert not worker_rows.server_started_within(connection, timedelta(0))
+
+
 def add_worker(database: Database, session: str, purpose: str = "runs", heartbeat: timedelta = timedelta(0)) -> int:
     with database.write() as connection:
         query = text("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - :ago) RETURNING id")
