@@ -12,6 +12,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from jobsvc.jobs.checkpoint import AttemptLost, CheckpointEffects, end_job
+from jobsvc.jobs.claims import Claims
 from jobsvc.jobs.hooks import call_hook
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.recording import recorded
@@ -37,7 +38,7 @@ class Rollback(StrEnum):
 
 
 class Rollbacks:
-    """Claims jobs whose rollback was asked for, and rolls them back. One thread alone claims.
+    """Claims jobs whose rollback was asked for (see `Claims`), and rolls them back. Safe to share among threads.
 
     A rollback is an attempt of its own: claiming it fences off the run that may
     still be under way.
@@ -50,43 +51,19 @@ class Rollbacks:
         self._files = files
         self._kinds = kinds
         self._now = now
-        self._doubtful: Job | None = None
-        """What was being claimed when the database went away."""
-
-    def claim(self) -> Job | None:
-        """Take the next rollback; None if none is wanted."""
-        if (claimed := self._claimed_after_all()) is not None:
-            return claimed
-        with self._database.write(urgent=True) as connection:
-            row = job_rows.first_rollback(connection, State.TERMINATING, Rollback.WANTED)
-            if row is None:
-                return None
-            self._doubtful = claimed = self._begin(connection, Job.from_row(row))
-        self._doubtful = None
-        return claimed
-
-    def claim_entry(self, key: int, entry: int) -> Job | None:
-        """Take the rollback that an entry of the fleet's queue stands for; None if that is not wanted, or not by it."""
-        with self._database.write(urgent=True) as connection:
-            job = Job.from_row(job_rows.by_key(connection, key, lock=True))
-            if job.queue_entry != entry or job.rollback != Rollback.WANTED:
-                return None
-            return self._begin(connection, job)
+        self._claims = Claims(
+            database,
+            first=lambda connection: job_rows.first_rollback(connection, State.TERMINATING, Rollback.WANTED),
+            begin=self._begin,
+            wanted=lambda job: job.rollback == Rollback.WANTED,
+            begun=lambda job: job.rollback == Rollback.RUNNING,
+        )
+        self.claim, self.claim_entry = self._claims.claim, self._claims.claim_entry
 
     def _begin(self, connection: Connection, job: Job) -> Job:
         total = job.done if job.rollback_total is None else job.rollback_total
         self._change(connection, job, attempt=job.attempt + 1, rollback=Rollback.RUNNING, rollback_total=total)
         return Job.from_row(job_rows.by_key(connection, job.key))
-
-    def _claimed_after_all(self) -> Job | None:
-        """The job whose claim broke off, if it was committed nevertheless: nobody else will roll it back."""
-        doubtful = self._doubtful
-        if doubtful is None:
-            return None
-        with self._database.write(urgent=True) as connection:
-            job = Job.from_row(job_rows.by_key(connection, doubtful.key, lock=True))
-        self._doubtful = None
-        return job if (job.attempt, job.rollback) == (doubtful.attempt, Rollback.RUNNING) else None
 
     def run(self, job: Job, signals: Signals) -> State | None:
         """Roll a claimed job back, until nothing is left or the service shuts down; None if it was taken away."""

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from jobsvc.jobs.checkpoint import AttemptLost, Checkpoints, break_off, fail
+from jobsvc.jobs.claims import Claims
 from jobsvc.jobs.hooks import call_hook, job_info, job_params
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.meter import Meter
@@ -45,7 +46,7 @@ _NO_FILES = frozenset({State.TERMINATING, State.TERMINATED})
 
 
 class Runner:
-    """Claims queued jobs and runs them. Safe to share among threads, of which one alone claims."""
+    """Claims queued jobs (see `Claims`) and runs them. Safe to share among threads."""
 
     def __init__(
         self, database: Database, files: Files, kinds: Mapping[str, Kind], now: Callable[[], datetime]
@@ -54,47 +55,20 @@ class Runner:
         self._files = files
         self._kinds = kinds
         self._now = now
-        self._doubtful: Job | None = None
-        """What was being claimed when the database went away."""
-
-    def claim(self) -> Job | None:
-        """Take the job that has waited longest from `queued` to `running`, as a new attempt; None if none waits."""
-        if (claimed := self._claimed_after_all()) is not None:
-            return claimed
-        with self._database.write(urgent=True) as connection:
-            row = job_rows.first_in_state(connection, State.QUEUED)
-            if row is None:
-                return None
-            self._doubtful = claimed = self._begin(connection, Job.from_row(row))
-        self._doubtful = None
-        return claimed
-
-    def claim_entry(self, key: int, entry: int) -> Job | None:
-        """Take the job that an entry of the fleet's queue stands for; None if that is not to run, or not by this entry.
-
-        A claim that breaks off may have been committed: then nobody runs the job, until it is found without an entry.
-        """
-        with self._database.write(urgent=True) as connection:
-            job = Job.from_row(job_rows.by_key(connection, key, lock=True))
-            if job.queue_entry != entry or job.state is not State.QUEUED:
-                return None
-            return self._begin(connection, job)
+        self._claims = Claims(
+            database,
+            first=lambda connection: job_rows.first_in_state(connection, State.QUEUED),
+            begin=self._begin,
+            wanted=lambda job: job.state is State.QUEUED,
+            begun=lambda job: job.state in UNDER_WAY,
+        )
+        self.claim, self.claim_entry = self._claims.claim, self._claims.claim_entry
 
     def _begin(self, connection: Connection, job: Job) -> Job:
         now = self._now()
         values: dict[str, Any] = {"attempt": job.attempt + 1, "started_at": job.started_at or now, "rate": None}
         transition(connection, job, State.RUNNING, who="engine", at=now, **values)
         return Job.from_row(job_rows.by_key(connection, job.key))
-
-    def _claimed_after_all(self) -> Job | None:
-        """The job whose claim broke off, if it was committed nevertheless: nobody else will run it."""
-        doubtful = self._doubtful
-        if doubtful is None:
-            return None
-        with self._database.write(urgent=True) as connection:
-            job = Job.from_row(job_rows.by_key(connection, doubtful.key, lock=True))
-        self._doubtful = None
-        return job if job.attempt == doubtful.attempt and job.state in UNDER_WAY else None
 
     def run(self, job: Job, signals: Signals) -> State | None:
         """Run a claimed job until it is done or told to stop.
