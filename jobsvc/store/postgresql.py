@@ -106,5 +106,6 @@ def translated(error: SQLAlchemyError) -> Exception | None:
     if isinstance(error, DataError):
         return NotStorable(said)
     if error.connection_invalidated or lost or state in _DOWN or (state or "").startswith("08"):
-        return DatabaseDown(said)
+        # The lines below the first one give advice to people who set up a database.
+        return DatabaseDown(said.partition("\n")[0])
     return None
