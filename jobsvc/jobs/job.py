@@ -53,6 +53,10 @@ class Job:
     deleted_at: datetime | None
     queue_entry: int | None
     """In the fleet, the entry of the queue that may run it, or did."""
+    crashes: int
+    """Attempts in a row that ended with their process, and without a new checkpoint."""
+    not_before: datetime | None
+    """When it may begin again after a crash; None: at once."""
 
     @classmethod
     def from_row(cls, row: RowMapping) -> Self:

@@ -42,6 +42,10 @@ jobs = Table(
     Column("deleted_at", UtcDateTime),
     # The entry of the fleet's queue that may run the job, or did; no other may.
     Column("queue_entry", Big),
+    # Attempts in a row that ended with their process, and without a new checkpoint.
+    Column("crashes", Big, nullable=False, default=0, server_default="0"),
+    # When a job that has crashed may begin again; NULL: at once.
+    Column("not_before", UtcDateTime),
     Index("jobs_state", "state", "queued_at", "key"),
     Index("jobs_finished", "finished_at"),
     sqlite_autoincrement=True,
@@ -162,6 +166,9 @@ workers = Table(
     # The application_name of all its connections, and of no other process's.
     Column("session", String, nullable=False),
 )
+
+# One row: the random identity that the store of the files has too.
+identity = Table("identity", metadata, Column("id", String, primary_key=True))
 
 # Which of Procrastinate's migrations were applied.
 queue_migrations = Table("queue_migrations", metadata, Column("name", String, primary_key=True))
