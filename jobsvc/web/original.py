@@ -24,6 +24,9 @@ bp = Blueprint("original", __name__)
 ACKNOWLEDGE_SECONDS = 5.0
 """For how long /updateTask waits for the run to obey."""
 
+RANGE = ("from", "to")
+"""The fields of /exportData that must be there."""
+
 
 @bp.post("/uploadCSV")
 def upload_csv() -> dict[str, Any]:
@@ -45,12 +48,13 @@ def export_data() -> dict[str, Any] | tuple[Response, int]:
         body = json.loads(request.get_data())
     except (ValueError, RecursionError):
         return _error("invalid_json", 400)
-    if not isinstance(body, dict):
+    # Both, before either is looked at as a date: what is missing, empty or no text is no request for an export.
+    if not isinstance(body, dict) or not all(isinstance(body.get(name), str) and body[name] for name in RANGE):
         return _error("invalid_json", 400)
     days: dict[str, date] = {}
-    for name in ("from", "to"):
+    for name in RANGE:
         try:
-            days[name] = _iso_date(body.get(name))
+            days[name] = _iso_date(body[name])
         except ValueError:
             return _error(f"invalid_{name}_date", 400)
     if days["from"] > days["to"]:
@@ -63,10 +67,8 @@ def export_data() -> dict[str, Any] | tuple[Response, int]:
     return {"Job ID": create_from_fields(services().kinds["createExport"], body).id}
 
 
-def _iso_date(text: object) -> date:
+def _iso_date(text: str) -> date:
     """A date of the form YYYY-MM-DD, and no other that ISO 8601 allows. Raises ValueError."""
-    if not isinstance(text, str):
-        raise ValueError(text)
     day = date.fromisoformat(text)
     if day.isoformat() != text:
         raise ValueError(text)
@@ -78,11 +80,13 @@ def update_task() -> tuple[Response, int]:
     if request.method == "HEAD":
         # Flask adds it to GET; who only looks must not steer.
         raise MethodNotAllowed(["GET", "POST"])
-    job_id = request.values.get("id", "")
+    job_id = request.values.get("id", "").strip()
     if not job_id:
         return _error("invalid_id", 400)
-    action = request.values.get("action", "")
+    action = request.values.get("action", "").strip()
     if action not in _ACTIONS:
+        # That there is no such job comes first.
+        services().jobs.get(job_id)
         return _error("invalid_action", 400)
     act, word, on_the_way = _ACTIONS[action]
     job = act(job_id)

@@ -21,6 +21,8 @@ pytestmark = pytest.mark.both_databases
 
 JULY = {"from": "2018-07-01", "to": "2018-08-01"}
 
+MISSING = object()
+
 
 def test_an_export_is_answered_with_the_id_of_its_job(client: FlaskClient, services: Services) -> None:
     answer = client.post("/exportData", json=JULY)
@@ -63,22 +65,33 @@ def test_a_body_that_is_no_json_object_is_invalid_json(shared_client: FlaskClien
 
 
 @pytest.mark.parametrize("name", ["from", "to"])
+@pytest.mark.parametrize("value", [MISSING, None, "", 20180701, True, ["2018-07-01"], {"day": 1}])
+@pytest.mark.parametrize("other", ["2018-07-15", "not a date"])
+def test_a_date_that_is_missing_or_empty_or_no_string_is_invalid_json(
+    shared_client: FlaskClient, name: str, value: Any, other: str
+) -> None:
+    """Whatever the other one is, and whichever comes first."""
+    body = {field: other for field in JULY if field != name} | ({} if value is MISSING else {name: value})
+    answer = shared_client.post("/exportData", json=body)
+    assert (answer.status_code, answer.json) == (400, {"errorType": "invalid_json"})
+
+
+@pytest.mark.parametrize("name", ["from", "to"])
 @pytest.mark.parametrize(
     "value",
-    [None, "", 20180701, "2018-7-1", "20180701", "2018-W26-7", "2018-02-29", "2018-07-01T00:00:00", " 2018-07-01", []],
+    ["July", "2018-7-1", "20180701", "2018-W26-7", "2018-02-29", "2018-07-01T00:00:00", " 2018-07-01", "\ud800", " "],
+    ids=repr,
 )
-def test_a_date_that_is_not_of_the_form_yyyy_mm_dd_is_invalid(
-    shared_client: FlaskClient, name: str, value: Any
+def test_a_string_that_is_not_of_the_form_yyyy_mm_dd_is_an_invalid_date(
+    shared_client: FlaskClient, name: str, value: str
 ) -> None:
     answer = shared_client.post("/exportData", json=JULY | {name: value})
     assert (answer.status_code, answer.json) == (400, {"errorType": f"invalid_{name}_date"})
 
 
-@pytest.mark.parametrize("name", ["from", "to"])
-def test_a_date_that_is_missing_is_invalid(shared_client: FlaskClient, name: str) -> None:
-    body = {field: day for field, day in JULY.items() if field != name}
-    answer = shared_client.post("/exportData", json=body)
-    assert (answer.status_code, answer.json) == (400, {"errorType": f"invalid_{name}_date"})
+def test_of_two_invalid_dates_the_first_is_told(shared_client: FlaskClient) -> None:
+    answer = shared_client.post("/exportData", json={"from": "July", "to": "August"})
+    assert (answer.status_code, answer.json) == (400, {"errorType": "invalid_from_date"})
 
 
 def test_a_range_that_ends_before_it_begins_is_invalid(shared_client: FlaskClient) -> None:

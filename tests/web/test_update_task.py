@@ -192,15 +192,32 @@ def test_an_empty_id_is_invalid(shared_client: FlaskClient, ask: Ask) -> None:
 
 
 @every_way
-@pytest.mark.parametrize("action", ["", "pause", "Stop", "stop "])
-def test_an_action_that_is_none_of_the_three_is_invalid(shared_client: FlaskClient, ask: Ask, action: str) -> None:
-    assert status(ask(shared_client, "x", action)) == (400, {"errorType": "invalid_action"})
+def test_an_action_that_is_none_of_the_three_is_invalid(client: FlaskClient, services: Services, ask: Ask) -> None:
+    job_id = submit_gated(services, count=0)
+    for action in ("", " ", "pause", "Stop", "stop now"):
+        assert status(ask(client, job_id, action)) == (400, {"errorType": "invalid_action"})
 
 
-def test_what_is_missing_is_invalid(shared_client: FlaskClient) -> None:
-    assert status(shared_client.get("/updateTask")) == (400, {"errorType": "invalid_id"})
-    assert status(shared_client.get("/updateTask?action=stop")) == (400, {"errorType": "invalid_id"})
-    assert status(shared_client.get("/updateTask?id=x")) == (400, {"errorType": "invalid_action"})
+def test_what_is_missing_is_invalid(client: FlaskClient, services: Services) -> None:
+    job_id = submit_gated(services, count=0)
+    assert status(client.get("/updateTask")) == (400, {"errorType": "invalid_id"})
+    assert status(client.get("/updateTask?action=stop")) == (400, {"errorType": "invalid_id"})
+    assert status(client.get("/updateTask?id=%20&action=stop")) == (400, {"errorType": "invalid_id"})
+    assert status(client.get(f"/updateTask?id={job_id}")) == (400, {"errorType": "invalid_action"})
+
+
+@pytest.mark.parametrize("action", ["", "pause"])
+def test_whether_there_is_such_a_job_is_told_before_anything_about_the_action(
+    shared_client: FlaskClient, action: str
+) -> None:
+    assert status(by_get(shared_client, "x", action)) == (404, {"errorType": "id_doesn't_exist"})
+
+
+@every_way
+def test_spaces_around_id_and_action_are_left_out(busy: Flask, ask: Ask) -> None:
+    job_id = submit_gated(busy.extensions["jobsvc"])
+    answer = ask(busy.test_client(), f" {job_id}\n", "\tstop ")
+    assert status(answer) == (200, {"status": f"Job {job_id} stopped."})
 
 
 @every_way
