@@ -37,6 +37,7 @@ from jobsvc.store.process_lock import ProcessLock
 from jobsvc.web import data, health, jobs, local_only, original, problems, workers
 from jobsvc.web import kinds as kinds_routes
 from jobsvc.web.in_flight import InFlight
+from jobsvc.web.patient import Patient
 from jobsvc.web.services import Services, provide
 
 Lock: TypeAlias = DirectoryLock | ProcessLock
@@ -93,7 +94,7 @@ def _build(settings: Settings, locks: list[Lock], own_process: bool, extra_kinds
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
     in_flight = InFlight(app.wsgi_app)
-    app.wsgi_app = in_flight  # type: ignore[method-assign]
+    app.wsgi_app = Patient(in_flight)  # type: ignore[method-assign]
 
     def finish(seconds: float) -> None:
         deadline = monotonic() + seconds

@@ -109,8 +109,7 @@ def _work(settings: Settings, lock: ProcessLock, concurrency: int, queues: Seque
 
     listener = Listener(settings.url, core.announcements.announce)
     worker = FleetWorker(
-        # A process that is frozen within one of the queue's short transactions must not hold up the others.
-        conninfo(settings.url, session, f"-c idle_in_transaction_session_timeout={int(settings.stalled_after * 1000)}"),
+        conninfo(settings.url, session, settings.stalled_after),
         Duties(
             signals=FleetSignals,
             run=fleet.run,

@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from time import monotonic
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, RowMapping
@@ -22,9 +21,10 @@ from jobsvc.jobs.rollback import Rollback
 from jobsvc.jobs.states import FINISHED, State
 from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import Kind
+from jobsvc.patience import LEAST_SECONDS, REQUEST_SECONDS, Deadline, patience
 from jobsvc.store import idempotency_keys, job_rows, webhook_rows
 from jobsvc.store.database import Database
-from jobsvc.store.errors import DatabaseDown
+from jobsvc.store.errors import DatabaseBusy, DatabaseDown
 from jobsvc.store.files import Files
 
 SERVICE = "service"
@@ -99,13 +99,15 @@ class JobService:
         Raises QueueFull, and KeyReused for an idempotency key that stood for
         another request.
         """
-        try:
-            return self._submit(new)
-        except IntegrityError:
-            if new.idempotency is None:
-                raise
-            # On PostgreSQL a twin of the request has used the key since it was looked for.
-            return self._submit(new)
+        # However long the upload has taken.
+        with patience(REQUEST_SECONDS):
+            try:
+                return self._submit(new)
+            except IntegrityError:
+                if new.idempotency is None:
+                    raise
+                # On PostgreSQL a twin of the request has used the key since it was looked for.
+                return self._submit(new)
 
     def _submit(self, new: NewJob) -> Job:
         with self._write() as connection:
@@ -190,11 +192,11 @@ class JobService:
             return webhook_rows.of_job(connection, self._find(connection, job_id).key)
 
     def pause(self, job_id: str, who: str, wait: float) -> Job:
-        """Ask for a pause and wait up to `wait` seconds for it.
+        """Ask for a pause and wait up to `wait` seconds for it, and for the database.
 
         The job that is returned is `pausing` if its run has yet to obey; it may
         also have finished with its last item. Pausing a paused job is harmless.
-        Raises UnknownJob, NotAllowed.
+        Raises UnknownJob, NotAllowed; DatabaseBusy if nothing was asked for.
         """
         moves = {
             State.RUNNING: State.PAUSING,
@@ -203,7 +205,8 @@ class JobService:
             State.PAUSING: None,
             State.PAUSED: None,
         }
-        return self._settle(self._move(job_id, who, moves, "paused"), wait)
+        with _at_most(wait) as until:
+            return self._settle(self._move(job_id, who, moves, "paused"), until)
 
     def resume(self, job_id: str, who: str, wait: float) -> Job:
         """Queue a job that was paused, interrupted or failed again, at its cursor.
@@ -211,9 +214,6 @@ class JobService:
         A job that is on its way to paused is waited for, up to `wait` seconds.
         Resuming a job that is queued or runs is harmless. Raises UnknownJob, NotAllowed.
         """
-        job = self.get(job_id)
-        if job.state is State.PAUSING:
-            self._settle(job, wait)
         moves = {
             State.PAUSED: State.QUEUED,
             State.INTERRUPTED: State.QUEUED,
@@ -221,18 +221,29 @@ class JobService:
             State.QUEUED: None,
             State.RUNNING: None,
         }
-        job = self._move(job_id, who, moves, "resumed", queued_at=self._now(), error=None)
+        with _at_most(wait) as until:
+            job = self.get(job_id)
+            if job.state is State.PAUSING:
+                job = self._settle(job, until)
+            if job.state is State.PAUSING:
+                raise NotAllowed(job_id, job.state, "resumed")
+            job = self._move(job_id, who, moves, "resumed", queued_at=self._now(), error=None)
         self._engine.wake()
         return job
 
     def terminate(self, job_id: str, who: str, wait: float, *, rollback: bool = False) -> Job:
-        """End a job for good, and wait up to `wait` seconds for its run to stop.
+        """End a job for good, and wait up to `wait` seconds for its run to stop, and for the database.
 
         With `rollback`, everything that it has made is removed before it counts as
         terminated; a job that has finished already can be rolled back too. The job
         that is returned is `terminating` while any of this is still under way.
-        Terminating a terminated job is harmless. Raises UnknownJob, NotAllowed, CantRollBack.
+        Terminating a terminated job is harmless. Raises UnknownJob, NotAllowed, CantRollBack;
+        DatabaseBusy if nothing was asked for.
         """
+        with _at_most(wait) as until:
+            return self._terminate(job_id, who, until, rollback=rollback)
+
+    def _terminate(self, job_id: str, who: str, until: Deadline, *, rollback: bool) -> Job:
         moves = {
             State.QUEUED: State.TERMINATING,
             State.RUNNING: State.TERMINATING,
@@ -243,19 +254,21 @@ class JobService:
             State.TERMINATED: None,
         }
         if not rollback:
-            return self._settle(self._move(job_id, who, moves, "terminated"), wait)
+            return self._settle(self._move(job_id, who, moves, "terminated"), until)
         ended = {
             State.SUCCEEDED: State.TERMINATING,
             State.FAILED: State.TERMINATING,
             State.TERMINATED: State.TERMINATING,
         }
-        return self._settle(self._roll_back(job_id, who, moves | ended), wait)
+        return self._settle(self._roll_back(job_id, who, moves | ended), until)
 
     def roll_back(self, job_id: str, who: str, wait: float) -> Job:
         """Remove everything that a finished job has made. Raises UnknownJob, NotAllowed, CantRollBack."""
-        if self.get(job_id).state not in (*FINISHED, State.TERMINATING):
-            raise NotAllowed(job_id, self.get(job_id).state, "rolled back before it is terminated")
-        return self.terminate(job_id, who, wait, rollback=True)
+        with _at_most(wait) as until:
+            state = self.get(job_id).state
+            if state not in (*FINISHED, State.TERMINATING):
+                raise NotAllowed(job_id, state, "rolled back before it is terminated")
+            return self._terminate(job_id, who, until, rollback=True)
 
     def _roll_back(self, job_id: str, who: str, moves: Mapping[State, State | None]) -> Job:
         with self._write() as connection:
@@ -314,9 +327,17 @@ class JobService:
             self._tell_of_termination(job)
         return job
 
-    def _settle(self, job: Job, wait: float) -> Job:
-        """Wait for a job that is pausing or terminating to get there; if it has no run, obey for it."""
-        deadline = monotonic() + wait
+    def _settle(self, job: Job, until: Deadline) -> Job:
+        """Wait for a job that is pausing or terminating to get there; if it has no run, obey for it.
+
+        What was asked for stands in the database: if that is locked now, the job is returned as it was last seen.
+        """
+        try:
+            return self._settled(job, until)
+        except DatabaseBusy:
+            return job
+
+    def _settled(self, job: Job, until: Deadline) -> Job:
         while True:
             version = self._announcements.version()
             job = self.get(job.id)
@@ -331,7 +352,7 @@ class JobService:
                     self._files.discard_output(job.id)
                     self._tell_of_termination(job)
                 self._announcements.announce()
-            elif not self._announcements.wait(version, deadline - monotonic()):
+            elif not self._announcements.wait(version, until.left()):
                 return self.get(job.id)
 
     def _tell_of_termination(self, job: Job) -> None:
@@ -345,3 +366,11 @@ class JobService:
             transition(connection, job, after, who=SERVICE, at=self._now(), why=why)
             if after is State.TERMINATED:
                 clean_up(connection, self._kinds.get(job.kind), job.key)
+
+
+@contextmanager
+def _at_most(wait: float) -> Iterator[Deadline]:
+    """Until when to wait for a run, and as a bound on all that the block does in the database."""
+    until = Deadline(wait)
+    with patience(max(wait, LEAST_SECONDS)):
+        yield until

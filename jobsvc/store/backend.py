@@ -9,6 +9,8 @@ from typing import Protocol
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from jobsvc.patience import Deadline
+
 
 class Backend(Protocol):
     """One kind of database: `store/sqlite.py`, `store/postgresql.py`."""
@@ -23,8 +25,18 @@ class Backend(Protocol):
     has_queue: bool
     """Whether the queue of the fleet is in it."""
 
-    def turn(self, urgent: Callable[[], bool]) -> AbstractContextManager[None]:
-        """Held for the length of a write transaction. Those that are `urgent` go ahead of those that are not."""
+    def turn(self, urgent: Callable[[], bool], deadline: Deadline | None) -> AbstractContextManager[None]:
+        """Held for the length of a write transaction. Those that are `urgent` go ahead of those that are not.
+
+        Raises DatabaseBusy if it has not come by the deadline.
+        """
+
+    def begin(self, engine: Engine, deadline: Deadline | None) -> AbstractContextManager[Connection]:
+        """A transaction of `reading` or `writing`: commits at the end, rolls back on an exception.
+
+        What it waits for others, from connecting on, ends at the deadline; without
+        one, after a time of the backend's own. Raises DatabaseBusy, or an error that `translated` makes that.
+        """
 
     def contended(self) -> bool:
         """Whether writers are waiting for their turn."""
@@ -33,4 +45,4 @@ class Backend(Protocol):
         """Wait, in the migrations' transaction, until no other process applies any."""
 
     def translated(self, error: SQLAlchemyError) -> Exception | None:
-        """DatabaseDown, Conflict or NotStorable, if that is what an error amounts to."""
+        """DatabaseDown, DatabaseBusy, Conflict or NotStorable, if that is what an error amounts to."""

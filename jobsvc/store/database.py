@@ -8,45 +8,57 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, make_url, select
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
+from jobsvc.patience import Deadline, current
 from jobsvc.store.backend import Backend
 from jobsvc.store.errors import DatabaseClosed, DatabaseDown
-from jobsvc.store.postgresql import Postgresql
+from jobsvc.store.postgresql import IDLE_SECONDS, Postgresql
 from jobsvc.store.sqlite import Sqlite
 
 
 class Database:
     """The database at `url`. Safe to share among threads.
 
-    Everything here raises DatabaseDown if it can't be reached, `write`
-    Conflict if two transactions stood in each other's way, NotStorable for a value
-    that PostgreSQL can't hold.
+    Everything here raises DatabaseDown if it can't be reached, DatabaseBusy if others
+    held what is needed for too long, `write` Conflict if two transactions stood in
+    each other's way, NotStorable for a value that PostgreSQL can't hold.
+
+    A transaction waits for others `within` so many seconds in all. If that isn't
+    given, for what is left of the thread's `patience`; if there is none either, for
+    its turn as long as it takes, and for anything else a time of the backend's own.
     """
 
-    def __init__(self, url: str, session: str | None = None) -> None:
-        """`session` is what PostgreSQL's administrator sees its connections called."""
-        self.backend: Backend = Postgresql(url, session) if is_postgresql(url) else Sqlite(url)
+    def __init__(self, url: str, session: str | None = None, idle_seconds: float = IDLE_SECONDS) -> None:
+        """`session` is what PostgreSQL's administrator sees its connections called.
+
+        PostgreSQL ends a session that says nothing for `idle_seconds` within a transaction.
+        """
+        self.backend: Backend = Postgresql(url, session, idle_seconds) if is_postgresql(url) else Sqlite(url)
         self._reading = self.backend.reading
         self._writing = self.backend.writing
         self._closed = False
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self, *, within: float | None = None) -> Iterator[Connection]:
         """A connection in a read transaction: one consistent view of what is committed."""
-        with self._translating(), self._reading.begin() as connection:
+        deadline = current() if within is None else Deadline(within)
+        with self._translating(), self.backend.begin(self._reading, deadline) as connection:
             yield connection
 
     @contextmanager
-    def write(self, *, urgent: bool = False, urgent_when: Callable[[], bool] | None = None) -> Iterator[Connection]:
+    def write(
+        self, *, urgent: bool = False, urgent_when: Callable[[], bool] | None = None, within: float | None = None
+    ) -> Iterator[Connection]:
         """A connection in a write transaction: commits at the end, rolls back on an exception.
 
         Those that are `urgent`, or are so by `urgent_when` while they wait, go ahead
         of those that are not. Keep the block short and free of everything but
         database work: on SQLite all other writers wait for it. Raises DatabaseClosed.
         """
-        with self.backend.turn(urgent_when or (lambda: urgent)):
+        deadline = current() if within is None else Deadline(within)
+        with self.backend.turn(urgent_when or (lambda: urgent), deadline):
             if self._closed:
                 raise DatabaseClosed
-            with self._translating(), self._writing.begin() as connection:
+            with self._translating(), self.backend.begin(self._writing, deadline) as connection:
                 yield connection
 
     @contextmanager

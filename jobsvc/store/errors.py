@@ -17,6 +17,14 @@ class DatabaseDown(SQLAlchemyError):
     """
 
 
+class DatabaseBusy(DatabaseDown):
+    """Others held what the transaction needs for as long as it could wait. Nothing was changed.
+
+    A kind of DatabaseDown: whoever copes with a database that is away copes with
+    one that somebody keeps to himself, and nobody has to know both.
+    """
+
+
 class Conflict(SQLAlchemyError):
     """The transaction stood in another's way and was rolled back; doing it again may go well."""
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+import math
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from threading import BoundedSemaphore
+from time import monotonic
+from typing import Any
 
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from sqlalchemy import Connection, Engine, create_engine, make_url, text
+from psycopg.conninfo import make_conninfo
+from sqlalchemy import Connection, Dialect, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry
 
-from jobsvc.store.errors import Conflict, DatabaseDown, NotStorable
+from jobsvc.patience import BACKGROUND_SECONDS, Deadline, applied, current
+from jobsvc.store.errors import Conflict, DatabaseBusy, DatabaseDown, NotStorable
 
 POOLED_CONNECTIONS = 10
 """Idle connections that are kept."""
@@ -18,19 +23,13 @@ POOLED_CONNECTIONS = 10
 MOST_CONNECTIONS = 40
 """A server allows 100 by default, for everybody together. Beyond it threads wait for each other."""
 
-WAIT_SECONDS = 20.0
-"""How long a thread waits for one of them."""
+CONNECT_SECONDS = 5
 
-CONNECT = {
-    "application_name": "jobsvc",
-    "connect_timeout": 5,
-    # A server that has gone without a word is noticed within about 20 s.
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 2,
-    "tcp_user_timeout": 20_000,
-}
-"""Parameters of libpq."""
+IDLE_SECONDS = 10.0
+"""After how long the server ends a session that is within a transaction and says nothing: its process is frozen."""
+
+AGAIN_SECONDS = 0.1
+"""What has taken longer than that may have waited for a lock: the next wait is allowed that much less."""
 
 MIGRATIONS_LOCK = 7_032_001
 """An advisory lock: whoever holds it applies migrations."""
@@ -38,19 +37,51 @@ MIGRATIONS_LOCK = 7_032_001
 _CONFLICTS = {"40001", "40P01"}
 """SQLSTATE: serialization_failure, deadlock_detected."""
 
-_DOWN = {"57P01", "57P02", "57P03", "53300", "25006"}
-"""SQLSTATE: the server shuts down, has crashed, is starting, has no connection left, is a standby."""
+_BUSY = {"55P03"}
+"""SQLSTATE: lock_not_available."""
+
+_DOWN = {"57P01", "57P02", "57P03", "57P05", "53300", "25006", "25P03", "25P04"}
+"""SQLSTATE: the server shuts down, has crashed, is starting, ends an idle session, has no connection left, is a
+standby, ends a session that is idle within a transaction, or whose transaction takes too long."""
+
+_LIMIT = "jobsvc_limit"
+
+_SET = "SET LOCAL lock_timeout = "
 
 
-def conninfo(url: str, session: str | None = None, options: str = "") -> str:
-    """What libpq is to be told for SQLAlchemy's URL, with `CONNECT`, and `options` for the server beside its own."""
+def connect_parameters(url: str, session: str | None = None, idle_seconds: float = IDLE_SECONDS) -> dict[str, Any]:
+    """What libpq is to be told beside SQLAlchemy's URL, for every session of the service; `session` is its name.
+
+    No session can hold for ever what others need: the server ends one that is idle
+    within a transaction for `idle_seconds`, gives up waiting for a lock, and notices
+    a client whose machine has gone. `options` in the URL come last, and so prevail.
+    """
+    given = make_url(url).query.get("options", "")
+    options = {
+        "idle_in_transaction_session_timeout": round(idle_seconds * 1000),
+        "lock_timeout": round(BACKGROUND_SECONDS * 1000),
+        "tcp_keepalives_idle": 10,
+        "tcp_keepalives_interval": 5,
+        "tcp_keepalives_count": 2,
+        "tcp_user_timeout": 20_000,
+    }
+    ours = " ".join(f"-c {name}={value}" for name, value in options.items())
+    return {
+        "application_name": session or "jobsvc",
+        "connect_timeout": CONNECT_SECONDS,
+        # A server that has gone without a word is noticed within about 20 s.
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 2,
+        "tcp_user_timeout": 20_000,
+        "options": " ".join((ours, *((given,) if isinstance(given, str) else given))).strip(),
+    }
+
+
+def conninfo(url: str, session: str | None = None, idle_seconds: float = IDLE_SECONDS) -> str:
+    """The same and the URL, as libpq is told."""
     plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    more = {name: str(value) for name, value in CONNECT.items()}
-    if session is not None:
-        more["application_name"] = session
-    if options:
-        more["options"] = f"{conninfo_to_dict(plain).get('options') or ''} {options}".strip()
-    return make_conninfo(plain, **more)
+    return make_conninfo(plain, **connect_parameters(url, session, idle_seconds))
 
 
 class Postgresql:
@@ -64,23 +95,37 @@ class Postgresql:
     migrates_at_start = False
     has_queue = True
 
-    def __init__(self, url: str, session: str | None = None) -> None:
+    def __init__(self, url: str, session: str | None = None, idle_seconds: float = IDLE_SECONDS) -> None:
         self.engine: Engine = create_engine(
             url,
             pool_size=POOLED_CONNECTIONS,
-            max_overflow=MOST_CONNECTIONS - POOLED_CONNECTIONS,
-            pool_timeout=WAIT_SECONDS,
+            # `_free` is the limit: the pool's own knows no deadlines.
+            max_overflow=-1,
             pool_use_lifo=True,
             pool_pre_ping=True,
-            connect_args=CONNECT | ({"application_name": session} if session else {}),
+            connect_args=connect_parameters(url, session, idle_seconds),
         )
+        self._free = BoundedSemaphore(MOST_CONNECTIONS)
+        event.listen(self.engine, "do_connect", _connect)
+        event.listen(self.engine, "begin", _begin)
+        event.listen(self.engine, "before_cursor_execute", _before_statement)
         self.reading: Engine = self.engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
         self.writing: Engine = self.engine.execution_options(isolation_level="READ COMMITTED")
 
-    def turn(self, urgent: Callable[[], bool]) -> AbstractContextManager[None]:
+    def turn(self, urgent: Callable[[], bool], deadline: Deadline | None) -> AbstractContextManager[None]:
         return nullcontext()
+
+    @contextmanager
+    def begin(self, engine: Engine, deadline: Deadline | None) -> Iterator[Connection]:
+        if not self._free.acquire(timeout=BACKGROUND_SECONDS if deadline is None else deadline.left()):
+            raise DatabaseBusy(f"all {MOST_CONNECTIONS} connections of this process are in use")
+        with ExitStack() as stack:
+            stack.callback(self._free.release)
+            with applied(deadline):
+                connection = stack.enter_context(engine.begin())
+            yield connection
 
     def contended(self) -> bool:
         return False
@@ -93,15 +138,15 @@ class Postgresql:
 
 
 def translated(error: SQLAlchemyError) -> Exception | None:
-    """DatabaseDown, Conflict or NotStorable, if that is what an error amounts to."""
-    if isinstance(error, PoolTimeout):
-        return DatabaseDown(f"all {MOST_CONNECTIONS} connections to the database were busy for {WAIT_SECONDS} s")
+    """DatabaseDown, DatabaseBusy, Conflict or NotStorable, if that is what an error amounts to."""
     if not isinstance(error, DBAPIError):
         return None
     state = getattr(error.orig, "sqlstate", None)
     said = str(error.orig).strip()
     if state in _CONFLICTS:
         return Conflict(said)
+    if state in _BUSY:
+        return DatabaseBusy("another transaction holds a lock that this one needs")
     lost = type(error.orig).__name__ == "OperationalError" and state is None
     if isinstance(error, DataError):
         return NotStorable(said)
@@ -109,3 +154,36 @@ def translated(error: SQLAlchemyError) -> Exception | None:
         # The lines below the first one give advice to people who set up a database.
         return DatabaseDown(said.partition("\n")[0])
     return None
+
+
+def _connect(dialect: Dialect, _entry: ConnectionPoolEntry, arguments: Any, named: dict[str, Any]) -> Any:
+    deadline = current()
+    if deadline is not None:
+        # Whole seconds; libpq takes less than 2 for 2.
+        named = {**named, "connect_timeout": min(CONNECT_SECONDS, max(2, math.ceil(deadline.left())))}
+    return dialect.connect(*arguments, **named)
+
+
+class _Limit:
+    """The deadline of a transaction, and until when its latest limit for locks is good enough."""
+
+    def __init__(self, deadline: Deadline) -> None:
+        self.deadline = deadline
+        self.renew_at = 0.0
+
+
+def _begin(connection: Connection) -> None:
+    deadline = current()
+    connection.info[_LIMIT] = None if deadline is None else _Limit(deadline)
+
+
+def _before_statement(
+    connection: Connection, _cursor: Any, statement: str, _parameters: Any, _context: Any, _many: bool
+) -> None:
+    """Have the statement wait for locks no longer than its transaction may wait still: PostgreSQL limits each wait."""
+    limit: _Limit | None = connection.info.get(_LIMIT)
+    if limit is None or statement.startswith(_SET) or monotonic() < limit.renew_at:
+        return
+    # 0 would stand for no limit.
+    connection.exec_driver_sql(f"{_SET}{max(1, round(limit.deadline.left() * 1000))}")
+    limit.renew_at = monotonic() + AGAIN_SECONDS

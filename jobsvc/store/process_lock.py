@@ -14,7 +14,7 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from jobsvc.store.errors import DatabaseInUse
-from jobsvc.store.postgresql import CONNECT, translated
+from jobsvc.store.postgresql import connect_parameters, translated
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class ProcessLock:
             url,
             poolclass=NullPool,
             isolation_level="AUTOCOMMIT",
-            connect_args={**CONNECT, "application_name": name},
+            connect_args=connect_parameters(url, name),
         )
         self._connection: Connection | None = None
         self._released = Event()

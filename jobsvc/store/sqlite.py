@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Dialect, Engine, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from jobsvc.patience import Deadline, applied, current
+from jobsvc.store.errors import DatabaseBusy
 from jobsvc.store.write_turn import WriteTurn
 
 POOLED_CONNECTIONS = 4
@@ -18,8 +21,11 @@ POOLED_CONNECTIONS = 4
 STATEMENTS_CACHED = 64
 """Prepared statements each connection keeps; the long ones of bulk inserts must stay among them."""
 
-BUSY_SECONDS = 30.0
-"""How long SQLite waits for another process, such as a backup, that holds its lock."""
+LOCK_SECONDS = 5.0
+"""How long a transaction without a deadline waits for another process, such as a backup, that holds SQLite's lock."""
+
+_BUSY = 5
+"""SQLITE_BUSY; what is above the lowest eight bits of a code says more."""
 
 
 class Sqlite:
@@ -34,16 +40,24 @@ class Sqlite:
             pool_size=POOLED_CONNECTIONS,
             max_overflow=-1,
             pool_use_lifo=True,
-            connect_args={"timeout": BUSY_SECONDS, "cached_statements": STATEMENTS_CACHED},
+            connect_args={"cached_statements": STATEMENTS_CACHED},
         )
+        event.listen(self.engine, "do_connect", _connect)
         event.listen(self.engine, "connect", _prepare)
         event.listen(self.engine, "begin", _begin)
         self.reading: Engine = self.engine
         self.writing: Engine = self.engine.execution_options(jobsvc_writes=True)
         self._turn = WriteTurn()
 
-    def turn(self, urgent: Callable[[], bool]) -> AbstractContextManager[None]:
-        return self._turn.held(urgent)
+    def turn(self, urgent: Callable[[], bool], deadline: Deadline | None) -> AbstractContextManager[None]:
+        return self._turn.held(urgent, None if deadline is None else deadline.left())
+
+    @contextmanager
+    def begin(self, engine: Engine, deadline: Deadline | None) -> Iterator[Connection]:
+        with ExitStack() as stack:
+            with applied(deadline):
+                connection = stack.enter_context(engine.begin())
+            yield connection
 
     def contended(self) -> bool:
         return self._turn.is_wanted
@@ -52,7 +66,21 @@ class Sqlite:
         """A write transaction has the database to itself."""
 
     def translated(self, error: SQLAlchemyError) -> Exception | None:
+        code = getattr(getattr(error, "orig", None), "sqlite_errorcode", None)
+        if code is not None and code & 0xFF == _BUSY:
+            return DatabaseBusy("another process holds the lock of the database")
         return None
+
+
+def _patience() -> float:
+    """Seconds that the transaction which is begun may wait for SQLite's lock."""
+    deadline = current()
+    return LOCK_SECONDS if deadline is None else deadline.left()
+
+
+def _connect(dialect: Dialect, _entry: ConnectionPoolEntry, arguments: Any, named: dict[str, Any]) -> Any:
+    # Its first statements wait for the lock too; `named` is shared by all connections.
+    return dialect.connect(*arguments, **named, timeout=_patience())
 
 
 def _prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
@@ -66,6 +94,10 @@ def _prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
 
 
 def _begin(connection: Connection) -> None:
+    driver = connection.connection.dbapi_connection
+    assert isinstance(driver, sqlite3.Connection)
+    # As a script: each number is another statement, and would drive the long ones out of the cache.
+    driver.executescript(f"PRAGMA busy_timeout={round(_patience() * 1000)}")
     writes = connection.get_execution_options().get("jobsvc_writes", False)
     # A transaction that begins with a read and then writes can fail at once when
     # somebody else has written in between; IMMEDIATE takes the lock first.

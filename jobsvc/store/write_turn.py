@@ -12,7 +12,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import TIMEOUT_MAX, Lock
+
+from jobsvc.store.errors import DatabaseBusy
 
 
 def _never() -> bool:
@@ -47,19 +49,20 @@ class WriteTurn:
         return bool(self._waiting)
 
     @contextmanager
-    def held(self, urgent: Callable[[], bool] = _never) -> Iterator[None]:
+    def held(self, urgent: Callable[[], bool] = _never, within: float | None = None) -> Iterator[None]:
         """Wait for the turn, and have it for the block's length.
 
         `urgent` is asked each time the turn is handed on: who isn't in a hurry when
-        it begins to wait may be later. It must not block.
+        it begins to wait may be later. It must not block. Raises DatabaseBusy if the
+        turn has not come `within` so many seconds; None: wait as long as it takes.
         """
-        self._take(urgent)
+        self._take(urgent, within)
         try:
             yield
         finally:
             self._pass_on()
 
-    def _take(self, urgent: Callable[[], bool]) -> None:
+    def _take(self, urgent: Callable[[], bool], within: float | None = None) -> None:
         with self._lock:
             if not self._taken:
                 self._taken = True
@@ -67,13 +70,15 @@ class WriteTurn:
             me = _Waiter(urgent)
             self._waiting.append(me)
         try:
-            me.lock.acquire()
+            if not me.lock.acquire(timeout=-1 if within is None else min(within, TIMEOUT_MAX)):
+                raise DatabaseBusy("others were writing all the time")
         except BaseException:
-            # A signal handler raised: leave the queue, or hand on the turn that came just now.
+            # Too late, or a signal handler raised.
             self._give_up(me)
             raise
 
     def _give_up(self, waiter: _Waiter) -> None:
+        """Leave the queue, or hand on the turn that came just now."""
         with self._lock:
             if waiter in self._waiting:
                 self._waiting.remove(waiter)

@@ -64,8 +64,10 @@ class MortalDatabase(Database):
         self.probe = probe
 
     @contextmanager
-    def write(self, *, urgent: bool = False, urgent_when: Callable[[], bool] | None = None) -> Iterator[Connection]:
-        with super().write(urgent=urgent, urgent_when=urgent_when) as connection:
+    def write(
+        self, *, urgent: bool = False, urgent_when: Callable[[], bool] | None = None, within: float | None = None
+    ) -> Iterator[Connection]:
+        with super().write(urgent=urgent, urgent_when=urgent_when, within=within) as connection:
             yield connection
             self.probe.before_commit()
         self.probe.after_commit()

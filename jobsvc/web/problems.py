@@ -21,11 +21,12 @@ from jobsvc.jobs.errors import (
     UnknownKind,
 )
 from jobsvc.jobs.results import NoResult
-from jobsvc.store.errors import Conflict, DatabaseClosed, DatabaseDown, FilesDown, NotStorable
+from jobsvc.store.errors import Conflict, DatabaseBusy, DatabaseClosed, DatabaseDown, FilesDown, NotStorable
 
 log = logging.getLogger(__name__)
 
 DOWN_RETRY_SECONDS = 5
+BUSY_RETRY_SECONDS = 1
 FILES_RETRY_SECONDS = 10
 
 _KINDS: dict[type[JobError], tuple[int, str, str]] = {
@@ -53,6 +54,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(JobError, job_problem)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(DatabaseClosed, _ending)
+    app.register_error_handler(DatabaseBusy, _busy)
     app.register_error_handler(DatabaseDown, _down)
     app.register_error_handler(FilesDown, _files_down)
     app.register_error_handler(Conflict, _conflict)
@@ -82,6 +84,14 @@ def _down(error: DatabaseDown) -> Response:
     log.warning("%s %s: the database does not answer: %s", request.method, request.path, error)
     answer = problem(503, "database-down", "The database does not answer", "look whether it took effect, or ask again")
     answer.headers["Retry-After"] = str(DOWN_RETRY_SECONDS)
+    return answer
+
+
+def _busy(error: DatabaseBusy) -> Response:
+    log.warning("%s %s: %s", request.method, request.path, error)
+    detail = "nothing was changed, and nothing was asked of a job; ask again in a moment"
+    answer = problem(503, "database-busy", "Others keep the database locked", detail)
+    answer.headers["Retry-After"] = str(BUSY_RETRY_SECONDS)
     return answer
 
 

@@ -15,7 +15,7 @@ from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityToo
 from werkzeug.formparser import MultiPartParser
 from werkzeug.sansio.multipart import File
 
-from jobsvc.store.errors import DatabaseDown, FilesDown
+from jobsvc.store.errors import DatabaseBusy, DatabaseDown, FilesDown
 from jobsvc.store.files import Files, NewInput, Readable
 from jobsvc.web.gunzip import GZIP_MAGIC, Gunzip
 from jobsvc.web.services import services
@@ -76,6 +76,8 @@ def receive(job_id: str, *, digest: bool = False) -> Iterator[Upload]:
         upload = Upload(files.uploaded(job_id), target.filename, form, target.hexdigest())
         try:
             yield upload
+        except DatabaseBusy:
+            raise
         except DatabaseDown:
             # Its job may have been stored all the same. If it was not, the next start removes the file.
             upload.keep()

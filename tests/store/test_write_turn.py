@@ -141,7 +141,7 @@ def test_one_whose_waiting_is_broken_off_does_not_keep_the_turn(
         def __init__(self) -> None:
             self.acquired = 0
 
-        def acquire(self) -> None:
+        def acquire(self, timeout: float = -1) -> None:
             self.acquired += 1
             if self.acquired == 2:
                 if handed_over:
