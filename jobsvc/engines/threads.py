@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from threading import Condition, Event, Thread, stack_size
+from threading import Condition, Event, Thread
 from time import monotonic
 from typing import Generic, Protocol, TypeVar
 
 log = logging.getLogger(__name__)
 
-THREAD_STACK_BYTES = 256 * 1024
-"""Address space for a run's stack. Little of it is ever touched, and only what is touched takes memory."""
-
-
 RETRY_SECONDS = 1.0
 """Pause after the database could not be asked for the next job, or no thread could be started."""
+
+
+class NoThread(Exception):
+    """The system allows no further thread now."""
 
 
 class Claim(Protocol):
@@ -45,18 +45,43 @@ class LiveRun(Generic[C, S]):
     Every field but the events' own state is guarded by the engine's condition.
     """
 
-    def __init__(self, claim: C, signals: S) -> None:
+    def __init__(self, claim: C, signals: S, thread: Thread) -> None:
         self.claim: C | None = claim
         """What to run, or what is being run; None while paused."""
         self.key = claim.key
         self.attempt = claim.attempt
         self.signals = signals
+        self.thread = thread
         self.next: tuple[C, S] | None = None
         """The attempt to go on with, once this one is over."""
         self.woken = Event()
         """Wakes the thread while it is paused: there is a `next`, or it is to end."""
         self.ending = False
-        self.thread: Thread
+
+
+class Standby(Generic[C, S]):
+    """A thread that was started before there is a job for it. Its fields are guarded by the engine's condition."""
+
+    def __init__(self, carry_out: Callable[[LiveRun[C, S]], None], name: str) -> None:
+        self._carry_out = carry_out
+        self._called = Event()
+        self._run: LiveRun[C, S] | None = None
+        self.thread = Thread(target=self._live, name=f"{name}-standby", daemon=True)
+
+    def give(self, run: LiveRun[C, S], name: str) -> None:
+        """What to do: once, and before it is dismissed."""
+        self._run = run
+        self.thread.name = name
+        self._called.set()
+
+    def dismiss(self) -> None:
+        """There will be nothing to do."""
+        self._called.set()
+
+    def _live(self) -> None:
+        self._called.wait()
+        if self._run is not None:
+            self._carry_out(self._run)
 
 
 class ThreadEngine(Generic[C, S]):
@@ -67,8 +92,9 @@ class ThreadEngine(Generic[C, S]):
     `signals` makes what a run looks at, `on_leave` is called whenever an attempt
     has left its slot. `park_after` is in seconds.
 
-    One dispatcher thread alone claims jobs and starts threads. `_changed` guards
-    everything below it; it is never held while a job is claimed or run.
+    One dispatcher thread alone claims jobs and starts threads: the thread first,
+    so that no job is claimed that could not be run. `_changed` guards everything
+    below it; it is never held while a job is claimed or run.
     """
 
     def __init__(
@@ -94,6 +120,8 @@ class ThreadEngine(Generic[C, S]):
         self._claiming = False
         """Whether the dispatcher may have a claimed job that is not live yet."""
         self._live: dict[int, LiveRun[C, S]] = {}
+        self._standby: Standby[C, S] | None = None
+        """The thread for the next job that has none of its own."""
         self._dispatcher = Thread(target=self._dispatch, name=f"jobsvc-{name}-dispatcher", daemon=True)
 
     def start(self) -> None:
@@ -134,6 +162,8 @@ class ThreadEngine(Generic[C, S]):
         with self._changed:
             self._closing = True
             self._changed.notify_all()
+            if self._standby is not None and not self._claiming:
+                self._standby.dismiss()
             for live in self._live.values():
                 live.signals.shut_down()
                 if live.next is not None:
@@ -152,7 +182,8 @@ class ThreadEngine(Generic[C, S]):
         if self._dispatcher.ident is not None:
             self._dispatcher.join(max(0.0, deadline - monotonic()))
         with self._changed:
-            threads = [self._dispatcher, *(live.thread for live in self._live.values())]
+            standby = [] if self._standby is None else [self._standby.thread]
+            threads = [self._dispatcher, *standby, *(live.thread for live in self._live.values())]
         for thread in threads[1:]:
             thread.join(max(0.0, deadline - monotonic()))
         left = [thread.name for thread in threads if thread.is_alive()]
@@ -182,56 +213,68 @@ class ThreadEngine(Generic[C, S]):
                 self._changed.wait_for(lambda: self._closing or (self._wanted and self._free > 0))
                 if self._closing:
                     return
-                # Before the claim, so that a job that is queued during it isn't missed.
-                self._wanted = False
-                self._claiming = True
             try:
-                self._claim_and_assign()
+                self._begin_next()
+                continue
+            except NoThread as error:
+                log.warning("no thread for the next job, which waits: %s; trying again in %s s", error, RETRY_SECONDS)
             except Exception:
                 log.exception("the next job could not be begun; trying again in %s s", RETRY_SECONDS)
-                with self._changed:
-                    self._wanted = True
-                    self._changed.wait_for(lambda: self._closing, RETRY_SECONDS)
+            with self._changed:
+                self._wanted = True
+                self._changed.wait_for(lambda: self._closing, RETRY_SECONDS)
 
-    def _claim_and_assign(self) -> None:
+    def _begin_next(self) -> None:
+        """Claim a job and give it a slot. Raises NoThread, with nothing claimed."""
+        self._stand_by()
+        with self._changed:
+            if self._closing:
+                return
+            # Before the claim, so that a job that is queued during it isn't missed.
+            self._wanted = False
+            self._claiming = True
+        claim = None
         try:
             claim = self._claim()
-            assigned = claim is None or self._assign(claim)
         finally:
             with self._changed:
+                if claim is not None:
+                    self._assign(claim)
+                elif self._closing and self._standby is not None:
+                    self._standby.dismiss()
                 self._claiming = False
                 self._changed.notify_all()
-        if claim is not None and not assigned:
-            # Without a thread of its own, the run can only hand the job back.
-            signals = self._signals()
-            signals.shut_down()
-            self._run(claim, signals)
-            raise RuntimeError(f"no thread for job {claim.key}")
 
-    def _assign(self, claim: C) -> bool:
-        """Give a claimed job a slot. Returns False if no thread can be started for it."""
+    def _stand_by(self) -> None:
+        """Have a thread that waits for a job."""
+        if self._standby is None:
+            standby = Standby(self._carry_out, f"jobsvc-{self._name}")
+            try:
+                _start(standby.thread)
+            except RuntimeError as error:
+                raise NoThread(error) from error
+            with self._changed:
+                self._standby = standby
+                if self._closing:
+                    standby.dismiss()
+
+    def _assign(self, claim: C) -> None:
+        """Give a claimed job a slot, and a thread: its own if it has one. The caller holds `_changed`."""
         signals = self._signals()
-        with self._changed:
-            self._wanted = True
-            if self._closing:
-                signals.shut_down()
-            live = self._live.get(claim.key)
-            if live is not None and not live.ending:
-                assert live.next is None, "a job is queued again only when its attempt is paused"
-                live.next = (claim, signals)
-                live.woken.set()
-            else:
-                live = LiveRun(claim, signals)
-                live.thread = Thread(
-                    target=self._carry_out, args=(live,), name=f"jobsvc-{self._name}-{claim.key}", daemon=True
-                )
-                try:
-                    _start(live.thread)
-                except RuntimeError:
-                    return False
-                self._live[claim.key] = live
-            self._free -= 1
-            return True
+        self._wanted = True
+        self._free -= 1
+        if self._closing:
+            signals.shut_down()
+        live = self._live.get(claim.key)
+        if live is not None and not live.ending:
+            assert live.next is None, "a job is queued again only when its attempt is paused"
+            live.next = (claim, signals)
+            live.woken.set()
+            return
+        standby, self._standby = self._standby, None
+        assert standby is not None
+        self._live[claim.key] = live = LiveRun(claim, signals, standby.thread)
+        standby.give(live, f"jobsvc-{self._name}-{claim.key}")
 
     def _carry_out(self, live: LiveRun[C, S]) -> None:
         """The life of a run's thread: one attempt after another, with pauses between."""
@@ -239,9 +282,11 @@ class ThreadEngine(Generic[C, S]):
             outcome = None
             try:
                 outcome = self._run(claim, live.signals)
-            except Exception:
+            except BaseException:
+                # Also what would end the thread without a word, such as a SystemExit.
                 log.exception("the end of job %d could not be recorded", claim.key)
-            self._leave_slot(live, paused=self._is_paused(outcome))
+            finally:
+                self._leave_slot(live, paused=self._is_paused(outcome))
             if live.claim is None and not live.ending:
                 live.woken.wait(self._park_after)
                 self._go_on_or_end(live)
@@ -273,9 +318,5 @@ class ThreadEngine(Generic[C, S]):
 
 
 def _start(thread: Thread) -> None:
-    """Start a thread with a small stack."""
-    usual = stack_size(THREAD_STACK_BYTES)
-    try:
-        thread.start()
-    finally:
-        stack_size(usual)
+    """Raises RuntimeError."""
+    thread.start()

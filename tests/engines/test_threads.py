@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -29,7 +30,7 @@ class Work:
     def __init__(self) -> None:
         self._changed = Condition()
         self._queue: deque[Ticket | Exception] = deque()
-        self._ends: dict[Ticket, str | Exception] = {}
+        self._ends: dict[Ticket, str | BaseException] = {}
         self.begun: list[Ticket] = []
         self.threads: dict[Ticket, Thread] = {}
         self.signals: dict[Ticket, Signals] = {}
@@ -59,11 +60,11 @@ class Work:
             ended = self._changed.wait_for(lambda: ticket in self._ends, TIMEOUT)
             assert ended, f"nobody ended {ticket}"
             end = self._ends[ticket]
-        if isinstance(end, Exception):
+        if isinstance(end, BaseException):
             raise end
         return end
 
-    def end(self, ticket: Ticket, outcome: str | Exception = DONE) -> None:
+    def end(self, ticket: Ticket, outcome: str | BaseException = DONE) -> None:
         with self._changed:
             self._ends[ticket] = outcome
             self._changed.notify_all()
@@ -397,25 +398,89 @@ def test_a_signal_reaches_an_attempt_that_waits_for_the_one_before_it_to_leave(
     assert work.signals[again].stop.is_set()
 
 
-def test_a_job_for_which_no_thread_can_be_started_is_handed_back_and_the_engine_goes_on(
+def test_while_no_thread_can_be_started_no_job_is_claimed_and_the_first_in_the_queue_comes_first_then(
     make_engine: Callable[..., Engine], work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start, refusals = threads._start, [RuntimeError("can't start new thread"), RuntimeError("can't start new thread")]
+    tried, possible = Event(), Event()
 
-    def fails_twice(thread: Thread) -> None:
-        if refusals:
-            raise refusals.pop()
-        start(thread)
+    def start(thread: Thread) -> None:
+        tried.set()
+        if not possible.is_set():
+            raise RuntimeError("can't start new thread")
+        thread.start()
 
-    monkeypatch.setattr(threads, "_start", fails_twice)
-    first, second, third = Ticket(1), Ticket(2), Ticket(3)
-    work.put(first, second, third)
-    work.end(first)
-    # Handing it back can fail as any run can, such as when the disk is full.
-    work.end(second, OSError("no space left on device"))
-    monkeypatch.setattr("tests.engines.test_threads.TIMEOUT", 3.0)
-    engine = make_engine(slots=1)
-    work.wait_begun(first, second)
-    assert work.signals[first].shutting_down
+    monkeypatch.setattr(threads, "_start", start)
+    monkeypatch.setattr(threads, "RETRY_SECONDS", 0.001)
+    tickets = [Ticket(key) for key in range(1, 4)]
+    work.put(*tickets)
+    engine = make_engine(slots=2)
+    for _ in range(3):
+        tried.clear()
+        assert tried.wait(TIMEOUT)
+    assert list(work._queue) == tickets, "a job was claimed that could not be run"
+    assert engine.counts() == {"running": 0, "paused": 0}
+    possible.set()
+    work.wait_begun(*tickets[:2])
+    assert work.begun[:2] == tickets[:2]
+    work.end(tickets[0])
+    work.wait_begun(tickets[2])
+
+
+def test_a_thread_that_was_started_for_a_job_that_never_came_ends_with_the_engine(
+    make_engine: Callable[..., Engine], work: Work
+) -> None:
+    work.put(Ticket(1))
+    engine = make_engine(slots=2)
+    work.wait_begun(Ticket(1))
+    work.end(Ticket(1))
+    wait_left(engine, work, Ticket(1))
     engine.wake()
-    work.wait_begun(third)
+    with engine._changed:
+        assert engine._changed.wait_for(lambda: not engine._claiming and not engine._wanted, TIMEOUT)
+        assert engine._standby is not None
+        standby = engine._standby.thread
+    assert engine.shut_down(TIMEOUT) == []
+    assert not standby.is_alive()
+
+
+@pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_whatever_a_run_raises_it_leaves_its_slot(
+    make_engine: Callable[..., Engine], work: Work, raised: type[BaseException]
+) -> None:
+    first, second = Ticket(1), Ticket(2)
+    work.put(first, second)
+    work.end(first, raised())
+    engine = make_engine(slots=1)
+    work.wait_begun(second)
+    assert engine.counts() == {"running": 1, "paused": 0}
+
+
+def test_the_thread_of_a_run_has_the_usual_stack(make_engine: Callable[..., Engine], work: Work) -> None:
+    """A C function that calls itself, as parsers do, is stopped by Python in time only there."""
+    found: list[int] = []
+    run = work.run
+
+    def measured(ticket: Ticket, signals: Signals) -> str:
+        found.append(stack_bytes())
+        return run(ticket, signals)
+
+    work.run = measured  # type: ignore[method-assign]
+    work.put(Ticket(1))
+    make_engine()
+    work.wait_begun(Ticket(1))
+    plain = Thread(target=lambda: found.append(stack_bytes()))
+    plain.start()
+    assert joined(plain)
+    assert found[0] == found[1] >= 2**20
+
+
+def stack_bytes() -> int:
+    """How large this thread's stack may become."""
+    libc = ctypes.CDLL(None)
+    attributes = ctypes.create_string_buffer(256)
+    address, size = ctypes.c_void_p(), ctypes.c_size_t()
+    libc.pthread_self.restype = ctypes.c_ulong
+    assert libc.pthread_getattr_np(ctypes.c_ulong(libc.pthread_self()), attributes) == 0
+    assert libc.pthread_attr_getstack(attributes, ctypes.byref(address), ctypes.byref(size)) == 0
+    libc.pthread_attr_destroy(attributes)
+    return size.value
