@@ -34,7 +34,7 @@ from jobsvc.store.database import is_postgresql
 from jobsvc.store.directory_lock import DirectoryLock
 from jobsvc.store.listener import Listener
 from jobsvc.store.process_lock import ProcessLock
-from jobsvc.web import data, health, jobs, local_only, original, problems, workers
+from jobsvc.web import data, health, jobs, local_only, original, problems, takes, workers
 from jobsvc.web import kinds as kinds_routes
 from jobsvc.web.in_flight import InFlight
 from jobsvc.web.patient import Patient
@@ -134,6 +134,7 @@ def _build(settings: Settings, locks: list[Lock], own_process: bool, extra_kinds
         app.register_blueprint(routes.bp)
     problems.register(app)
     local_only.register(app)
+    takes.register(app)
 
     engines.recover()
     for part in parts:

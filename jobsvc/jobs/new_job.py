@@ -37,13 +37,15 @@ def checked_params(kind: Kind, given: Mapping[str, Any], upload: Readable | None
     """The parameters of a job, with their defaults, as they are stored.
 
     `given` may hold strings, as forms do; an empty string counts as not given.
-    Raises InvalidParameter, which names the first parameter that is not usable.
+    Raises InvalidParameter, which names a parameter that is not known, or the first that is not usable.
     """
     try:
         params = kind.Params.model_validate({name: value for name, value in given.items() if value != ""})
         params = kind.prepare(params, upload)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        errors = error.errors(include_url=False)
+        # A name that is not known says more than the one that is missing in its place.
+        first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
         name = ".".join(map(str, first["loc"])) or "parameters"
         if first["type"] == "extra_forbidden":
             allowed = ", ".join(field.alias or name for name, field in kind.Params.model_fields.items())

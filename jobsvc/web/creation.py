@@ -38,7 +38,9 @@ def create_from_fields(kind: Kind, fields: Mapping[str, Any]) -> Job:
 
 def _create(kind: Kind, job_id: str, fields: Mapping[str, Any], upload: Upload | None) -> Job:
     given = {name: value for name, value in fields.items() if name != CALLBACK_URL}
-    callback_url = fields.get(CALLBACK_URL) or None
+    callback_url = fields.get(CALLBACK_URL)
+    if callback_url == "":
+        callback_url = None
     if callback_url is not None:
         services().check_callback(callback_url)
     params = checked_params(kind, given, upload.file if upload else None)

@@ -8,11 +8,13 @@ from flask import Blueprint
 
 from jobsvc.web import parameters
 from jobsvc.web.services import services
+from jobsvc.web.takes import takes
 
 bp = Blueprint("data", __name__)
 
 
 @bp.get("/records")
+@takes("job", "limit", "after")
 def records() -> dict[str, Any]:
     after = parameters.after(2)
     found, following = services().results.records(
@@ -22,6 +24,7 @@ def records() -> dict[str, Any]:
 
 
 @bp.get("/teams")
+@takes("job", "limit", "after")
 def teams() -> dict[str, Any]:
     after = parameters.after(1)
     found, following = services().results.teams(

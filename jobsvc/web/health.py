@@ -7,17 +7,20 @@ from typing import Any
 from flask import Blueprint
 
 from jobsvc.web.services import services
+from jobsvc.web.takes import takes
 
 bp = Blueprint("health", __name__)
 
 
 @bp.get("/healthz")
+@takes()
 def healthz() -> dict[str, Any]:
     """The process answers."""
     return {"status": "ok"}
 
 
 @bp.get("/readyz")
+@takes()
 def readyz() -> tuple[dict[str, Any], int]:
     """The database answers, and the service isn't about to end. Uploads are taken also while no worker is alive."""
     reason = services().not_ready()

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from flask import Blueprint, Response, request, send_file
 from werkzeug.datastructures import Headers
-from werkzeug.exceptions import BadRequest
 from werkzeug.wsgi import FileWrapper
 
-from jobsvc.jobs.errors import InvalidParameter
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.representation import event_json, job_json, webhook_json
 from jobsvc.jobs.states import State
 from jobsvc.web import parameters
 from jobsvc.web.services import services, user
+from jobsvc.web.takes import given, takes
 
 PIECE_BYTES = 256 * 1024
 """How much of a result is sent at a time, where the server does not send the file by itself."""
@@ -25,6 +23,7 @@ bp = Blueprint("jobs", __name__, url_prefix="/jobs")
 
 
 @bp.get("")
+@takes("state", "kind", "user", "limit", "after")
 def listing() -> dict[str, Any]:
     after = parameters.after(1)
     jobs, following = services().jobs.page(
@@ -38,78 +37,64 @@ def listing() -> dict[str, Any]:
 
 
 @bp.get("/<job_id>")
+@takes()
 def one(job_id: str) -> dict[str, Any]:
     return job_json(services().jobs.get(job_id))
 
 
 @bp.delete("/<job_id>")
+@takes()
 def delete(job_id: str) -> tuple[str, int]:
     services().sweeper.forget(services().jobs.get(job_id), user())
     return "", 204
 
 
 @bp.get("/<job_id>/events")
+@takes()
 def events(job_id: str) -> dict[str, Any]:
     return {"events": [event_json(event) for event in services().jobs.events(job_id)]}
 
 
 @bp.get("/<job_id>/webhooks")
+@takes()
 def webhooks(job_id: str) -> dict[str, Any]:
     return {"webhooks": [webhook_json(message) for message in services().jobs.webhooks(job_id)]}
 
 
 @bp.post("/<job_id>/pause")
+@takes("wait", in_body=True)
 def pause(job_id: str) -> tuple[dict[str, Any], int]:
     return _steered(services().jobs.pause(job_id, user(), parameters.wait()))
 
 
 @bp.post("/<job_id>/resume")
+@takes("wait", in_body=True)
 def resume(job_id: str) -> tuple[dict[str, Any], int]:
     return _steered(services().jobs.resume(job_id, user(), parameters.wait()))
 
 
 @bp.post("/<job_id>/terminate")
+@takes("wait", "rollback", in_body=True)
 def terminate(job_id: str) -> tuple[dict[str, Any], int]:
-    rollback = parameters.flag("rollback", _steering("rollback").get("rollback"))
+    rollback = parameters.flag("rollback", given().get("rollback"))
     return _steered(services().jobs.terminate(job_id, user(), parameters.wait(), rollback=rollback))
 
 
 @bp.post("/<job_id>/rollback")
+@takes("wait", in_body=True)
 def rollback(job_id: str) -> tuple[dict[str, Any], int]:
     return _steered(services().jobs.roll_back(job_id, user(), parameters.wait()))
 
 
-def _steering(*known: str) -> dict[str, Any]:
-    """What steers a job further: a JSON object (whatever the content type says, for `curl -d`), a form, a query.
-
-    Raises BadRequest for what is none, and InvalidParameter for what is not `known`,
-    so that a slip of the pen isn't taken for nothing.
-    """
-    data = request.get_data()
-    fields: dict[str, Any] = request.values.to_dict()
-    if data and (request.is_json or data.lstrip()[:1] in (b"{", b"[")):
-        try:
-            body = json.loads(data)
-        except (ValueError, RecursionError) as error:
-            raise BadRequest(f"the body is not JSON: {error}") from error
-        if not isinstance(body, dict):
-            raise BadRequest("the body must be a JSON object")
-        fields = request.args.to_dict() | body
-    elif data and not request.form:
-        raise BadRequest("the body must be a JSON object or a form")
-    for name in fields:
-        if name not in (*known, "wait"):
-            raise InvalidParameter(name, f"it is not known here; known are {', '.join((*known, 'wait'))}")
-    return fields
-
-
 @bp.get("/<job_id>/failed")
+@takes()
 def failed(job_id: str) -> Response:
     job = services().jobs.get(job_id)
     return _csv(services().left_over.failed(job), f"{job.id}-failed.csv")
 
 
 @bp.get("/<job_id>/unprocessed")
+@takes()
 def unprocessed(job_id: str) -> Response:
     job = services().jobs.get(job_id)
     return _csv(services().left_over.unprocessed(job), f"{job.id}-unprocessed.csv")
@@ -120,6 +105,7 @@ def _csv(pieces: Iterator[bytes], name: str) -> Response:
 
 
 @bp.get("/<job_id>/result")
+@takes()
 def result(job_id: str) -> Response:
     job = services().jobs.get(job_id)
     found = services().results.file(job)

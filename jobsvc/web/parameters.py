@@ -1,11 +1,10 @@
-"""Reading query parameters, with errors that name the parameter and what is allowed."""
+"""Reading parameters, with errors that name the parameter and what is allowed. Which a route knows: `takes`."""
 
 from __future__ import annotations
 
-from flask import request
-
 from jobsvc.jobs.errors import InvalidParameter
 from jobsvc.jobs.states import State
+from jobsvc.web.takes import given
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
@@ -17,7 +16,7 @@ MAX_WAIT = 30.0
 
 def limit() -> int:
     """How many entries a page has at most."""
-    text = request.args.get("limit", str(DEFAULT_LIMIT))
+    text = given().get("limit", str(DEFAULT_LIMIT))
     try:
         number = int(text)
     except ValueError:
@@ -29,7 +28,7 @@ def limit() -> int:
 
 def after(parts: int) -> tuple[int, ...] | None:
     """Where a page begins: the `next` of the page before, `parts` numbers joined by dots."""
-    text = request.args.get("after")
+    text = given().get("after")
     if text is None:
         return None
     numbers = text.split(".")
@@ -42,19 +41,22 @@ def after(parts: int) -> tuple[int, ...] | None:
 
 def wait() -> float:
     """For how many seconds to wait for a run to obey."""
-    text = request.values.get("wait", str(DEFAULT_WAIT))
+    value = given().get("wait")
+    if value is None:
+        return DEFAULT_WAIT
     try:
-        seconds = float(text)
-    except ValueError:
+        # JSON's true is a number to Python.
+        seconds = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else -1.0
+    except (ValueError, OverflowError):
         seconds = -1.0
     if not 0 <= seconds <= MAX_WAIT:
-        raise InvalidParameter("wait", f"{text!r} must be a number of seconds from 0 to {MAX_WAIT:.0f}")
+        raise InvalidParameter("wait", f"{value!r} must be a number of seconds from 0 to {MAX_WAIT:.0f}")
     return seconds
 
 
 def state() -> State | None:
     """The state that listed jobs are to be in."""
-    text = request.args.get("state")
+    text = given().get("state")
     if not text:
         return None
     try:
@@ -65,7 +67,7 @@ def state() -> State | None:
 
 def text(name: str) -> str | None:
     """A parameter that is taken as it is; empty counts as not given."""
-    return request.args.get(name) or None
+    return given().get(name) or None
 
 
 def flag(name: str, value: object) -> bool:

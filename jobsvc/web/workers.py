@@ -9,11 +9,13 @@ from flask import Blueprint
 from jobsvc.jobs.representation import moment
 from jobsvc.jobs.workers import WorkerProcess
 from jobsvc.web.services import services
+from jobsvc.web.takes import takes
 
 bp = Blueprint("workers", __name__)
 
 
 @bp.get("/workers")
+@takes()
 def workers() -> dict[str, Any]:
     """The processes that run jobs: since when, when they were last heard of, and what they run."""
     return {"workers": [_shown(worker) for worker in services().workers.all()]}
