@@ -185,5 +185,7 @@ def _before_statement(
     if limit is None or statement.startswith(_SET) or monotonic() < limit.renew_at:
         return
     # 0 would stand for no limit.
-    connection.exec_driver_sql(f"{_SET}{max(1, round(limit.deadline.left() * 1000))}")
+    # Not by a cursor of the server's, which what comes after it may want.
+    plainly = {"stream_results": False, "yield_per": None}
+    connection.exec_driver_sql(f"{_SET}{max(1, round(limit.deadline.left() * 1000))}", execution_options=plainly)
     limit.renew_at = monotonic() + AGAIN_SECONDS
