@@ -59,6 +59,12 @@ def applied(deadline: Deadline | None) -> Iterator[None]:
         _current.reset(token)
 
 
+def left() -> float | None:
+    """Seconds until the deadline that the caller's thread has; None if it has none."""
+    deadline = _current.get()
+    return None if deadline is None else deadline.left()
+
+
 def current() -> Deadline | None:
     """The deadline that the caller's thread has, if any."""
     return _current.get()

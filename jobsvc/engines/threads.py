@@ -8,6 +8,8 @@ from threading import Condition, Event, Thread
 from time import monotonic
 from typing import Generic, Protocol, TypeVar
 
+from jobsvc import patience
+
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
@@ -140,10 +142,15 @@ class ThreadEngine(Generic[C, S]):
             self._changed.notify_all()
 
     def signal(self, key: int, attempt: int) -> bool:
-        """Make a run look at its job's row. Returns False if that attempt isn't running here."""
+        """Make a run look at its job's row. Returns False if that attempt isn't running here.
+
+        While a job is being claimed for longer than the caller's patience, it may be
+        this one: then its run sees what is asked of it at its first checkpoint.
+        """
         with self._changed:
             # A job that is just being claimed will be live in a moment.
-            self._changed.wait_for(lambda: not self._claiming)
+            if not self._changed.wait_for(lambda: not self._claiming, patience.left()):
+                return True
             signals = self._running(key, attempt)
             if signals is not None:
                 signals.stop.set()

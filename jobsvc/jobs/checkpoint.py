@@ -13,7 +13,7 @@ from sqlalchemy.engine import CursorResult
 from tenacity import (
     Retrying,
     before_sleep_log,
-    retry_if_exception_type,
+    retry_if_exception,
     stop_after_attempt,
     wait_random_exponential,
 )
@@ -26,7 +26,7 @@ from jobsvc.kinds.contract import Block, End, Kind, Refusal, Work
 from jobsvc.store import job_rows
 from jobsvc.store.bulk_insert import bulk_insert
 from jobsvc.store.database import Database
-from jobsvc.store.errors import Conflict
+from jobsvc.store.errors import Conflict, DatabaseBusy
 from jobsvc.store.insert_new import insert_new
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,8 @@ MOST_ERROR_CHARACTERS = 500
 """How much of why an item was refused is kept; there may be millions of them."""
 
 TIMES = 30
-"""How often a checkpoint is tried whose transaction stands in another's way."""
+"""How often a checkpoint is tried whose transaction stands in another's way, or finds the database locked. If that
+is not enough for the lock to be gone, the run ends, and its job goes on at the checkpoint before."""
 
 LONGEST_STEP_ASIDE_SECONDS = 1.0
 """How long it waits at most before it is tried again. How long is left to chance, so that two don't meet again."""
@@ -92,18 +93,22 @@ class Checkpoints:
         self._columns_saved = job.columns is not None
         self._max_failed: int | None = job.params.get("max_failed")
 
-    def commit(self, block: Block, items: Sequence[Any], *, leaving: bool, urgent: Callable[[], bool]) -> State:
+    def commit(
+        self, block: Block, items: Sequence[Any], *, leaving: Callable[[], bool], urgent: Callable[[], bool]
+    ) -> State:
         """Commit the items of a block that were taken.
 
         Whatever was asked of the job is obeyed in the same transaction: the
-        state that it has afterwards is returned. `leaving` says that the process
+        state that it has afterwards is returned. `leaving` says whether the process
         is shutting down, `urgent` whether somebody waits for this run to stop.
-        Raises AttemptLost, with nothing committed, if the job is no longer this run's.
+        While others keep the database locked it is tried again, and no further item
+        begins; a process that is leaving does not wait for them. Raises
+        AttemptLost, with nothing committed, if the job is no longer this run's.
         """
         end, items, too_many = self._up_to_limit(block, items)
         self._meter.count(len(items) + len(end.refused))
         again = Retrying(
-            retry=retry_if_exception_type(Conflict),
+            retry=retry_if_exception(lambda error: _may_pass(error, leaving)),
             wait=wait_random_exponential(multiplier=0.02, max=LONGEST_STEP_ASIDE_SECONDS),
             stop=stop_after_attempt(TIMES),
             before_sleep=before_sleep_log(log, logging.INFO),
@@ -117,7 +122,7 @@ class Checkpoints:
         end: End,
         items: Sequence[Any],
         too_many: bool,
-        leaving: bool,
+        leaving: Callable[[], bool],
         urgent: Callable[[], bool],
     ) -> State:
         with self._database.write(urgent_when=urgent) as connection:
@@ -135,7 +140,7 @@ class Checkpoints:
                 state = end_job(connection, self._kind, job, State.FAILED, at=self._now(), **self._with_header(values))
             else:
                 values = self._with_header(values)
-                state = _obey(connection, self._kind, job, leaving=leaving, at=self._now(), **values)
+                state = _obey(connection, self._kind, job, leaving=leaving(), at=self._now(), **values)
         self._done, self._failed, self._columns_saved = done, failed, True
         return state
 
@@ -161,6 +166,11 @@ class Checkpoints:
             job = _current(connection, self._job)
             values: dict[str, Any] = {"size": self._work.size, "columns": self._work.columns}
             return end_job(connection, self._kind, job, State.SUCCEEDED, at=self._now(), **values)
+
+
+def _may_pass(error: BaseException, leaving: Callable[[], bool]) -> bool:
+    """Whether a checkpoint that failed so may go well the next time."""
+    return isinstance(error, Conflict) or (isinstance(error, DatabaseBusy) and not leaving())
 
 
 def fail(database: Database, kind: Kind | None, job: Job, error: str, now: Callable[[], datetime]) -> State:

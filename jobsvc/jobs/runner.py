@@ -124,7 +124,7 @@ class Runner:
                 state = checkpoints.commit(
                     block,
                     items,
-                    leaving=signals.shutting_down,
+                    leaving=lambda: signals.shutting_down,
                     urgent=(lambda: True) if stopped else signals.stop.is_set,
                 )
                 if work.failure is not None:
