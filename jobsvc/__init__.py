@@ -30,6 +30,7 @@ from jobsvc.jobs.workers import FleetWorkers, OwnWorker, Workers
 from jobsvc.kinds.contract import Kind
 from jobsvc.settings import EngineName, Recover, SettingError, Settings
 from jobsvc.shutdown import Shutdown
+from jobsvc.store import worker_rows
 from jobsvc.store.database import is_postgresql
 from jobsvc.store.directory_lock import DirectoryLock
 from jobsvc.store.listener import Listener
@@ -73,7 +74,8 @@ def create_app(
 
 
 def _build(settings: Settings, locks: list[Lock], own_process: bool, extra_kinds: Iterable[Kind]) -> Flask:
-    core = build_core(settings, extra_kinds)
+    session = worker_rows.session_name("web") if settings.engine is EngineName.FLEET else None
+    core = build_core(settings, extra_kinds, session)
     database, files, kinds = core.database, core.files, core.kinds
     engines = _fleet(core, settings) if settings.engine is EngineName.FLEET else _threads(core, settings)
     service = JobService(

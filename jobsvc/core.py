@@ -21,6 +21,7 @@ from jobsvc.store.database import Database
 from jobsvc.store.files import Files
 from jobsvc.store.migrate import prepare
 from jobsvc.store.open_files import open_files
+from jobsvc.store.postgresql import IDLE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Core:
 
 def build_core(settings: Settings, extra_kinds: Iterable[Kind] = (), session: str | None = None) -> Core:
     """`session` names the connections. Raises SettingError, KindError, SchemaBehind and DatabaseDown."""
-    database = Database(settings.url, session)
+    database = Database(settings.url, session, max(IDLE_SECONDS, settings.stalled_after))
     prepare(database)
     files = open_files(settings)
     kinds = load_kinds(settings.kinds, extra_kinds)

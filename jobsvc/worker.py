@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import socket
 from collections.abc import Sequence
 from datetime import timedelta
@@ -16,12 +15,13 @@ from jobsvc.core import build_core, fleet_queues, webhook_sender
 from jobsvc.engines.crew import Times
 from jobsvc.engines.fleet_worker import Duties, FleetWorker
 from jobsvc.jobs.fleet_runs import FleetRuns
+from jobsvc.jobs.lost_workers import LostWorkers
 from jobsvc.jobs.signals import FleetSignals
 from jobsvc.settings import EngineName, Recover, SettingError, Settings
 from jobsvc.store import job_rows, worker_rows
 from jobsvc.store.listener import Listener
 from jobsvc.store.postgresql import conninfo
-from jobsvc.store.process_lock import MOST_NAME_BYTES, ProcessLock
+from jobsvc.store.process_lock import ProcessLock
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def work(settings: Settings, *, concurrency: int, queues: Sequence[str], name: s
 
 def _work(settings: Settings, lock: ProcessLock, concurrency: int, queues: Sequence[str], name: str | None) -> None:
     host = socket.gethostname()
-    session = f"jobsvc worker {secrets.token_hex(8)} {host}".encode()[:MOST_NAME_BYTES].decode(errors="ignore")
+    session = worker_rows.session_name("worker")
     core = build_core(settings, session=session)
     unknown = sorted(set(queues) - set(core.kinds))
     if unknown:
@@ -85,28 +85,13 @@ def _work(settings: Settings, lock: ProcessLock, concurrency: int, queues: Seque
             return
         log.info("worker ready: %s takes %s, %d at a time", described["name"], ", ".join(queues), concurrency)
 
-    def fence() -> bool:
-        stalled_after = timedelta(seconds=settings.stalled_after)
-        with core.database.write() as connection:
-            if worker_rows.server_started_within(connection, stalled_after):
-                # Nobody could have a heartbeat while it was away.
-                return False
-            ended = worker_rows.end_sessions_of_lost(connection, stalled_after)
-        if ended:
-            log.warning("ended %d connections of workers that were given up", ended)
-        return True
-
-    def recover() -> None:
-        fleet.recover()
-        with core.database.write() as connection:
-            worker_rows.forget_gone(connection)
-
     def tidy() -> None:
         with core.database.read() as connection:
             known = job_rows.ids(connection)
         for file in core.files.remove_strays(known, older_than=STRAY_AFTER):
             log.warning("removed %s: it belonged to no job", file)
 
+    lost_workers = LostWorkers(core.database, fleet.recover, stalled_after=settings.stalled_after)
     listener = Listener(settings.url, core.announcements.announce)
     worker = FleetWorker(
         conninfo(settings.url, session, settings.stalled_after),
@@ -114,8 +99,7 @@ def _work(settings: Settings, lock: ProcessLock, concurrency: int, queues: Seque
             signals=FleetSignals,
             run=fleet.run,
             roll_back=fleet.roll_back,
-            fence=fence,
-            recover=recover,
+            recover=lost_workers.sweep,
             tidy=tidy,
             registered=registered,
         ),

@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from typing import Any, Generic
 
 from procrastinate import App, PsycopgConnector
-from procrastinate.exceptions import ConnectorException
-from procrastinate.jobs import Status
 
 from jobsvc.engines.crew import Crew, Registered, S, Times
 from jobsvc.engines.fleet import ROLLBACK_QUEUE, Task
@@ -47,10 +45,8 @@ class Duties(Generic[S]):
     run: Callable[[int, int, S], None]
     """`run(key, entry, signals)`"""
     roll_back: Callable[[int, int, S], None]
-    fence: Callable[[], bool]
-    """Takes from workers that are given up what they may still hold. False if none is to be given up now."""
     recover: Callable[[], object]
-    """Has jobs go on that have lost their entry, and tidies up."""
+    """Gives up the workers that have gone, and has their jobs go on."""
     tidy: Callable[[], object]
     """Done by somebody every hour."""
     registered: Registered
@@ -136,24 +132,11 @@ class FleetWorker(Generic[S]):
         began_to_end()
 
     def _add_recovery(self, app: App) -> None:
-        manager = app.job_manager
-
         # The seconds are the last of cron's six fields. No two wait in the queue at a time; and none
         # waits for one that is under way, whose worker may be the one that has gone.
         @app.periodic(cron=f"* * * * * */{self._times.sweep_every}")
         @app.task(name="jobsvc.recover", queue=RECOVERY_QUEUE, queueing_lock="jobsvc.recover")
         async def recover(timestamp: int) -> None:  # noqa: ARG001
-            if not await asyncio.to_thread(self._duties.fence):
-                return
-            stalled = await manager.get_stalled_jobs(seconds_since_heartbeat=self._times.stalled_after)
-            for entry in stalled:
-                assert entry.id is not None
-                log.warning("entry %d of the queue (%s) has lost its worker", entry.id, entry.task_name)
-                try:
-                    await manager.finish_job_by_id_async(entry.id, Status.FAILED, delete_job=True)
-                except ConnectorException as error:
-                    log.info("entry %d of the queue is gone already: %s", entry.id, error.__cause__)
-            await manager.prune_stalled_workers(self._times.stalled_after)
             await asyncio.to_thread(self._duties.recover)
 
         @app.periodic(cron=EVERY_HOUR)

@@ -31,7 +31,8 @@ def is_away(error: ConnectorException) -> bool:
     """Whether it was the connection that failed, and not what was asked for."""
     cause = error.__cause__
     away = (psycopg.OperationalError, psycopg.InterfaceError, psycopg_pool.PoolTimeout)
-    return isinstance(cause, away)
+    # The last of them: this process was frozen within a transaction, and the server has ended its session.
+    return isinstance(cause, (*away, psycopg.errors.IdleInTransactionSessionTimeout))
 
 
 class PatientJobManager(JobManager):
@@ -89,9 +90,8 @@ class PatientJobManager(JobManager):
             log.warning("worker %d could not sign off: %s", worker_id, error.__cause__)
 
     async def prune_stalled_workers(self, seconds_since_heartbeat: float) -> list[int]:
-        return await self._again_and_again(
-            lambda: super(PatientJobManager, self).prune_stalled_workers(seconds_since_heartbeat)
-        )
+        """Nobody: one that begins would forget others and what they hold, which the sweep takes from them first."""
+        return []
 
     async def defer_periodic_job(self, job: jobs.Job, periodic_id: str, defer_timestamp: int) -> int | None:
         try:

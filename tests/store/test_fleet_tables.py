@@ -85,8 +85,7 @@ def test_workers_are_told_of_as_long_as_procrastinate_knows_them(database: Datab
     with database.write() as connection:
         assert [row["name"] for row in worker_rows.present(connection)] == ["lost", "alive"]
         assert worker_rows.count_since(connection, AGO) == 1
-        connection.execute(text("DELETE FROM procrastinate_workers WHERE last_heartbeat < now() - interval '5 s'"))
-        worker_rows.forget_gone(connection)
+        worker_rows.give_up(connection, worker_rows.lost(connection, AGO))
         assert [row["name"] for row in worker_rows.present(connection)] == ["alive"]
 
 
@@ -105,7 +104,7 @@ def test_a_worker_that_is_given_up_loses_its_connections_and_its_locks_and_no_ot
     with pytest.raises(DatabaseDown), frozen.write() as held:  # noqa: PT012
         job_rows.by_key(held, key, lock=True)
         with database.write() as connection:
-            assert worker_rows.end_sessions_of_lost(connection, AGO) == 1
+            assert worker_rows.end_sessions(connection, worker_rows.lost(connection, AGO), AGO) == (1, 0)
         with database.write() as connection:
             job_rows.by_key(connection, key, lock=True)
         held.execute(text("SELECT 1"))
