@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Engine, create_engine, event
+from sqlalchemy import Connection, Dialect, Engine, create_engine, event, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from jobsvc.patience import Deadline, applied, current
 from jobsvc.store.errors import DatabaseBusy
+from jobsvc.store.read_gate import ReadGate
+from jobsvc.store.sqlite_log import KEPT_BYTES, BoundedLog
 from jobsvc.store.write_turn import WriteTurn
 
 POOLED_CONNECTIONS = 4
@@ -48,13 +51,20 @@ class Sqlite:
         self.reading: Engine = self.engine
         self.writing: Engine = self.engine.execution_options(jobsvc_writes=True)
         self._turn = WriteTurn()
+        self._gate = ReadGate()
+        self._log = BoundedLog(self.engine, Path(make_url(url).database or ""), self._gate)
 
-    def turn(self, urgent: Callable[[], bool], deadline: Deadline | None) -> AbstractContextManager[None]:
-        return self._turn.held(urgent, None if deadline is None else deadline.left())
+    @contextmanager
+    def turn(self, urgent: Callable[[], bool], deadline: Deadline | None) -> Iterator[None]:
+        with self._turn.held(urgent, None if deadline is None else deadline.left()):
+            yield
+            self._log.keep_short(urgent)
 
     @contextmanager
     def begin(self, engine: Engine, deadline: Deadline | None) -> Iterator[Connection]:
         with ExitStack() as stack:
+            if engine is self.reading:
+                stack.enter_context(self._gate.reading(deadline))
             with applied(deadline):
                 connection = stack.enter_context(engine.begin())
             yield connection
@@ -90,6 +100,7 @@ def _prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute(f"PRAGMA journal_size_limit={KEPT_BYTES}")
     cursor.close()
 
 
