@@ -181,7 +181,9 @@ def _threads(core: Core, settings: Settings) -> Engines:
         on_leave=core.announcements.announce,
         slots=settings.max_running,
         park_after=settings.park_after,
+        due_in=core.runner.due_in,
     )
+    core.runner.when_cleared = runs.wake
     # Apart from the slots: who uploaded the wrong file doesn't wait for other people's jobs.
     rollbacks = ThreadEngine(
         claim=core.rollbacks.claim,
@@ -191,6 +193,7 @@ def _threads(core: Core, settings: Settings) -> Engines:
         on_leave=core.announcements.announce,
         slots=ROLLBACKS_AT_ONCE,
         park_after=0,
+        due_in=core.rollbacks.due_in,
         name="rollback",
     )
     resume = settings.recover is Recover.AUTO
@@ -199,7 +202,15 @@ def _threads(core: Core, settings: Settings) -> Engines:
         rollbacks,
         OwnWorker(core.database, now, slots=settings.max_running),
         (runs, rollbacks, webhook_sender(core, settings)),
-        partial(recover, core.database, core.files, now, resume=resume, kinds=core.kinds),
+        partial(
+            recover,
+            core.database,
+            core.files,
+            now,
+            resume=resume,
+            kinds=core.kinds,
+            max_crashes=settings.max_crashes,
+        ),
     )
 
 

@@ -60,6 +60,7 @@ class Settings:
     park_after: float = 300.0
     shutdown_timeout: float = 10.0
     recover: Recover = Recover.AUTO
+    max_crashes: int = 5
     max_upload_bytes: int = 2 * GIB
     allow_anonymous: bool = False
     kinds: tuple[str, ...] = ()
@@ -296,6 +297,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("JOBSVC_STALLED_AFTER", "stalled_after", _number(0.2, 86400), "a number of seconds from 0.2 to 86400"),
     Variable("JOBSVC_SWEEP_EVERY", "sweep_every", _part_of_a_minute, "1, 2, 3, 4, 5, 6, 10, 12, 15, 20 or 30 seconds"),
     Variable("JOBSVC_RECOVER", "recover", Recover, "auto or manual"),
+    Variable("JOBSVC_MAX_CRASHES", "max_crashes", _whole(1), "a whole number of attempts, 1 or more"),
     Variable("JOBSVC_MAX_UPLOAD_BYTES", "max_upload_bytes", _whole(1), "a whole number of bytes, 1 or more"),
     Variable("JOBSVC_KINDS", "kinds", _names, "package.module:Class, further ones behind commas"),
     Variable("JOBSVC_IDEMPOTENCY_HOURS", "idempotency_hours", _number(0, 10_000), "a number of hours from 0 to 10000"),

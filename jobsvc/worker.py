@@ -67,6 +67,7 @@ def _work(settings: Settings, lock: ProcessLock, concurrency: int, queues: Seque
         rollbacks,
         now,
         resume=settings.recover is Recover.AUTO,
+        max_crashes=settings.max_crashes,
     )
     queues = list(queues or core.kinds)
     described = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -55,13 +56,15 @@ class FleetEngine:
         # Never opened: it has no connections of its own.
         self._app = App(connector=SyncPsycopgConnector())
 
-    def queue(self, connection: Connection, job: Queued, *, ahead: bool = False) -> None:
-        """Have a worker take the job: `ahead` of those that have not begun."""
+    def queue(self, connection: Connection, job: Queued, *, ahead: bool = False, after: float = 0.0) -> None:
+        """Have a worker take the job, after so many seconds: `ahead` of those that have not begun."""
+        driver = _driver(connection)
         task = self._app.configure_task(
             self._task,
             queue=ROLLBACK_QUEUE if self._task is Task.ROLL_BACK else job.kind,
             priority=AHEAD if ahead else 0,
-            connection=_driver(connection),
+            schedule_at=_in(driver, after) if after > 0 else None,
+            connection=driver,
         )
         with _told_as_sqlalchemy_does():
             entry = task.defer(key=job.key)
@@ -90,6 +93,14 @@ def _driver(connection: Connection) -> psycopg.Connection:
     driver = connection.connection.dbapi_connection
     assert isinstance(driver, psycopg.Connection)
     return driver
+
+
+def _in(driver: psycopg.Connection, seconds: float) -> datetime:
+    """That time by the database's clock, which is the one that the queue goes by."""
+    found = driver.execute("SELECT clock_timestamp() + make_interval(secs => %s)", (seconds,)).fetchone()
+    assert found is not None
+    at: datetime = found[0]
+    return at
 
 
 @contextmanager

@@ -89,7 +89,8 @@ class Standby(Generic[C, S]):
 class ThreadEngine(Generic[C, S]):
     """Gives the slots to queued jobs in order, and keeps the threads of paused jobs for a while.
 
-    `claim` takes the next job from the queue (None: there is none), `run` runs it
+    `claim` takes the next job from the queue (None: there is none, or not before
+    `due_in` says; in seconds, None: until the engine is told), `run` runs it
     and returns its outcome, `is_paused` tells whether the outcome is a pause,
     `signals` makes what a run looks at, `on_leave` is called whenever an attempt
     has left its slot. `park_after` is in seconds.
@@ -109,8 +110,10 @@ class ThreadEngine(Generic[C, S]):
         on_leave: Callable[[], None],
         slots: int,
         park_after: float,
+        due_in: Callable[[], float | None] = lambda: None,
         name: str = "run",
     ) -> None:
+        self._due_in = due_in
         self._claim, self._run, self._is_paused, self._signals = claim, run, is_paused, signals
         self._on_leave = on_leave
         self._park_after = park_after
@@ -118,6 +121,8 @@ class ThreadEngine(Generic[C, S]):
         self._changed = Condition()
         self._free = slots
         self._wanted = True
+        self._due: float | None = None
+        """When there may be something to claim though nobody tells; on the monotonic clock."""
         self._closing = False
         self._claiming = False
         """Whether the dispatcher may have a claimed job that is not live yet."""
@@ -129,7 +134,7 @@ class ThreadEngine(Generic[C, S]):
     def start(self) -> None:
         self._dispatcher.start()
 
-    def queue(self, connection: object, job: object, *, ahead: bool = False) -> None:
+    def queue(self, connection: object, job: object, *, ahead: bool = False, after: float = 0.0) -> None:
         """Nothing to do in the transaction that queues a job: `wake` follows it."""
 
     def stop(self, connection: object, job: object) -> None:
@@ -217,7 +222,8 @@ class ThreadEngine(Generic[C, S]):
     def _dispatch(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closing or (self._wanted and self._free > 0))
+                while not (self._closing or (self._wanted and self._free > 0)):
+                    self._wait()
                 if self._closing:
                     return
             try:
@@ -231,6 +237,14 @@ class ThreadEngine(Generic[C, S]):
                 self._wanted = True
                 self._changed.wait_for(lambda: self._closing, RETRY_SECONDS)
 
+    def _wait(self) -> None:
+        """Wait until something changes, or is due. The caller holds `_changed`."""
+        left = None if self._due is None else self._due - monotonic()
+        if left is None or left > 0:
+            self._changed.wait(left)
+        else:
+            self._wanted, self._due = True, None
+
     def _begin_next(self) -> None:
         """Claim a job and give it a slot. Raises NoThread, with nothing claimed."""
         self._stand_by()
@@ -238,7 +252,7 @@ class ThreadEngine(Generic[C, S]):
             if self._closing:
                 return
             # Before the claim, so that a job that is queued during it isn't missed.
-            self._wanted = False
+            self._wanted, self._due = False, None
             self._claiming = True
         claim = None
         try:
@@ -247,7 +261,9 @@ class ThreadEngine(Generic[C, S]):
             with self._changed:
                 if claim is not None:
                     self._assign(claim)
-                elif self._closing and self._standby is not None:
+                elif (due_in := self._due_in()) is not None:
+                    self._due = monotonic() + due_in
+                if claim is None and self._closing and self._standby is not None:
                     self._standby.dismiss()
                 self._claiming = False
                 self._changed.notify_all()

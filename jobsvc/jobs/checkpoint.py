@@ -18,6 +18,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from jobsvc.jobs.crashes import NO_CRASH, on_probation
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.meter import Meter
 from jobsvc.jobs.states import UNDER_WAY, State
@@ -81,8 +82,13 @@ class Checkpoints:
         work: Work,
         meter: Meter,
         now: Callable[[], datetime],
+        when_cleared: Callable[[], None] = lambda: None,
     ) -> None:
+        """`when_cleared` is called at the first checkpoint of a job that others wait for."""
         self._database = database
+        self._when_cleared = when_cleared
+        self._counts = job.crashes > 0
+        """Whether the attempt counts as a crash so far."""
         self._now = now
         self._kind = kind
         self._job = job
@@ -135,6 +141,8 @@ class Checkpoints:
             failed = self._failed + len(refusals)
             values = {"cursor": end.cursor, "position": end.position, "done": done, "failed": failed}
             values |= self._meter.figures(end.position)
+            if self._counts:
+                values |= NO_CRASH
             if too_many or (refused_late and self._over_limit(failed)):
                 values["error"] = f"{failed} rows were refused, more than max_failed={self._max_failed}"
                 state = end_job(connection, self._kind, job, State.FAILED, at=self._now(), **self._with_header(values))
@@ -142,6 +150,10 @@ class Checkpoints:
                 values = self._with_header(values)
                 state = _obey(connection, self._kind, job, leaving=leaving(), at=self._now(), **values)
         self._done, self._failed, self._columns_saved = done, failed, True
+        if self._counts:
+            self._counts = False
+            if on_probation(self._job):
+                self._when_cleared()
         return state
 
     def _up_to_limit(self, block: Block, items: Sequence[Any]) -> tuple[End, Sequence[Any], bool]:
@@ -203,7 +215,7 @@ def _obey(connection: Connection, kind: Kind | None, job: Job, *, leaving: bool,
     elif after is State.TERMINATED:
         return end_job(connection, kind, job, after, at=at, **values)
     else:
-        saved = transition(connection, job, after, who=RUN, at=at, **values)
+        saved = transition(connection, job, after, who=RUN, at=at, **{**values, **NO_CRASH})
     if not saved:
         raise AttemptLost
     return after
@@ -220,7 +232,7 @@ def _current(connection: Connection, claimed: Job) -> Job:
 def end_job(connection: Connection, kind: Kind | None, job: Job, after: State, *, at: datetime, **values: Any) -> State:
     """Take a job to its end: to `after`, or to `terminated` if that was asked for. Raises AttemptLost."""
     after = _OBEYED[job.state] if job.state is State.TERMINATING else after
-    if not transition(connection, job, after, who=RUN, at=at, **values):
+    if not transition(connection, job, after, who=RUN, at=at, **{**values, **NO_CRASH}):
         raise AttemptLost
     if after is not State.FAILED:
         clean_up(connection, kind, job.key)

@@ -12,9 +12,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import Connection
 
+from jobsvc.jobs.crashes import seconds_left
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.recording import recorded
 from jobsvc.jobs.recovery import LEFT_BEHIND, leave_behind
@@ -35,6 +37,10 @@ JOBS_AT_A_TIME = 100
 """How many lost jobs are settled in one transaction."""
 
 
+HELD_SECONDS = 2.0
+"""After how long a job that has to wait for another one asks again."""
+
+
 class FleetRuns:
     """Safe to share among threads. With `resume`, interrupted jobs go on by themselves."""
 
@@ -50,6 +56,7 @@ class FleetRuns:
         now: Callable[[], datetime],
         *,
         resume: bool,
+        max_crashes: int = 5,
     ) -> None:
         self._database = database
         self._files = files
@@ -60,17 +67,18 @@ class FleetRuns:
         self._rollback_queue = rollback_queue
         self._now = now
         self._resume = resume
+        self._max_crashes = max_crashes
 
     def run(self, key: int, entry: int, signals: Signals) -> None:
         """Run a job, if its entry is the job's own, until it is done or told to stop."""
-        job = self._runner.claim_entry(key, entry)
+        job = self._runner.claim_entry(key, entry, partial(self._put_back, self._run_queue))
         if job is not None:
             self._runner.run(job, signals)
             self._follow_up(key, entry, signals)
 
     def roll_back(self, key: int, entry: int, signals: Signals) -> None:
         """Roll a job back, if its entry is the job's own, until nothing is left or the worker ends."""
-        job = self._rollbacks.claim_entry(key, entry)
+        job = self._rollbacks.claim_entry(key, entry, partial(self._put_back, self._rollback_queue))
         if job is not None:
             self._rollbacks.run(job, signals)
             self._follow_up(key, entry, signals)
@@ -85,7 +93,7 @@ class FleetRuns:
                 rows = job_rows.without_entry(connection, states, JOBS_AT_A_TIME)
                 for row in rows:
                     job = Job.from_row(row)
-                    if self._settle(connection, job, "its worker was given up") is State.TERMINATED:
+                    if self._settle(connection, job, "its worker was given up", self._max_crashes) is State.TERMINATED:
                         terminated.append(job.id)
             for job_id in terminated:
                 self._files.discard_output(job_id)
@@ -107,18 +115,26 @@ class FleetRuns:
         if terminated is not None:
             self._files.discard_output(terminated)
 
-    def _settle(self, connection: Connection, job: Job, why: str) -> State:
-        """A job that nobody works on goes where it can go on; returns the state that it has then."""
+    @staticmethod
+    def _put_back(queue: Engine | RollbackEngine, connection: Connection, job: Job) -> None:
+        """Another entry for a job that has to wait for another one, which nobody will tell it of."""
+        queue.queue(connection, job, ahead=True, after=HELD_SECONDS)
+
+    def _settle(self, connection: Connection, job: Job, why: str, max_crashes: int | None = None) -> State:
+        """A job that nobody works on goes where it can go on; returns the state that it has then.
+
+        `max_crashes` is given if its worker may have died of it.
+        """
         if job.state in LEFT_BEHIND:
-            leave_behind(connection, job, self._kinds.get(job.kind), self._now(), why)
+            leave_behind(connection, job, self._kinds.get(job.kind), self._now(), why, max_crashes)
             job = self._again(connection, job)
         if job.state is State.INTERRUPTED and self._resume:
             transition(connection, job, State.QUEUED, who=SERVICE, at=self._now(), why="another worker may go on")
             job = self._again(connection, job)
         if job.state is State.QUEUED:
-            self._run_queue.queue(connection, job, ahead=job.attempt > 0)
+            self._run_queue.queue(connection, job, ahead=job.attempt > 0, after=seconds_left(job, self._now()))
         elif job.state is State.TERMINATING and job.rollback == Rollback.WANTED:
-            self._rollback_queue.queue(connection, job, ahead=True)
+            self._rollback_queue.queue(connection, job, ahead=True, after=seconds_left(job, self._now()))
         return job.state
 
     @staticmethod

@@ -54,9 +54,9 @@ class Job:
     queue_entry: int | None
     """In the fleet, the entry of the queue that may run it, or did."""
     crashes: int
-    """Attempts in a row that ended with their process, and without a new checkpoint."""
+    """Attempts in a row that came to no checkpoint and did not end in good order, one that is under way included."""
     not_before: datetime | None
-    """When it may begin again after a crash; None: at once."""
+    """When it may begin again after a crash, or has; None: at once. See `jobs/crashes.py`."""
 
     @classmethod
     def from_row(cls, row: RowMapping) -> Self:

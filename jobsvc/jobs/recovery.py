@@ -6,10 +6,13 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import MappingProxyType
+from typing import Any
 
 from sqlalchemy import Connection
 
+from jobsvc.jobs import crashes
 from jobsvc.jobs.checkpoint import AttemptLost, clean_up
+from jobsvc.jobs.crashes import NO_CRASH
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.rollback import Rollback
 from jobsvc.jobs.service import SERVICE
@@ -38,20 +41,22 @@ def recover(
     *,
     resume: bool,
     kinds: Mapping[str, Kind] = MappingProxyType({}),
+    max_crashes: int = 5,
 ) -> None:
     """Settle what was under way when the last process ended, before anything starts.
 
     A rollback goes on where it was. With `resume`, interrupted jobs are queued
     again, ahead of the jobs that were waiting: they keep the time at which they
     were first queued. Queued and paused jobs stay as they are. `kinds` let go of
-    what only a job needed that is terminated here.
+    what only a job needed that is terminated here. A job that has crashed
+    `max_crashes` times in a row is failed.
     """
     with database.write() as connection:
         _remove_strays(connection, files)
         for state in LEFT_BEHIND:
             for job in _in_state(connection, state):
                 why = "the service had died; its run ended with it"
-                after = leave_behind(connection, job, kinds.get(job.kind), now(), why)
+                after = leave_behind(connection, job, kinds.get(job.kind), now(), why, max_crashes)
                 if after is State.TERMINATED:
                     files.discard_output(job.id)
         if resume:
@@ -84,24 +89,54 @@ def interrupt(database: Database, kind: Kind | None, job: Job, now: Callable[[],
         after = leave_behind(connection, current, kind, now(), "the database was away; the run ended with it")
         if after is State.INTERRUPTED:
             again = Job.from_row(job_rows.by_key(connection, job.key))
-            transition(connection, again, State.QUEUED, who=SERVICE, at=now(), why="the database answers again")
+            why = "the database answers again"
+            transition(connection, again, State.QUEUED, who=SERVICE, at=now(), why=why)
         return after
 
 
-def leave_behind(connection: Connection, job: Job, kind: Kind | None, at: datetime, why: str) -> State:
+def leave_behind(
+    connection: Connection, job: Job, kind: Kind | None, at: datetime, why: str, max_crashes: int | None = None
+) -> State:
     """Settle a job whose run has ended without a word: as `LEFT_BEHIND` says; a rollback is to be done again.
 
-    Returns the state that it has now. The output of one that is terminated is the caller's to remove.
+    If its process has died with it, `max_crashes` says how often that may happen before the
+    job, or the rollback, has failed. Returns the state that it has now. The output of
+    one that is terminated is the caller's to remove.
     """
     if job.rollback:
-        job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values={"rollback": Rollback.WANTED})
-        return job.state
+        return _leave_rollback(connection, job, kind, at, why, max_crashes)
     after = LEFT_BEHIND[job.state]
+    values: Mapping[str, Any] = NO_CRASH
+    if max_crashes is not None:
+        values, why = crashes.left(max_crashes, job, at, why)
+        if after is State.INTERRUPTED and job.crashes >= max_crashes:
+            after, values = State.FAILED, {"error": crashes.verdict(job)}
     log.warning("job %s, attempt %d, was %s when its run ended: %s", job.id, job.attempt, job.state, after)
-    transition(connection, job, after, who=SERVICE, at=at, why=why)
+    transition(connection, job, after, who=SERVICE, at=at, why=why, **values)
     if after is State.TERMINATED:
         clean_up(connection, kind, job.key)
     return after
+
+
+def _leave_rollback(
+    connection: Connection, job: Job, kind: Kind | None, at: datetime, why: str, max_crashes: int | None
+) -> State:
+    """A rollback is done again, or has failed and can be asked for again."""
+    if job.rollback == Rollback.WANTED:
+        # It has had no attempt that could have died.
+        return job.state
+    values: Mapping[str, Any] = NO_CRASH
+    if max_crashes is not None:
+        values, why = crashes.left(max_crashes, job, at, why)
+        if job.crashes >= max_crashes:
+            error = f"the rollback failed: {crashes.rollback_verdict(job)}"
+            more = {"rollback": None, "error": error, **NO_CRASH}
+            transition(connection, job, State.TERMINATED, who=SERVICE, at=at, why=why, **more)
+            clean_up(connection, kind, job.key)
+            return State.TERMINATED
+    values = {"rollback": Rollback.WANTED, **values}
+    job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values=values)
+    return job.state
 
 
 def _in_state(connection: Connection, state: State) -> list[Job]:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from jobsvc.jobs.checkpoint import AttemptLost, CheckpointEffects, end_job
 from jobsvc.jobs.claims import Claims
+from jobsvc.jobs.crashes import NO_CRASH, claimed
 from jobsvc.jobs.hooks import call_hook
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.recording import recorded
@@ -53,16 +54,22 @@ class Rollbacks:
         self._now = now
         self._claims = Claims(
             database,
-            first=lambda connection: job_rows.first_rollback(connection, State.TERMINATING, Rollback.WANTED),
+            now,
+            first=lambda connection, due: job_rows.first_rollback(connection, State.TERMINATING, Rollback.WANTED, due),
+            next_due=lambda connection, at: job_rows.next_due(connection, State.TERMINATING, Rollback.WANTED, at),
             begin=self._begin,
             wanted=lambda job: job.rollback == Rollback.WANTED,
             begun=lambda job: job.rollback == Rollback.RUNNING,
         )
         self.claim, self.claim_entry = self._claims.claim, self._claims.claim_entry
+        self.due_in = self._claims.due_in
 
     def _begin(self, connection: Connection, job: Job) -> Job:
         total = job.done if job.rollback_total is None else job.rollback_total
-        self._change(connection, job, attempt=job.attempt + 1, rollback=Rollback.RUNNING, rollback_total=total)
+        counted = claimed(job, self._now())
+        self._change(
+            connection, job, attempt=job.attempt + 1, rollback=Rollback.RUNNING, rollback_total=total, **counted
+        )
         return Job.from_row(job_rows.by_key(connection, job.key))
 
     def run(self, job: Job, signals: Signals) -> State | None:
@@ -100,7 +107,8 @@ class Rollbacks:
             current = self._current(connection, job)
             undone = self._kind(job).undo(CheckpointEffects(connection, job.key), ITEMS_PER_BATCH)
             if undone:
-                self._change(connection, current, done=max(0, current.done - undone))
+                proved = NO_CRASH if current.crashes else {}
+                self._change(connection, current, done=max(0, current.done - undone), **proved)
                 return None
         # No effect in the database is left, and the run that made the files is fenced
         # off; a file it may be about to rename into place has the unfinished name first.
@@ -116,7 +124,7 @@ class Rollbacks:
 
     def _hand_back(self, job: Job) -> None:
         with self._database.write(urgent=True) as connection:
-            self._change(connection, self._current(connection, job), rollback=Rollback.WANTED)
+            self._change(connection, self._current(connection, job), rollback=Rollback.WANTED, **NO_CRASH)
 
     def _hand_back_if_mine(self, job: Job) -> None:
         with suppress(AttemptLost):

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from jobsvc.jobs import crashes
 from jobsvc.jobs.checkpoint import AttemptLost, Checkpoints, break_off, fail
 from jobsvc.jobs.claims import Claims
 from jobsvc.jobs.hooks import call_hook, job_info, job_params
@@ -57,16 +58,22 @@ class Runner:
         self._now = now
         self._claims = Claims(
             database,
-            first=lambda connection: job_rows.first_in_state(connection, State.QUEUED),
+            now,
+            first=lambda connection, due: job_rows.first_in_state(connection, State.QUEUED, due),
+            next_due=lambda connection, at: job_rows.next_due(connection, State.QUEUED, None, at),
             begin=self._begin,
             wanted=lambda job: job.state is State.QUEUED,
             begun=lambda job: job.state in UNDER_WAY,
         )
         self.claim, self.claim_entry = self._claims.claim, self._claims.claim_entry
+        self.due_in = self._claims.due_in
+        self.when_cleared: Callable[[], None] = lambda: None
+        """Called when a run that others had to wait for has come to a checkpoint; to be set before the first run."""
 
     def _begin(self, connection: Connection, job: Job) -> Job:
         now = self._now()
         values: dict[str, Any] = {"attempt": job.attempt + 1, "started_at": job.started_at or now, "rate": None}
+        values |= crashes.claimed(job, now)
         transition(connection, job, State.RUNNING, who="engine", at=now, **values)
         return Job.from_row(job_rows.by_key(connection, job.key))
 
@@ -115,7 +122,7 @@ class Runner:
             kind.on_resume(info)
         with kind.open(self._context(kind, job, signals)) as work:
             meter = Meter(monotonic, job.position, work.size)
-            checkpoints = Checkpoints(self._database, kind, job, work, meter, self._now)
+            checkpoints = Checkpoints(self._database, kind, job, work, meter, self._now, self.when_cleared)
             for block in work.blocks():
                 items, stopped = work.take(block, signals.stop.is_set)
                 work.flush()

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from jobsvc.jobs.announcements import Announcements
 from jobsvc.jobs.checkpoint import clean_up
+from jobsvc.jobs.crashes import NO_CRASH
 from jobsvc.jobs.errors import CantRollBack, KeyReused, NotAllowed, QueueFull, UnknownJob
 from jobsvc.jobs.hooks import call_hook
 from jobsvc.jobs.job import Job
@@ -37,8 +38,8 @@ _SETTLED = {State.PAUSING: State.PAUSED, State.TERMINATING: State.TERMINATED}
 class Engine(Protocol):
     """Where runs happen."""
 
-    def queue(self, connection: Connection, job: Job, *, ahead: bool = False) -> None:
-        """In the transaction that queues a job: have it run; `ahead` of those that have not begun."""
+    def queue(self, connection: Connection, job: Job, *, ahead: bool = False, after: float = 0.0) -> None:
+        """In the transaction that queues a job: have it run, after so many seconds; `ahead` of those not begun yet."""
 
     def stop(self, connection: Connection, job: Job) -> None:
         """In the transaction that asks a job to stop: have its run see it, if it has one."""
@@ -56,8 +57,8 @@ class Engine(Protocol):
 class RollbackEngine(Protocol):
     """Where rollbacks happen."""
 
-    def queue(self, connection: Connection, job: Job, *, ahead: bool = False) -> None:
-        """In the transaction that asks for a rollback: have it done."""
+    def queue(self, connection: Connection, job: Job, *, ahead: bool = False, after: float = 0.0) -> None:
+        """In the transaction that asks for a rollback: have it done, after so many seconds."""
 
     def wake(self) -> None:
         """A rollback was asked for: do it as soon as that goes."""
@@ -227,7 +228,7 @@ class JobService:
                 job = self._settle(job, until)
             if job.state is State.PAUSING:
                 raise NotAllowed(job_id, job.state, "resumed")
-            job = self._move(job_id, who, moves, "resumed", queued_at=self._now(), error=None)
+            job = self._move(job_id, who, moves, "resumed", queued_at=self._now(), error=None, **NO_CRASH)
         self._engine.wake()
         return job
 
@@ -279,12 +280,16 @@ class JobService:
                 raise CantRollBack(job.id, job.kind)
             if job.state is State.TERMINATING:
                 job_rows.change(
-                    connection, job.key, attempt=job.attempt, state=job.state, values={"rollback": Rollback.WANTED}
+                    connection,
+                    job.key,
+                    attempt=job.attempt,
+                    state=job.state,
+                    values={"rollback": Rollback.WANTED, **NO_CRASH},
                 )
             else:
                 after = moves[job.state]
                 assert after is not None
-                values = {"rollback": Rollback.WANTED, "rollback_total": None}
+                values = {"rollback": Rollback.WANTED, "rollback_total": None, **NO_CRASH}
                 transition(connection, job, after, who=who, at=self._now(), why="rollback was asked for", **values)
             self._engine.stop(connection, job)
             self._rollbacks.queue(connection, job)

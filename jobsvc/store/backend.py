@@ -44,5 +44,8 @@ class Backend(Protocol):
     def lock_for_migrations(self, connection: Connection) -> None:
         """Wait, in the migrations' transaction, until no other process applies any."""
 
+    def lock_for_suspects(self, connection: Connection) -> None:
+        """Wait until no other transaction is about to let a suspect begin."""
+
     def translated(self, error: SQLAlchemyError) -> Exception | None:
         """DatabaseDown, DatabaseBusy, Conflict or NotStorable, if that is what an error amounts to."""

@@ -9,10 +9,23 @@ one that leaves other rows free to refer to the job (FOR NO KEY UPDATE).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, bindparam, exists, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    bindparam,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from jobsvc.store.queue_tables import entries, status
 from jobsvc.store.tables import job_events, jobs, refused_rows
@@ -100,21 +113,57 @@ def count_in_state(connection: Connection, state: str) -> int:
     return connection.execute(select(func.count()).select_from(jobs).where(jobs.c.state == state)).scalar_one()
 
 
-def first_in_state(connection: Connection, state: str) -> RowMapping | None:
+@dataclass(frozen=True)
+class Due:
+    """Which of the jobs that wait may begin: those whose `not_before` has come, or is beyond `horizon`."""
+
+    now: datetime
+    horizon: datetime
+    crashes_below: int | None = None
+    """Only those with fewer crashes."""
+
+    def clauses(self) -> list[ColumnElement[bool]]:
+        when = jobs.c.not_before
+        due = [or_(when.is_(None), when <= self.now, when > self.horizon)]
+        return due if self.crashes_below is None else [*due, jobs.c.crashes < self.crashes_below]
+
+
+def first_in_state(connection: Connection, state: str, due: Due) -> RowMapping | None:
     """The job that has waited longest in `state`, by when it was queued; locked.
 
     A row that another transaction holds is waited for, not skipped: it may be let
     go unchanged, and then its turn would have been missed.
     """
-    query = _locked(select(jobs).where(jobs.c.state == state).order_by(jobs.c.queued_at, jobs.c.key).limit(1))
-    return connection.execute(query).mappings().one_or_none()
+    query = select(jobs).where(jobs.c.state == state, *due.clauses()).order_by(jobs.c.queued_at, jobs.c.key)
+    return connection.execute(_locked(query.limit(1))).mappings().one_or_none()
 
 
-def first_rollback(connection: Connection, state: str, rollback: str) -> RowMapping | None:
+def first_rollback(connection: Connection, state: str, rollback: str, due: Due) -> RowMapping | None:
     """The oldest job in `state` whose rollback stands at `rollback`; locked."""
-    wanted = (jobs.c.state == state, jobs.c.rollback == rollback)
-    query = _locked(select(jobs).where(*wanted).order_by(jobs.c.key).limit(1))
-    return connection.execute(query).mappings().one_or_none()
+    query = select(jobs).where(jobs.c.state == state, jobs.c.rollback == rollback, *due.clauses())
+    return connection.execute(_locked(query.order_by(jobs.c.key).limit(1))).mappings().one_or_none()
+
+
+def next_due(connection: Connection, state: str, rollback: str | None, now: datetime) -> datetime | None:
+    """When the next job in `state` may begin that may not yet; None if there is none."""
+    stands = jobs.c.rollback.is_(None) if rollback is None else jobs.c.rollback == rollback
+    query = select(func.min(jobs.c.not_before)).where(jobs.c.state == state, stands, jobs.c.not_before > now)
+    found: datetime | None = connection.execute(query).scalar_one()
+    return found
+
+
+def exists_on_probation(
+    connection: Connection, states: Collection[str], crashes: int, since: datetime, until: datetime
+) -> bool:
+    """Whether a job in these states has more than so many crashes, and an attempt that began within that time."""
+    query = select(jobs.c.key).where(
+        jobs.c.state.in_(states),
+        jobs.c.crashes > crashes,
+        jobs.c.not_before.between(since, until),
+        # One whose rollback has yet to begin has no attempt.
+        or_(jobs.c.rollback.is_(None), jobs.c.rollback == "running"),
+    )
+    return connection.execute(query.limit(1)).one_or_none() is not None
 
 
 # Built once: these two are executed at every checkpoint.

@@ -34,6 +34,9 @@ AGAIN_SECONDS = 0.1
 MIGRATIONS_LOCK = 7_032_001
 """An advisory lock: whoever holds it applies migrations."""
 
+SUSPECTS_LOCK = 7_032_002
+"""Another one: whoever holds it decides whether a job may begin that has crashed."""
+
 _CONFLICTS = {"40001", "40P01"}
 """SQLSTATE: serialization_failure, deadlock_detected."""
 
@@ -132,6 +135,9 @@ class Postgresql:
 
     def lock_for_migrations(self, connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATIONS_LOCK})
+
+    def lock_for_suspects(self, connection: Connection) -> None:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": SUSPECTS_LOCK})
 
     def translated(self, error: SQLAlchemyError) -> Exception | None:
         return translated(error)

@@ -75,6 +75,9 @@ class Sqlite:
     def lock_for_migrations(self, connection: Connection) -> None:
         """A write transaction has the database to itself."""
 
+    def lock_for_suspects(self, connection: Connection) -> None:
+        """The same."""
+
     def translated(self, error: SQLAlchemyError) -> Exception | None:
         code = getattr(getattr(error, "orig", None), "sqlite_errorcode", None)
         if code is not None and code & 0xFF == _BUSY:

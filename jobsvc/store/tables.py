@@ -42,9 +42,9 @@ jobs = Table(
     Column("deleted_at", UtcDateTime),
     # The entry of the fleet's queue that may run the job, or did; no other may.
     Column("queue_entry", Big),
-    # Attempts in a row that ended with their process, and without a new checkpoint.
+    # Attempts in a row that came to no checkpoint and did not end in good order, one that is under way included.
     Column("crashes", Big, nullable=False, default=0, server_default="0"),
-    # When a job that has crashed may begin again; NULL: at once.
+    # When a job that has crashed may begin again, or has begun; NULL: at once.
     Column("not_before", UtcDateTime),
     Index("jobs_state", "state", "queued_at", "key"),
     Index("jobs_finished", "finished_at"),

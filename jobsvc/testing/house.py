@@ -171,7 +171,7 @@ class House:
     def _shut_down(self) -> None:
         self._signals.shut_down()
 
-    def queue(self, connection: Connection, job: Job, *, ahead: bool = False) -> None:
+    def queue(self, connection: Connection, job: Job, *, ahead: bool = False, after: float = 0.0) -> None:
         pass
 
     def stop(self, connection: Connection, job: Job) -> None:

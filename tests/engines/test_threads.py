@@ -98,7 +98,7 @@ def work() -> Work:
 def make_engine(work: Work) -> Iterator[Callable[..., Engine]]:
     engines: list[Engine] = []
 
-    def make(slots: int = 1, park_after: float = 300.0) -> Engine:
+    def make(slots: int = 1, park_after: float = 300.0, due_in: Callable[[], float | None] = lambda: None) -> Engine:
         engine: Engine = ThreadEngine(
             claim=work.claim,
             run=work.run,
@@ -107,6 +107,7 @@ def make_engine(work: Work) -> Iterator[Callable[..., Engine]]:
             on_leave=work.left.announce,
             slots=slots,
             park_after=park_after,
+            due_in=due_in,
         )
         engines.append(engine)
         engine.start()
@@ -413,17 +414,17 @@ def test_while_no_thread_can_be_started_no_job_is_claimed_and_the_first_in_the_q
     monkeypatch.setattr(threads, "RETRY_SECONDS", 0.001)
     tickets = [Ticket(key) for key in range(1, 4)]
     work.put(*tickets)
-    engine = make_engine(slots=2)
+    engine = make_engine(slots=1)
     for _ in range(3):
         tried.clear()
         assert tried.wait(TIMEOUT)
     assert list(work._queue) == tickets, "a job was claimed that could not be run"
     assert engine.counts() == {"running": 0, "paused": 0}
     possible.set()
-    work.wait_begun(*tickets[:2])
-    assert work.begun[:2] == tickets[:2]
-    work.end(tickets[0])
-    work.wait_begun(tickets[2])
+    for ticket in tickets:
+        work.end(ticket)
+    work.wait_begun(*tickets)
+    assert work.begun == tickets
 
 
 def test_a_thread_that_was_started_for_a_job_that_never_came_ends_with_the_engine(
@@ -441,6 +442,23 @@ def test_a_thread_that_was_started_for_a_job_that_never_came_ends_with_the_engin
         standby = engine._standby.thread
     assert engine.shut_down(TIMEOUT) == []
     assert not standby.is_alive()
+
+
+def test_a_job_that_is_due_later_is_claimed_then_though_nobody_tells(
+    make_engine: Callable[..., Engine], work: Work
+) -> None:
+    asked: list[float | None] = []
+
+    def due_in() -> float | None:
+        # What was not due when it was asked for is so at the next claim.
+        answer = None if asked else 0.02
+        asked.append(answer)
+        work.put(*([] if answer is None else [Ticket(1)]))
+        return answer
+
+    make_engine(due_in=due_in)
+    work.wait_begun(Ticket(1))
+    assert asked == [0.02]
 
 
 @pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt, GeneratorExit])

@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from jobsvc.clock import now
 from jobsvc.engines.fleet import AHEAD, ROLLBACK_QUEUE, FleetEngine, Task
@@ -53,6 +53,7 @@ class Post:
     fleet: FleetRuns
     manual: FleetRuns
     """The same, told to leave interrupted jobs alone."""
+    runner: Runner
     gated: Gated
 
     def submit(self, **params: int) -> Job:
@@ -95,10 +96,20 @@ class Post:
             query = text("SELECT row FROM records WHERE job_key = :key ORDER BY row")
             return list(connection.execute(query, {"key": job.key}).scalars())
 
+    def seconds_until_due(self) -> list[float | None]:
+        """How long each entry has to wait still; None: it never had to."""
+        query = text("SELECT extract(epoch FROM scheduled_at - clock_timestamp()) FROM procrastinate_jobs ORDER BY id")
+        with self.database.read() as connection:
+            return [None if seconds is None else float(seconds) for seconds in connection.execute(query).scalars()]
+
     def run_on_a_thread(self, key: int, entry: int, signals: Signals) -> Thread:
         thread = Thread(target=self.fleet.run, args=(key, entry, signals))
         thread.start()
         return thread
+
+
+def never(connection: Connection, job: Job) -> None:
+    raise AssertionError(f"{job.id} was put back")
 
 
 @pytest.fixture
@@ -112,17 +123,19 @@ def post(tmp_path: Path) -> Iterator[Post]:
         service = JobService(
             database, files, kinds, runs, rollbacks, Announcements(), now, max_queued=5, idempotency_hours=1
         )
+        runner = Runner(database, files, kinds, now)
         parts = (
             database,
             files,
             kinds,
-            Runner(database, files, kinds, now),
+            runner,
             Rollbacks(database, files, kinds, now),
             runs,
             rollbacks,
             now,
         )
-        yield Post(database, files, service, FleetRuns(*parts, resume=True), FleetRuns(*parts, resume=False), gated)
+        fleets = (FleetRuns(*parts, resume=True), FleetRuns(*parts, resume=False))
+        yield Post(database, files, service, *fleets, runner, gated)
         gated.gate.open()
         database.close()
 
@@ -307,6 +320,54 @@ def test_a_run_that_was_given_up_and_ends_leaves_the_job_to_the_one_that_has_it(
     other.join(TIMEOUT)
     assert (post.job(job).state, post.job(job).attempt) == (State.SUCCEEDED, 2)
     assert post.rows(job) == [1, 2, 3]
+
+
+def test_a_job_that_ends_its_workers_is_failed_and_one_beside_it_goes_on(post: Post) -> None:
+    poison, other = post.submit(count=3), post.submit(count=3)
+    for crash in (1, 2):
+        for job in (poison, other):
+            entry = post.job(job).queue_entry
+            assert entry is not None
+            assert post.runner.claim_entry(job.key, entry, never) is not None
+            post.lose(entry)
+        post.fleet.recover()
+        assert [post.job(job).crashes for job in (poison, other)] == [crash, crash]
+        waits = post.seconds_until_due()
+        assert len(waits) == 2
+        assert all(seconds is None if crash == 1 else 0 < seconds <= 1 for seconds in waits), waits
+    for crash in (3, 4, 5):
+        entry, put_off = post.job(poison).queue_entry, post.job(other).queue_entry
+        assert entry is not None
+        assert put_off is not None
+        assert post.runner.claim_entry(poison.key, entry, never) is not None
+        post.fleet.run(other.key, put_off, Signals())
+        again = post.job(other)
+        assert (again.state, again.attempt) == (State.QUEUED, 2), "it ran beside another suspect"
+        assert again.queue_entry != put_off
+        post.lose(put_off)
+        post.lose(entry)
+        post.fleet.recover()
+        assert post.job(poison).crashes == crash
+    failed = post.job(poison)
+    assert failed.state is State.FAILED
+    assert "5 times in a row" in str(failed.error)
+    assert [entry.id for entry in post.entries()] == [post.job(other).queue_entry]
+    post.gated.gate.open()
+    last = post.job(other).queue_entry
+    assert last is not None
+    post.fleet.run(other.key, last, Signals())
+    assert post.job(other).state is State.SUCCEEDED
+    post.service.resume(poison.id, WHO, 0)
+    assert post.seconds_until_due()[-1] is None
+
+
+def test_a_run_that_ended_without_settling_its_job_is_no_crash_while_its_worker_lives(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = post.submit()
+    monkeypatch.setattr(Runner, "run", lambda *_: None)
+    post.fleet.run(*post.fetch(), Signals())
+    assert (post.job(job).state, post.job(job).crashes) == (State.QUEUED, 0)
 
 
 def test_a_rollback_has_an_entry_of_its_own_and_gets_another_when_its_worker_is_given_up(post: Post) -> None:
