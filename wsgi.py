@@ -8,8 +8,8 @@ from typing import NoReturn
 from jobsvc import create_app
 from jobsvc.kinds.registry import KindError
 from jobsvc.settings import SettingError
-from jobsvc.store.directory_lock import DirectoryInUse
 from jobsvc.store.errors import DatabaseDown, DatabaseInUse, SchemaBehind
+from jobsvc.store.flock import DirectoryInUse
 
 GUNICORN_WORKER_BOOT_ERROR = 3
 """The exit code at which gunicorn gives up, instead of starting the worker again and again."""

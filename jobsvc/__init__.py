@@ -6,13 +6,11 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from signal import SIGTERM
 from time import monotonic
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from flask import Flask
-from sqlalchemy import make_url
 
 from jobsvc.clock import now
 from jobsvc.core import Core, build_core, fleet_queues, webhook_sender
@@ -28,20 +26,16 @@ from jobsvc.jobs.sweeper import Sweeper
 from jobsvc.jobs.webhooks.address import check_callback
 from jobsvc.jobs.workers import FleetWorkers, OwnWorker, Workers
 from jobsvc.kinds.contract import Kind
-from jobsvc.settings import EngineName, Recover, SettingError, Settings
+from jobsvc.locks import Locks
+from jobsvc.settings import EngineName, Recover, Settings
 from jobsvc.shutdown import Shutdown
 from jobsvc.store import worker_rows
-from jobsvc.store.database import is_postgresql
-from jobsvc.store.directory_lock import DirectoryLock
 from jobsvc.store.listener import Listener
-from jobsvc.store.process_lock import ProcessLock
 from jobsvc.web import data, health, jobs, local_only, original, problems, takes, workers
 from jobsvc.web import kinds as kinds_routes
 from jobsvc.web.in_flight import InFlight
 from jobsvc.web.patient import Patient
 from jobsvc.web.services import Services, provide
-
-Lock: TypeAlias = DirectoryLock | ProcessLock
 
 MAX_BODY_BYTES = 64 * 1024
 """The largest body of a request that is no upload."""
@@ -68,12 +62,11 @@ def create_app(
     try:
         return _build(settings, locks, own_process, extra_kinds)
     except BaseException:
-        for lock in locks:
-            lock.release()
+        locks.release()
         raise
 
 
-def _build(settings: Settings, locks: list[Lock], own_process: bool, extra_kinds: Iterable[Kind]) -> Flask:
+def _build(settings: Settings, locks: Locks, own_process: bool, extra_kinds: Iterable[Kind]) -> Flask:
     session = worker_rows.session_name("web") if settings.engine is EngineName.FLEET else None
     core = build_core(settings, extra_kinds, session)
     database, files, kinds = core.database, core.files, core.kinds
@@ -104,8 +97,7 @@ def _build(settings: Settings, locks: list[Lock], own_process: bool, extra_kinds
         for part in parts:
             part.shut_down(deadline - monotonic())
         database.close()
-        for lock in locks:
-            lock.release()
+        locks.release()
 
     def begin_shut_down() -> None:
         for part in parts:
@@ -143,9 +135,8 @@ def _build(settings: Settings, locks: list[Lock], own_process: bool, extra_kinds
         part.start()
     if own_process:
         shutdown.install()
-    for lock in locks:
-        if isinstance(lock, ProcessLock):
-            lock.watch(partial(os.kill, os.getpid(), SIGTERM) if own_process else shutdown.start)
+    for lock in locks.of_processes:
+        lock.watch(partial(os.kill, os.getpid(), SIGTERM) if own_process else shutdown.start)
     return app
 
 
@@ -222,31 +213,9 @@ def _fleet(core: Core, settings: Settings) -> Engines:
     return Engines(runs, rollbacks, found, (listener,), lambda: None)
 
 
-def _lock(settings: Settings) -> list[Lock]:
-    """Lock the data directory, and the database: on SQLite its directory, if that is another."""
+def _lock(settings: Settings) -> Locks:
     # gunicorn leaves its name in the environment of its workers.
     in_worker = os.environ.get("SERVER_SOFTWARE", "").startswith("gunicorn")
-    handover = settings.shutdown_timeout + HANDOVER_MARGIN_SECONDS if in_worker else 0.0
-    directories = {settings.data_dir.resolve(): settings.data_dir}
-    locks: list[Lock] = []
-    if settings.engine is EngineName.FLEET:
-        locks.append(ProcessLock(settings.url, shared=True))
-        # All processes of a fleet share the directory, if it is where the files are.
-        directories.clear()
-    elif is_postgresql(settings.url):
-        # First: if somebody else runs its jobs, that is the better thing to say.
-        locks.append(ProcessLock(settings.url))
-    else:
-        path = Path(make_url(settings.url).database or "")
-        directories.setdefault(path.parent.resolve(), path.parent)
-    locks += map(DirectoryLock, directories.values())
-    try:
-        for lock in locks:
-            lock.acquire(handover)
-    except OSError as error:
-        raise SettingError(f"JOBSVC_DATA_DIR={str(settings.data_dir)!r} can't be used: {error}") from error
-    except BaseException:
-        for lock in locks:
-            lock.release()
-        raise
+    locks = Locks(settings)
+    locks.acquire(settings.shutdown_timeout + HANDOVER_MARGIN_SECONDS if in_worker else 0.0)
     return locks

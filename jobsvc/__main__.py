@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +15,11 @@ from jobsvc.clock import now
 from jobsvc.jobs.retention import Retention, Swept, Terms
 from jobsvc.kinds.registry import KindError
 from jobsvc.local_fleet import run_fleet
+from jobsvc.locks import Locks
 from jobsvc.settings import SettingError, Settings
 from jobsvc.store.database import Database, is_postgresql, shown
-from jobsvc.store.directory_lock import DirectoryInUse
 from jobsvc.store.errors import DatabaseDown, DatabaseInUse, FilesDown, SchemaBehind
+from jobsvc.store.flock import DirectoryInUse
 from jobsvc.store.migrate import is_current, upgrade
 from jobsvc.store.open_files import open_files
 from jobsvc.worker import work
@@ -36,14 +39,14 @@ def db() -> None:
 def upgrade_database() -> None:
     """Apply the migrations that are missing. A start on SQLite does this by itself."""
     settings = _settings()
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    database = Database(settings.url)
-    try:
-        upgrade(database)
-    except DatabaseDown as error:
-        raise click.ClickException(f"{shown(settings.url)} does not answer: {error}") from None
-    finally:
-        database.close()
+    with _alone(settings):
+        database = Database(settings.url)
+        try:
+            upgrade(database)
+        except DatabaseDown as error:
+            raise click.ClickException(f"{shown(settings.url)} does not answer: {error}") from None
+        finally:
+            database.close()
     click.echo(f"{shown(settings.url)} is up to date")
 
 
@@ -124,6 +127,21 @@ def _told(swept: Swept, settings: Settings, dry_run: bool) -> list[str]:
         else f"{removed} no files of jobs that stay: they are kept for as long",
         f"{forgot} {swept.keys} idempotency keys that are older than {settings.idempotency_hours:g} hours",
     ]
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """On SQLite, keep the service from running meanwhile."""
+    locks = Locks(settings)
+    if not is_postgresql(settings.url):
+        try:
+            locks.acquire(0)
+        except (SettingError, DirectoryInUse) as error:
+            raise click.ClickException(str(error)) from None
+    try:
+        yield
+    finally:
+        locks.release()
 
 
 def _settings() -> Settings:

@@ -223,6 +223,12 @@ def _url(text: str) -> str:
     path = text.removeprefix("sqlite:///")
     if path in (text, "", ":memory:") or "mode=memory" in path:
         raise ValueError(text)
+    name, _, options = path.partition("?")
+    if name.lower().startswith("file:") or "uri=" in options.lower():
+        raise SettingError(
+            f"DATABASE_URL={text!r} can't be used: URIs of SQLite (file:…, uri=true) can name one file in many ways, "
+            "so that two processes could work on it; it must be sqlite:///path/to/file"
+        )
     return text
 
 

@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from flask import Flask
 
 from tests.support.server import ROOT, Server
 
@@ -58,6 +59,13 @@ def test_upgrade_makes_the_database_and_can_be_repeated(tmp_path: Path) -> None:
         assert done(data_dir, "db", "upgrade") == [f"sqlite:///{data_dir}/jobsvc.db is up to date"]
     with closing(sqlite3.connect(data_dir / "jobsvc.db")) as connection:
         assert connection.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
+
+
+def test_upgrade_is_refused_while_the_service_runs_and_names_it(app: Flask, tmp_path: Path) -> None:
+    finished = run(tmp_path / "data", "db", "upgrade")
+    assert finished.returncode == 1
+    assert f"is in use by process {os.getpid()} on " in finished.stderr
+    assert "Traceback" not in finished.stderr
 
 
 @pytest.mark.parametrize("command", [("db", "upgrade"), ("purge",)])

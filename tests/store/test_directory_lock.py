@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from jobsvc.store.directory_lock import DirectoryInUse, DirectoryLock
+from jobsvc.store.directory_lock import DirectoryLock
+from jobsvc.store.flock import DirectoryInUse
+from tests.support.holding import Holding
 
 
 def test_it_is_given_to_one(tmp_path: Path) -> None:
@@ -28,3 +30,29 @@ def test_another_worker_of_the_same_server_does_not_share_it_either(tmp_path: Pa
     old.release()
     new.acquire(0.01)
     new.release()
+
+
+def test_a_removed_lock_file_lets_nobody_in_and_the_refusal_names_the_first(tmp_path: Path) -> None:
+    first = Holding(tmp_path)
+    assert first.says() == "holds"
+    (tmp_path / "jobsvc.lock").unlink()
+    link = tmp_path.with_name(f"{tmp_path.name} link")
+    link.symlink_to(tmp_path)
+    for path in (tmp_path, link):
+        with pytest.raises(DirectoryInUse, match=f"process {first.pid} on "):
+            DirectoryLock(path).acquire(0)
+    first.end()
+    last = DirectoryLock(tmp_path)
+    last.acquire(0)
+    last.release()
+
+
+def test_a_reload_hands_over_also_when_the_lock_file_was_removed(tmp_path: Path) -> None:
+    """Both are children of this process, as two workers are of their server."""
+    old = Holding(tmp_path)
+    assert old.says() == "holds"
+    (tmp_path / "jobsvc.lock").unlink()
+    new = Holding(tmp_path, handover_seconds=60)
+    old.end()
+    assert new.says() == "holds"
+    new.end()
