@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import codecs
 from typing import Annotated, BinaryIO
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from jobsvc.kinds.contract import BadParameter, JobFailed, KindParams, Readable
+from jobsvc.kinds.csv_encodings import ALLOWED, UTF_8, known_encoding
 from jobsvc.kinds.csv_source import read_header
 
 AUTO = "auto"
@@ -16,8 +16,6 @@ DETECTED_DELIMITERS = ",;\t|"
 """What `auto` chooses from, the likeliest first."""
 
 DETECTION_BYTES = 64 * 1024
-
-UTF_8 = "utf-8"
 
 
 def _delimiter(text: str) -> str:
@@ -32,33 +30,26 @@ def _delimiter(text: str) -> str:
     return named
 
 
-def _encoding(text: str) -> str:
-    """Encodings that work line by line: a newline is one byte, and no other character has that byte in it."""
-    allowed = "it must be one in which a line end is the byte 0A, such as utf-8, latin-1, cp1252, shift_jis or gb18030"
-    try:
-        name = codecs.lookup(text).name
-        if name == "utf-8-sig":
-            # A byte order mark is always accepted.
-            return UTF_8
-        newline_alone = "\n".encode(name) == b"\n" and ",".encode(name) == b"," and '"'.encode(name) == b'"'
-    except (LookupError, ValueError, TypeError, AttributeError):
-        raise ValueError(f"{text!r} is not a text encoding that is known; {allowed}") from None
-    if not newline_alone or name.startswith(
-        ("utf-16", "utf-32", "utf-7", "iso2022", "hz", "punycode", "idna", "unicode_escape", "raw_unicode_escape")
-    ):
-        raise ValueError(f"{text!r} is not usable; {allowed}")
-    return name
-
-
 class CsvParams(KindParams):
     """How the uploaded CSV is to be read."""
 
     delimiter: Annotated[str, AfterValidator(_delimiter)] = Field(
         ",", description="what separates fields: one character, comma, semicolon, tab, pipe, or auto to detect it"
     )
-    encoding: Annotated[str, AfterValidator(_encoding)] = Field(UTF_8, description="the text encoding of the file")
+    encoding: Annotated[str, AfterValidator(known_encoding)] = Field(
+        UTF_8, description=f"the text encoding of the file; {ALLOWED}"
+    )
     max_failed: int | None = Field(None, ge=0, description="the job fails when more rows than this are refused")
     dry_run: bool = Field(False, description="read and check everything, but make nothing")
+
+    @field_validator("encoding")
+    @classmethod
+    def _delimiter_is_itself(cls, encoding: str, info: ValidationInfo) -> str:
+        """A few encodings have something else in the place of ASCII's tilde."""
+        delimiter = info.data.get("delimiter", AUTO)
+        if delimiter != AUTO and delimiter.encode(encoding) != delimiter.encode():
+            raise ValueError(f"{encoding!r} has another character in the place of the delimiter {delimiter!r}")
+        return encoding
 
 
 def settled_delimiter(params: CsvParams, upload: Readable) -> str:

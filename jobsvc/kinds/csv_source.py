@@ -23,6 +23,7 @@ from typing import Any, BinaryIO, TypeAlias
 
 from jobsvc.kinds.contract import Block, Cursor, JobFailed, Refused
 from jobsvc.kinds.csv_blocks import ParsedBlock, PlainBlock
+from jobsvc.kinds.csv_encodings import UTF_8
 from jobsvc.kinds.csv_text import shortened
 from jobsvc.kinds.lines import MAX_ROW_BYTES, LineBuffer
 
@@ -79,10 +80,11 @@ class CsvSource:
         cursor: Cursor | None,
         columns: list[str] | None,
         *,
-        encoding: str = "utf-8",
+        encoding: str = UTF_8,
         delimiter: str = ",",
     ) -> None:
         self._encoding = encoding
+        self._is_utf_8 = encoding == UTF_8
         self._delimiter = delimiter
         if cursor is None or columns is None:
             cursor, columns = read_header(file, encoding, delimiter)
@@ -114,15 +116,8 @@ class CsvSource:
 
     def _plain_block(self, plain: PlainParser, wanted: int) -> PlainBlock | None:
         lines = self._buffer.lines[:wanted]
-        data = b"".join(lines)
-        if len(data.translate(None, self._special)) != len(data) or max(map(len, lines)) > FIELD_LIMIT:
-            return None
-        data = data.replace(b"\r\n", b"\n")
-        if b"\r" in data:
-            return None
-        try:
-            text = data.decode(self._encoding)
-        except UnicodeDecodeError:
+        text = self._plain_text(b"".join(lines))
+        if text is None or max(map(len, lines)) > FIELD_LIMIT:
             return None
         rows = text.removesuffix("\n").split("\n")
         if set(map(str.count, rows, repeat(self._delimiter))) != {len(self.columns) - 1} or "" in rows:
@@ -131,6 +126,19 @@ class CsvSource:
         if items is None:
             return None
         return PlainBlock(self._cursor, items, lines)
+
+    def _plain_text(self, data: bytes) -> str | None:
+        """The text of lines in which nothing needs a CSV parser or an escape in JSON; None where something does."""
+        try:
+            if not self._is_utf_8:
+                # What matters is the text, and other bytes can stand for it; in UTF-8 none can.
+                data = data.decode(self._encoding).encode()
+            if len(data.translate(None, self._special)) != len(data):
+                return None
+            data = data.replace(b"\r\n", b"\n")
+            return None if b"\r" in data else data.decode()
+        except UnicodeError:
+            return None
 
     def _parsed_block(self, row: RowParser, wanted: int) -> ParsedBlock:
         block = ParsedBlock(self._cursor)
@@ -238,19 +246,20 @@ class _Feed:
         self._next += 1
         self.row_bytes += len(data)
         self.row_lines += 1
-        if b"\0" in data:
-            self.problem = "there is a NUL in the row"
         try:
-            return data.decode(self._encoding)
+            text = data.decode(self._encoding)
         except UnicodeDecodeError as error:
             self.problem = f"byte {data[error.start]:#04x} doesn't decode as {self._encoding}: {error.reason}"
             return data.decode(self._encoding, "replace")
+        if "\0" in text:
+            self.problem = "there is a NUL in the row"
+        return text
 
 
 def read_header(file: BinaryIO, encoding: str, delimiter: str) -> tuple[Cursor, list[str]]:
     """The columns of a file, and the cursor behind its header. Raises JobFailed if there is no header to be read."""
     file.seek(0)
-    marked = encoding == "utf-8" and file.read(len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK
+    marked = encoding == UTF_8 and file.read(len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK
     start = len(BYTE_ORDER_MARK) if marked else 0
     buffer = LineBuffer(file, start)
     if not buffer.fill(1) or buffer.overlong:
