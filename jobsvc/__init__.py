@@ -29,7 +29,7 @@ from jobsvc.kinds.contract import Kind
 from jobsvc.locks import Locks
 from jobsvc.settings import EngineName, Recover, Settings
 from jobsvc.shutdown import Shutdown
-from jobsvc.store import worker_rows
+from jobsvc.store import clock, worker_rows
 from jobsvc.store.listener import Listener
 from jobsvc.web import data, health, jobs, local_only, original, problems, takes, workers
 from jobsvc.web import kinds as kinds_routes
@@ -82,7 +82,7 @@ def _build(settings: Settings, locks: Locks, own_process: bool, extra_kinds: Ite
         max_queued=settings.max_queued,
         idempotency_hours=settings.idempotency_hours,
     )
-    sweeper = Sweeper(Retention(database, files, Terms.of(settings), now))
+    sweeper = Sweeper(Retention(database, files, Terms.of(settings), partial(clock.read, own=now)))
     parts: list[Part] = [*engines.parts, sweeper]
 
     app = Flask(__name__)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import click
@@ -17,6 +18,7 @@ from jobsvc.kinds.registry import KindError
 from jobsvc.local_fleet import run_fleet
 from jobsvc.locks import Locks
 from jobsvc.settings import SettingError, Settings
+from jobsvc.store import clock
 from jobsvc.store.database import Database, is_postgresql, shown
 from jobsvc.store.errors import DatabaseDown, DatabaseInUse, FilesDown, SchemaBehind
 from jobsvc.store.flock import DirectoryInUse
@@ -104,7 +106,7 @@ def purge(finished_days: float | None, files_days: float | None, dry_run: bool) 
             raise click.ClickException(
                 f"{shown(settings.url)} is not of this version; run: python -m jobsvc db upgrade"
             )
-        retention = Retention(database, open_files(settings), Terms.of(settings), now)
+        retention = Retention(database, open_files(settings), Terms.of(settings), partial(clock.read, own=now))
         swept = retention.preview() if dry_run else retention.sweep()
     except DatabaseDown as error:
         raise click.ClickException(f"{shown(settings.url)} does not answer: {error}") from None

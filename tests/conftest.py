@@ -43,6 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "both_databases: runs on SQLite and on PostgreSQL")
     config.addinivalue_line("markers", "stores(*kinds): runs once for each kind of store of files")
     config.addinivalue_line("markers", "sqlite_only: among such tests, one whose subject is SQLite's file")
+    config.addinivalue_line("markers", "postgresql_only: among such tests, one whose subject PostgreSQL alone has")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -56,7 +57,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     elif stores:
         metafunc.parametrize("files_url", stores.args, indirect=True)
     elif both:
-        metafunc.parametrize("database_url", BOTH, indirect=True)
+        metafunc.parametrize("database_url", BOTH[1:] if marked("postgresql_only") else BOTH, indirect=True)
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
 
+from sqlalchemy import Connection
+
 from jobsvc.jobs.errors import NotAllowed, UnknownJob
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import FINISHED
@@ -75,7 +77,8 @@ class Retention:
     behind is removed at the next start, as files that belong to no job.
     """
 
-    def __init__(self, database: Database, files: Files, terms: Terms, now: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, files: Files, terms: Terms, now: Callable[[Connection], datetime]) -> None:
+        """`now` is the time that all processes agree on: a clock that runs fast must not forget anybody's jobs."""
         self._database = database
         self._files = files
         self._terms = terms
@@ -93,7 +96,7 @@ class Retention:
                 raise UnknownJob(job.id)
             if current.state not in FINISHED:
                 raise NotAllowed(job.id, current.state, "deleted before it has finished")
-            retention.bury(connection, [job.key], self._tombstone())
+            retention.bury(connection, [job.key], self._tombstone(connection))
         self._files.remove(job.id)
         log.info("%s deleted job %s", who, job.id)
 
@@ -115,9 +118,10 @@ class Retention:
         """What a sweep would do now."""
         swept = Swept()
         with self._database.read() as connection:
+            now = self._now(connection)
             if self._terms.finished is not None:
-                swept.jobs = retention.count_finished_before(connection, self._now() - self._terms.finished, FINISHED)
-            swept.keys = retention.count_keys_before(connection, self._now() - self._terms.keys)
+                swept.jobs = retention.count_finished_before(connection, now - self._terms.finished, FINISHED)
+            swept.keys = retention.count_keys_before(connection, now - self._terms.keys)
         swept.files = sum(map(len, self._with_files(never)))
         return swept
 
@@ -139,24 +143,24 @@ class Retention:
                 if retention.remove_rows(connection, key, ROWS_AT_A_TIME) < ROWS_AT_A_TIME:
                     return
 
-    def _tombstone(self) -> Mapping[str, Any]:
+    def _tombstone(self, connection: Connection) -> Mapping[str, Any]:
         """All that is known of the job but its id, columns, kind, user, state and counters is cleared.
 
         Without a `finished_at` it is not met any more where finished jobs are looked for.
         """
         cleared = ("finished_at", "error", "filename", "callback_url", "cursor", "rollback_total")
-        now = self._now()
+        now = self._now(connection)
         return {"deleted_at": now, "files_removed_at": now, "params": {}} | dict.fromkeys(cleared)
 
     def _forget_jobs(self, stopped: Callable[[], bool]) -> Iterator[int]:
         if self._terms.finished is None:
             return
-        before = self._now() - self._terms.finished
         while not stopped():
             with self._database.write() as connection:
+                before = self._now(connection) - self._terms.finished
                 found = retention.finished_before(connection, before, FINISHED, JOBS_AT_A_TIME)
                 if found:
-                    retention.bury(connection, [row["key"] for row in found], self._tombstone())
+                    retention.bury(connection, [row["key"] for row in found], self._tombstone(connection))
             for row in found:
                 self._files.remove(row["id"])
             yield len(found)
@@ -166,8 +170,8 @@ class Retention:
     def _remove_files(self, stopped: Callable[[], bool]) -> Iterator[int]:
         for keys in self._with_files(stopped):
             assert self._terms.files is not None, "otherwise there is none"
-            now = self._now()
             with self._database.write() as connection:
+                now = self._now(connection)
                 ids = retention.note_files_removed(
                     connection, keys, at=now, before=now - self._terms.files, states=FINISHED
                 )
@@ -179,10 +183,11 @@ class Retention:
         """The keys, some at a time, of jobs that stay but whose files' time is over, if they have any."""
         if self._terms.files is None:
             return
-        now, after = self._now(), None
-        since = None if self._terms.finished is None else now - self._terms.finished
+        after = None
         while not stopped():
             with self._database.read() as connection:
+                now = self._now(connection)
+                since = None if self._terms.finished is None else now - self._terms.finished
                 found = retention.may_have_files(
                     connection,
                     after,
@@ -199,9 +204,9 @@ class Retention:
             after = (found[-1]["finished_at"], found[-1]["key"])
 
     def _forget_keys(self, stopped: Callable[[], bool]) -> Iterator[int]:
-        before = self._now() - self._terms.keys
         while not stopped():
             with self._database.write() as connection:
+                before = self._now(connection) - self._terms.keys
                 count = retention.remove_keys_before(connection, before, ROWS_AT_A_TIME)
             yield count
             if count < ROWS_AT_A_TIME:

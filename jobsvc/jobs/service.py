@@ -23,7 +23,7 @@ from jobsvc.jobs.states import FINISHED, State
 from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import Kind
 from jobsvc.patience import LEAST_SECONDS, REQUEST_SECONDS, Deadline, patience
-from jobsvc.store import idempotency_keys, job_rows, webhook_rows
+from jobsvc.store import clock, idempotency_keys, job_rows, webhook_rows
 from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseBusy, DatabaseDown
 from jobsvc.store.files import Files
@@ -125,7 +125,8 @@ class JobService:
     def _made_before(self, connection: Connection, new: NewJob) -> Job | None:
         if new.idempotency is None:
             return None
-        idempotency_keys.forget_before(connection, new.user, new.idempotency.key, self._now() - self._remembered)
+        since = clock.read(connection, self._now) - self._remembered
+        idempotency_keys.forget_before(connection, new.user, new.idempotency.key, since)
         found = idempotency_keys.find(connection, new.user, new.idempotency.key)
         if found is None:
             return None
@@ -151,7 +152,12 @@ class JobService:
         job_rows.add_event(connection, key, at=now, before=None, after=State.QUEUED, who=new.user, why=why)
         if new.idempotency is not None:
             idempotency_keys.remember(
-                connection, new.user, new.idempotency.key, new.idempotency.fingerprint, job_key=key, at=now
+                connection,
+                new.user,
+                new.idempotency.key,
+                new.idempotency.fingerprint,
+                job_key=key,
+                at=clock.read(connection, self._now),
             )
         job = Job.from_row(job_rows.by_key(connection, key))
         self._engine.queue(connection, job)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from sqlalchemy import RowMapping
 
 from jobsvc.jobs.states import UNDER_WAY
-from jobsvc.store import job_rows, worker_rows
+from jobsvc.store import clock, job_rows, worker_rows
 from jobsvc.store.database import Database
 
 
@@ -73,7 +73,7 @@ class FleetWorkers:
         running: dict[str, list[Mapping[str, Any]]] = {}
         with self._database.read() as connection:
             found = worker_rows.present(connection)
-            now = worker_rows.clock(connection)
+            now = clock.read(connection, self._now)
             for row in worker_rows.under_way(connection):
                 running.setdefault(row["session"], []).append(_told(row))
         return [

@@ -1,32 +1,61 @@
-"""Queries on `webhooks`, the outbox."""
+"""Queries on `webhooks`, the outbox. When a message is due is told by the clock that all senders share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, not_, or_, select, update
 
+from jobsvc.store import clock
 from jobsvc.store.tables import webhooks
-
-_AT_A_TIME = 100
 
 
 def add(connection: Connection, job_key: int, *, message_id: str, url: str, body: str, at: datetime) -> None:
-    """A new message, due at once."""
-    values = {"job_key": job_key, "message_id": message_id, "url": url, "body": body, "created_at": at, "next_at": at}
+    """A new message of something that happened at `at`, due at once."""
+    due = clock.read(connection, lambda: at)
+    values = {"job_key": job_key, "message_id": message_id, "url": url, "body": body, "created_at": at, "next_at": due}
     connection.execute(insert(webhooks), values)
 
 
-def scheduled(connection: Connection) -> Iterator[RowMapping]:
-    """`id`, `url` and `next_at` of all messages that wait for delivery, by when they are due; fetched as needed."""
-    query = (
-        select(webhooks.c.id, webhooks.c.url, webhooks.c.next_at)
-        .where(webhooks.c.next_at.is_not(None))
-        .order_by(webhooks.c.next_at, webhooks.c.id)
-        .execution_options(yield_per=_AT_A_TIME)
-    )
-    yield from connection.execute(query).mappings()
+def receiver(url: str) -> str:
+    """Whose patience a message needs: the URL's host and port."""
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:
+        return url
+
+
+def _goes_to(whom: str) -> ColumnElement[bool]:
+    """The same as `receiver(url) == whom`."""
+    starts = [f"{scheme}://{whom}" for scheme in ("http", "https")]
+    begins = [
+        func.lower(func.substr(webhooks.c.url, 1, len(start) + 1)).in_([start + end for end in ("", "/", "?", "#")])
+        for start in starts
+    ]
+    return or_(webhooks.c.url == whom, *begins)
+
+
+def due(
+    connection: Connection,
+    now: datetime,
+    limit: int,
+    *,
+    but_not: Collection[int] = (),
+    but_not_to: Collection[str] = (),
+) -> Sequence[RowMapping]:
+    """`id` and `url` of messages that are due, longest first: without those messages and those receivers."""
+    query = select(webhooks.c.id, webhooks.c.url).where(webhooks.c.next_at <= now, webhooks.c.id.not_in(but_not))
+    query = query.where(*(not_(_goes_to(whom)) for whom in but_not_to))
+    query = query.order_by(webhooks.c.next_at, webhooks.c.id).limit(limit)
+    return connection.execute(query).mappings().all()
+
+
+def next_after(connection: Connection, now: datetime) -> datetime | None:
+    """When the next message is due that isn't yet."""
+    query = select(webhooks.c.next_at).where(webhooks.c.next_at > now).order_by(webhooks.c.next_at).limit(1)
+    return connection.execute(query).scalar_one_or_none()
 
 
 def one_scheduled(connection: Connection, key: int) -> RowMapping | None:
@@ -37,8 +66,8 @@ def one_scheduled(connection: Connection, key: int) -> RowMapping | None:
 
 def take(connection: Connection, key: int, now: datetime, until: datetime) -> RowMapping | None:
     """A message that is due, put off until then so that nobody else takes it."""
-    due = update(webhooks).where(webhooks.c.id == key, webhooks.c.next_at <= now)
-    return connection.execute(due.values(next_at=until).returning(webhooks)).mappings().one_or_none()
+    mine = update(webhooks).where(webhooks.c.id == key, webhooks.c.next_at <= now)
+    return connection.execute(mine.values(next_at=until).returning(webhooks)).mappings().one_or_none()
 
 
 def note_delivered(connection: Connection, key: int, at: datetime) -> None:
@@ -46,10 +75,15 @@ def note_delivered(connection: Connection, key: int, at: datetime) -> None:
     connection.execute(update(webhooks).where(webhooks.c.id == key).values(values))
 
 
-def note_failed(connection: Connection, key: int, error: str, next_at: datetime | None) -> None:
-    """An attempt failed; the next one is at `next_at`, or never."""
+def note_failed(connection: Connection, message: RowMapping, error: str, next_at: datetime | None) -> bool:
+    """An attempt at a message failed; the next one is at `next_at`, or never.
+
+    Returns False, and changes nothing, if the message is not as it was when the attempt
+    began: then another process has it, or has delivered it, since this one was too slow.
+    """
+    unchanged = (webhooks.c.id == message["id"], webhooks.c.next_at == message["next_at"])
     values = {"attempts": webhooks.c.attempts + 1, "next_at": next_at, "last_error": error}
-    connection.execute(update(webhooks).where(webhooks.c.id == key).values(values))
+    return connection.execute(update(webhooks).where(*unchanged).values(values)).rowcount == 1
 
 
 def of_job(connection: Connection, job_key: int) -> Sequence[RowMapping]:

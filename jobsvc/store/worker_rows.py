@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import socket
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, exists, func, insert, or_, select, text, union
@@ -108,11 +108,6 @@ def present(connection: Connection) -> Sequence[RowMapping]:
     query = select(workers, live_workers.c.last_heartbeat).join(live_workers, live_workers.c.id == workers.c.id)
     query = query.where(workers.c.purpose == RUNS).order_by(workers.c.started_at, workers.c.id)
     return connection.execute(query).mappings().all()
-
-
-def clock(connection: Connection) -> datetime:
-    """The time of the database's machine, which heartbeats are told in."""
-    return connection.execute(select(func.now())).scalar_one()
 
 
 def count_since(connection: Connection, ago: timedelta) -> int:

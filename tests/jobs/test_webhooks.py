@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import insert, select
+from sqlalchemy import update
 
 from jobsvc.clock import now
 from jobsvc.jobs.errors import InvalidParameter
@@ -29,15 +29,15 @@ from jobsvc.jobs.transition import transition
 from jobsvc.jobs.webhooks import sender as sender_module
 from jobsvc.jobs.webhooks.address import Refused, check_callback, is_public, parse, resolve
 from jobsvc.jobs.webhooks.post import Post
-from jobsvc.jobs.webhooks.sender import MAX_ATTEMPTS, WebhookSender, backoff
+from jobsvc.jobs.webhooks.sender import MAX_ATTEMPTS, backoff
 from jobsvc.jobs.webhooks.signature import SECRET_FILE, load_key
 from jobsvc.settings import SettingError, Settings
 from jobsvc.store import webhook_rows
 from jobsvc.store.database import Database
-from jobsvc.store.migrate import upgrade
-from jobsvc.store.tables import jobs, webhooks
+from jobsvc.store.tables import webhooks
 from jobsvc.web.services import Services
 from tests.support.gated import TIMEOUT, Gated
+from tests.support.outbox import Outbox, opened
 from tests.support.receiver import Received, Receiver, receiving
 from tests.support.watching import Commits
 
@@ -46,7 +46,6 @@ pytestmark = pytest.mark.both_databases
 KEY = bytes(range(32))
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
 
-AT_ONCE = lambda attempts: timedelta(0)  # noqa: E731
 IN_A_DAY = lambda attempts: timedelta(days=1)  # noqa: E731
 
 
@@ -91,47 +90,8 @@ def app(make_app: Callable[..., Flask]) -> Flask:
 
 @pytest.fixture
 def outbox(tmp_path: Path) -> Iterator[Outbox]:
-    outbox = Outbox(tmp_path / "outbox.db")
-    yield outbox
-    for sender in outbox.senders:
-        sender.shut_down(TIMEOUT)
-    outbox.database.close()
-
-
-class Outbox:
-    """A database with messages, and senders for it, without the rest of the service."""
-
-    def __init__(self, path: Path) -> None:
-        self.database = Database(f"sqlite:///{path}")
-        self.senders: list[WebhookSender] = []
-        upgrade(self.database)
-        job = {"id": "a-job", "kind": "gated", "user": "Ann", "state": "succeeded", "params": {}}
-        with self.database.write() as connection:
-            connection.execute(insert(jobs).values(**job, created_at=now(), queued_at=now()))
-
-    def put(self, message_id: str, url: str) -> None:
-        with self.database.write() as connection:
-            webhook_rows.add(connection, 1, message_id=message_id, url=url, body="{}", at=now())
-
-    def send(self, **more: Any) -> WebhookSender:
-        arguments: dict[str, Any] = {"allow_private": True, "backoff": AT_ONCE, **more}
-        sender = WebhookSender(self.database, KEY, arguments.pop("now", now), **arguments)
-        self.senders.append(sender)
-        sender.start()
-        return sender
-
-    def row(self, message_id: str) -> Any:
-        with self.database.read() as connection:
-            return connection.execute(select(webhooks).where(webhooks.c.message_id == message_id)).mappings().one()
-
-    def wait_settled(self, commits: Commits, message_id: str) -> Any:
-        """Wait until a message is delivered or given up."""
-        commits.wait_for(lambda: self.row(message_id)["next_at"] is None, f"{message_id} to be settled")
-        return self.row(message_id)
-
-    def wait_attempted(self, commits: Commits, message_id: str) -> Any:
-        commits.wait_for(lambda: self.row(message_id)["attempts"] > 0, f"an attempt at {message_id}")
-        return self.row(message_id)
+    with opened(f"sqlite:///{tmp_path / 'outbox.db'}", KEY) as outbox:
+        yield outbox
 
 
 # What is sent
@@ -427,7 +387,7 @@ def test_a_restart_loses_none(make_app: Callable[..., Flask], gated: Gated, rece
 
 
 def test_what_failed_before_a_restart_is_sent_after_it(
-    make_app: Callable[..., Flask], gated: Gated, commits: Commits, monkeypatch: pytest.MonkeyPatch
+    make_app: Callable[..., Flask], gated: Gated, commits: Commits
 ) -> None:
     gated.gate.open()
     with receiving(500) as receiver:
@@ -435,7 +395,10 @@ def test_what_failed_before_a_restart_is_sent_after_it(
         job = submit(app, receiver.url)
         commits.wait_for(lambda: bool(hooks := webhooks_of(app, job)) and hooks[0]["attempts"] == 1, "an attempt")
         services_of(app).close()
-        monkeypatch.setattr("jobsvc.now", lambda: now() + timedelta(minutes=1))
+        database = Database(services_of(app).settings.url)
+        with database.write() as connection:
+            connection.execute(update(webhooks).values(next_at=webhooks.c.created_at))
+        database.close()
         make_app(webhook_allow_private=True)
         first, second = receiver.wait_for(2)
         assert first.id == second.id

@@ -42,7 +42,7 @@ def files_removed(services: Services) -> Iterator[Retention]:
     """A sweep of it removes the files of every finished job."""
     database = Database(services.settings.url)
     terms = Terms(finished=None, files=timedelta(0), keys=timedelta(hours=1))
-    yield Retention(database, services.files, terms, lambda: now() + timedelta(seconds=1))
+    yield Retention(database, services.files, terms, lambda _: now() + timedelta(seconds=1))
     database.close()
 
 

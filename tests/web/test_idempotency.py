@@ -13,10 +13,13 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import update
 from werkzeug.test import TestResponse
 
 from jobsvc.clock import now
 from jobsvc.jobs.states import State
+from jobsvc.store.database import Database
+from jobsvc.store.tables import idempotency_keys
 from jobsvc.web.services import Services
 from tests.support.gated import TIMEOUT, Gated
 from tests.support.waiting import wait_for
@@ -168,18 +171,40 @@ def test_a_request_that_was_refused_has_not_used_its_key(client: FlaskClient, se
     assert job_of(send(client))
 
 
-def test_a_key_is_forgotten_after_its_time(
-    client: FlaskClient, services: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def let_pass(services: Services, time: timedelta) -> None:
+    """Make it that much longer since keys were first used."""
+    database = Database(services.settings.url)
+    with database.write() as connection:
+        first_used = now() - time
+        connection.execute(update(idempotency_keys).values(created_at=first_used))
+    database.close()
+
+
+def test_a_key_is_forgotten_after_its_time(client: FlaskClient, services: Services) -> None:
     hours = services.settings.idempotency_hours
     first = job_of(send(client))
-    monkeypatch.setattr(services.jobs, "_now", lambda: now() + timedelta(hours=hours, seconds=-60))
+    let_pass(services, timedelta(hours=hours, seconds=-60))
     assert job_of(send(client)) == first
-    monkeypatch.setattr(services.jobs, "_now", lambda: now() + timedelta(hours=hours, seconds=60))
+    let_pass(services, timedelta(hours=hours, seconds=60))
     second = job_of(send(client, CSV + b"2026-01-03,3\n"))
     assert second != first
     assert job_of(send(client, CSV + b"2026-01-03,3\n")) == second
     assert_problem(send(client), 422, "idempotency-key-reused")
+
+
+@pytest.mark.postgresql_only
+@pytest.mark.parametrize("wrong", [timedelta(days=400), timedelta(days=-400)], ids=["ahead", "behind"])
+def test_on_postgresql_a_web_server_with_a_wrong_clock_neither_forgets_a_key_nor_keeps_it_longer(
+    client: FlaskClient, services: Services, monkeypatch: pytest.MonkeyPatch, wrong: timedelta
+) -> None:
+    first = job_of(send(client))
+    monkeypatch.setattr(services.jobs, "_now", lambda: now() + wrong)
+    assert job_of(send(client)) == first
+    let_pass(services, timedelta(hours=services.settings.idempotency_hours, seconds=60))
+    second = job_of(send(client))
+    assert second != first
+    monkeypatch.undo()
+    assert job_of(send(client)) == second
 
 
 def test_keys_are_remembered_by_the_next_process(make_app: Callable[..., Flask]) -> None:

@@ -14,19 +14,21 @@ from http import HTTPStatus
 from http.client import HTTPException
 from threading import Condition, Thread
 from time import monotonic
-from urllib.parse import urlsplit
+from typing import TypeVar
 
-from sqlalchemy import RowMapping
+from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import SQLAlchemyError
 
 from jobsvc.jobs.webhooks import signature
 from jobsvc.jobs.webhooks.address import Refused
 from jobsvc.jobs.webhooks.post import Post
-from jobsvc.store import webhook_rows
+from jobsvc.store import clock, webhook_rows
 from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseClosed, unexplained
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 AT_ONCE = 8
 """Messages on their way at the same time."""
@@ -43,8 +45,7 @@ FIRST_DELAY_SECONDS = 6.0
 LONGEST_DELAY_SECONDS = 3600.0
 
 RETRY_SECONDS = 1.0
-"""Pause after the database could not be asked, or no thread could be started."""
-
+"""Pause after the database could not be asked or told something, or no thread could be started."""
 
 LEASE_SECONDS = 5.0
 """How much longer than its attempt a message is kept from other processes that send."""
@@ -65,6 +66,14 @@ def backoff(attempts: int) -> timedelta:
     return timedelta(seconds=longest * random.uniform(0.75, 1.0))
 
 
+@dataclass(frozen=True)
+class _Taken:
+    """A message as it was when its attempt began, and when that was by the clock that all senders share."""
+
+    message: RowMapping
+    at: datetime
+
+
 @dataclass
 class _Sending:
     receiver: str
@@ -82,6 +91,9 @@ class WebhookSender:
     The row of a message changes only after its attempt: a process that dies in
     between leaves it due. Where several processes send (`shared`), one that takes a
     message puts off when it is due for them, and it is due again if that one dies.
+    A message whose outcome can't be written down keeps its place among those on
+    their way until it can, so that nobody gets one again and again; it is due again
+    after a restart, or if another process of several can write meanwhile.
     """
 
     def __init__(
@@ -148,6 +160,7 @@ class WebhookSender:
 
     def _dispatch(self) -> None:
         due_in: float | None = None
+        told = False
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._closing or self._wanted, self._patience(due_in))
@@ -160,9 +173,12 @@ class WebhookSender:
             self._abort_late(sending)
             try:
                 due_in = self._send_due(sending)
+                told = False
             except (SQLAlchemyError, RuntimeError) as error:
-                what = "the webhooks that are due could not be sent, trying again in %s s: %s"
-                log.error(what, RETRY_SECONDS, error, exc_info=unexplained(error))
+                if not told:
+                    what = "the webhooks that are due could not be sent, trying again every %s s: %s"
+                    log.error(what, RETRY_SECONDS, error, exc_info=unexplained(error))
+                told = True
                 due_in = RETRY_SECONDS
 
     def _patience(self, due_in: float | None) -> float | None:
@@ -182,25 +198,38 @@ class WebhookSender:
 
     def _send_due(self, sending: dict[int, _Sending]) -> float | None:
         """Start attempts for what is due, as far as there is room. Returns the seconds until more is due, if known."""
-        busy = Counter(one.receiver for one in sending.values())
-        chosen: dict[int, str] = {}
-        due_in: float | None = None
-        now = self._now()
         with self._database.read() as connection:
-            for row in webhook_rows.scheduled(connection):
-                if len(sending) + len(chosen) >= AT_ONCE:
-                    # The end of one of them wakes the dispatcher.
-                    break
-                if row["next_at"] > now:
-                    due_in = (row["next_at"] - now).total_seconds()
-                    break
-                receiver = _receiver(row["url"])
-                if row["id"] not in sending and busy[receiver] < AT_ONCE_EACH:
-                    busy[receiver] += 1
-                    chosen[row["id"]] = receiver
+            now = clock.read(connection, self._now)
+            chosen, is_all = self._choose(connection, now, sending)
+            following = webhook_rows.next_after(connection, now) if is_all else None
         for key, receiver in chosen.items():
             self._start(key, receiver)
-        return due_in
+        # Otherwise the end of an attempt wakes the dispatcher.
+        return None if following is None else (following - now).total_seconds()
+
+    def _choose(
+        self, connection: Connection, now: datetime, sending: dict[int, _Sending]
+    ) -> tuple[dict[int, str], bool]:
+        """What to begin now, and whether that is all of what is due that finds room with its receiver.
+
+        As many messages are read as there is room for. Where the longest due are more
+        than their receivers may have, the next ones are read, of other receivers: in
+        all no more than AT_ONCE times AT_ONCE, however many are due.
+        """
+        busy = Counter(one.receiver for one in sending.values())
+        chosen: dict[int, str] = {}
+        while (room := AT_ONCE - len(sending) - len(chosen)) > 0:
+            full = [receiver for receiver, count in busy.items() if count >= AT_ONCE_EACH]
+            found = webhook_rows.due(connection, now, room, but_not=[*sending, *chosen], but_not_to=full)
+            already = len(chosen)
+            for row in found:
+                receiver = webhook_rows.receiver(row["url"])
+                if busy[receiver] < AT_ONCE_EACH:
+                    busy[receiver] += 1
+                    chosen[row["id"]] = receiver
+            if len(found) < room or len(chosen) == already:
+                return chosen, True
+        return chosen, False
 
     def _start(self, key: int, receiver: str) -> None:
         """Raises RuntimeError if no thread can be started."""
@@ -213,53 +242,63 @@ class WebhookSender:
             self._sending[key] = one
 
     def _send(self, key: int, post: Post) -> None:
-        """The life of an attempt's thread."""
+        """The life of an attempt's thread. It keeps its place until the outcome is written down."""
         try:
-            while not self._try(key, post):
-                # What an attempt came to could not be written down: keep its place, and do both again later.
-                with self._changed:
-                    if self._changed.wait_for(lambda: self._closing, RETRY_SECONDS):
-                        return
+            taken = self._insist(key, lambda: self._take(key))
+            if taken is None:
+                return
+            error, final = self._attempt(taken, post)
+            with self._changed:
+                if self._closing and error is not None:
+                    return
+            # This again and again, and not the message: its receiver may have it already.
+            self._insist(key, lambda: self._note(taken, error, final))
         finally:
             with self._changed:
                 self._sending.pop(key, None)
                 self._wanted = True
                 self._changed.notify_all()
 
-    def _try(self, key: int, post: Post) -> bool:
-        """Make one attempt and note how it went. Returns False if the database doesn't answer."""
-        try:
-            message = self._taken(key)
-            if message is None:
-                return True
-            error, final = self._attempt(message, post)
+    def _insist(self, key: int, step: Callable[[], T]) -> T | None:
+        """Do what the database has to take until it does. Returns None if the service ends before."""
+        told = False
+        while True:
+            try:
+                result = step()
+            except DatabaseClosed:
+                return None
+            except SQLAlchemyError as error:
+                if not told:
+                    what = "webhook %d waits: the database does not take what became of it: %s"
+                    log.error(what, key, error, exc_info=unexplained(error))
+                told = True
+            else:
+                return result
             with self._changed:
-                if self._closing and error is not None:
-                    return True
-            self._note(message, error, final)
-        except DatabaseClosed:
-            return True
-        except SQLAlchemyError as error:
-            log.error("webhook %d: the database does not answer: %s", key, error, exc_info=unexplained(error))
-            return False
-        return True
+                if self._changed.wait_for(lambda: self._closing, RETRY_SECONDS):
+                    return None
 
-    def _taken(self, key: int) -> RowMapping | None:
+    def _take(self, key: int) -> _Taken | None:
         """A message that this process is to send now; None if nobody is to, or another one does."""
         if not self._shared:
             with self._database.read() as connection:
-                return webhook_rows.one_scheduled(connection, key)
-        now = self._now()
-        with self._database.write() as connection:
-            return webhook_rows.take(connection, key, now, now + timedelta(seconds=self._seconds_each + LEASE_SECONDS))
+                now = clock.read(connection, self._now)
+                message = webhook_rows.one_scheduled(connection, key)
+        else:
+            with self._database.write() as connection:
+                now = clock.read(connection, self._now)
+                until = now + timedelta(seconds=self._seconds_each + LEASE_SECONDS)
+                message = webhook_rows.take(connection, key, now, until)
+        return None if message is None else _Taken(message, now)
 
-    def _attempt(self, message: RowMapping, post: Post) -> tuple[str | None, bool]:
+    def _attempt(self, taken: _Taken, post: Post) -> tuple[str | None, bool]:
         """Send a message. Returns what went wrong, if anything did, and whether trying again is of no use."""
+        message = taken.message
         body = message["body"].encode()
         headers = {
             "content-type": "application/json",
             "user-agent": "jobsvc-webhooks",
-            **signature.headers(self._key, message["message_id"], int(self._now().timestamp()), body),
+            **signature.headers(self._key, message["message_id"], int(taken.at.timestamp()), body),
         }
         try:
             status = post.send(message["url"], body, headers, self._tls, allow_private=self._allow_private)
@@ -274,24 +313,16 @@ class WebhookSender:
             return f"answered {status}: redirects are not followed", False
         return f"answered {status}", status == HTTPStatus.GONE
 
-    def _note(self, message: RowMapping, error: str | None, final: bool) -> None:
+    def _note(self, taken: _Taken, error: str | None, final: bool) -> None:
+        message = taken.message
         attempts = message["attempts"] + 1
-        now = self._now()
         given_up = final or attempts >= MAX_ATTEMPTS
         with self._database.write() as connection:
+            now = clock.read(connection, self._now)
             if error is None:
                 webhook_rows.note_delivered(connection, message["id"], now)
-            else:
-                next_at = None if given_up else now + self._backoff(attempts)
-                webhook_rows.note_failed(connection, message["id"], error, next_at)
-        if error is not None:
-            what = "given up" if given_up else "will be tried again"
-            log.warning("webhook %s, attempt %d: %s; %s", message["message_id"], attempts, error, what)
-
-
-def _receiver(url: str) -> str:
-    """Whose patience a message needs: the URL without its path."""
-    try:
-        return urlsplit(url).netloc.lower()
-    except ValueError:
-        return url
+                return
+            next_at = None if given_up else now + self._backoff(attempts)
+            noted = webhook_rows.note_failed(connection, message, error, next_at)
+        what = ("given up" if given_up else "will be tried again") if noted else "another process has it"
+        log.warning("webhook %s, attempt %d: %s; %s", message["message_id"], attempts, error, what)
