@@ -76,9 +76,11 @@ def test_jobs_know_neither_http_nor_sql() -> None:
 def test_kinds_know_neither_http_nor_threads_nor_jobs() -> None:
     outside = ("jobsvc.jobs", "jobsvc.engines", "jobsvc.web", "jobsvc.store.database", "jobsvc.store.job_rows")
     kinds = files_of("kinds")
-    assert_imports_none(kinds, "flask", "werkzeug", "threading", "multiprocessing", "asyncio", *outside)
+    assert_imports_none(kinds, "flask", "werkzeug", "multiprocessing", "asyncio", *outside)
     # The items of one job that are under way at once: the one place where a kind has threads of its own.
-    assert_imports_none([path for path in kinds if path.name != "row_kind.py"], "concurrent")
+    own = {"row_kind.py": {"concurrent"}, "item_threads.py": {"concurrent", "threading"}}
+    for path in kinds:
+        assert_imports_none([path], *({"concurrent", "threading"} - own.get(path.name, set())))
 
 
 def test_engines_and_store_know_neither_jobs_nor_kinds_nor_web() -> None:
@@ -97,23 +99,36 @@ MAY_CATCH_ALL = {
     "jobs/rollback.py": "the top of a rollback: an undo that breaks ends its rollback, and nothing else",
     "jobs/hooks.py": "a hook that tells of something that has happened can't undo it",
     "jobs/webhooks/sender.py": "the top of the threads that send: a delivery that breaks is tried again",
+    "jobs/checkpoint.py": "a job is terminated, whatever its kind says to that",
     "engines/threads.py": "the top of a thread: its slot is given back whatever happens",
     "engines/crew.py": "the top of a worker: another one begins in its place",
     "kinds/contract.py": "Work.take: what an item raises is kept until the items before it are committed",
     "kinds/row_kind.py": "the same, for items of which some are under way at once",
+    "kinds/item_threads.py": "the top of a thread: what an item raises is its future's",
 }
 """Where every exception may be caught, and why there."""
+
+
+CATCHES_ALL = {"Exception", "BaseException"}
 
 
 def test_nothing_but_the_top_of_a_run_or_a_thread_catches_every_exception() -> None:
     found = set()
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ExceptHandler) and (
-                node.type is None or (isinstance(node.type, ast.Name) and node.type.id == "Exception")
+            if (
+                isinstance(node, ast.ExceptHandler)
+                and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id in CATCHES_ALL))
+                and not isinstance(node.body[-1], ast.Raise)
             ):
                 found.add(str(path.relative_to(PACKAGE)))
     assert found == set(MAY_CATCH_ALL)
+
+
+def test_nobody_sets_the_size_of_stacks() -> None:
+    """It is the process's: a thread that somebody else starts at that moment has it too."""
+    assert_imports_none(list(PACKAGE.rglob("*.py")), "threading.stack_size")
+    assert [path for path in PACKAGE.rglob("*.py") if "stack_size(" in path.read_text()] == []
 
 
 @pytest.mark.parametrize(

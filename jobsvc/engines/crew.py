@@ -108,6 +108,11 @@ class Crew(Generic[S]):
                 signals.shut_down()
             try:
                 carry_out(key, context.job.id, signals)
+            except Exception:
+                raise
+            except BaseException as error:
+                # As it is, it would end the event loop, and with it the worker.
+                raise RuntimeError(f"entry {context.job.id} raised {type(error).__name__}: {error}") from error
             finally:
                 with self._guard:
                     self._live.discard(signals)

@@ -15,6 +15,7 @@ import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Event
 from typing import Any, Generic
 
 from procrastinate import App, PsycopgConnector
@@ -103,7 +104,7 @@ class FleetWorker(Generic[S]):
 
     async def _main(self, began_to_end: Callable[[], None], finish: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
-        loop.set_default_executor(ThreadPoolExecutor(self._threads, thread_name_prefix="jobsvc-fleet"))
+        loop.set_default_executor(_started(self._threads))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._begin_to_end, began_to_end)
         # They share the connections.
@@ -143,3 +144,18 @@ class FleetWorker(Generic[S]):
         @app.task(name="jobsvc.tidy", queue=RECOVERY_QUEUE, queueing_lock="jobsvc.tidy")
         async def tidy(timestamp: int) -> None:  # noqa: ARG001
             await asyncio.to_thread(self._duties.tidy)
+
+
+def _started(threads: int) -> ThreadPoolExecutor:
+    """So many threads, all of them started: no entry is taken that could not be carried out.
+
+    Raises RuntimeError where the system doesn't allow so many.
+    """
+    executor, go = ThreadPoolExecutor(threads, thread_name_prefix="jobsvc-fleet"), Event()
+    try:
+        for _ in range(threads):
+            # Each waits, so that the next one needs a thread of its own.
+            executor.submit(go.wait)
+    finally:
+        go.set()
+    return executor

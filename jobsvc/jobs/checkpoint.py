@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Executable, Table
 from sqlalchemy.engine import CursorResult
+from sqlalchemy.exc import OperationalError
 from tenacity import (
     Retrying,
     before_sleep_log,
@@ -19,6 +20,7 @@ from tenacity import (
 )
 
 from jobsvc.jobs.crashes import NO_CRASH, on_probation
+from jobsvc.jobs.hooks import contained
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.meter import Meter
 from jobsvc.jobs.states import UNDER_WAY, State
@@ -234,8 +236,10 @@ def end_job(connection: Connection, kind: Kind | None, job: Job, after: State, *
     after = _OBEYED[job.state] if job.state is State.TERMINATING else after
     if not transition(connection, job, after, who=RUN, at=at, **{**values, **NO_CRASH}):
         raise AttemptLost
-    if after is not State.FAILED:
+    if after is State.SUCCEEDED:
         clean_up(connection, kind, job.key)
+    elif after is State.TERMINATED:
+        clean_up_terminated(connection, kind, job.key)
     return after
 
 
@@ -244,6 +248,19 @@ def _row(refusal: Refusal) -> dict[str, Any]:
 
 
 def clean_up(connection: Connection, kind: Kind | None, job_key: int) -> None:
-    """Have the kind let go of what only a job needed that now has ended."""
+    """Have the kind let go of what only a job needed that has succeeded. If it can't, the job has not."""
     if kind is not None:
-        kind.clean_up(CheckpointEffects(connection, job_key))
+        with contained(kind):
+            kind.clean_up(CheckpointEffects(connection, job_key))
+
+
+def clean_up_terminated(connection: Connection, kind: Kind | None, job_key: int) -> None:
+    """The same for a job that is terminated: it is, whatever the kind says to that. Its exceptions are logged."""
+    try:
+        with connection.begin_nested():
+            clean_up(connection, kind, job_key)
+    except OperationalError:
+        # The database, and with it the transaction.
+        raise
+    except Exception:
+        log.exception("job %d is terminated, but what only it needed may still be there", job_key)

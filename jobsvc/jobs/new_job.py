@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from jobsvc.jobs.errors import InvalidParameter
+from jobsvc.jobs.hooks import contained
 from jobsvc.kinds.contract import BadParameter, Kind, Readable
 
 
@@ -40,8 +41,9 @@ def checked_params(kind: Kind, given: Mapping[str, Any], upload: Readable | None
     Raises InvalidParameter, which names a parameter that is not known, or the first that is not usable.
     """
     try:
-        params = kind.Params.model_validate({name: value for name, value in given.items() if value != ""})
-        params = kind.prepare(params, upload)
+        with contained(kind):
+            params = kind.Params.model_validate({name: value for name, value in given.items() if value != ""})
+            params = kind.prepare(params, upload)
     except ValidationError as error:
         errors = error.errors(include_url=False)
         # A name that is not known says more than the one that is missing in its place.

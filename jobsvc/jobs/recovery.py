@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from jobsvc.jobs import crashes
-from jobsvc.jobs.checkpoint import AttemptLost, clean_up
+from jobsvc.jobs.checkpoint import AttemptLost, clean_up_terminated
 from jobsvc.jobs.crashes import NO_CRASH
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.rollback import Rollback
@@ -114,7 +114,7 @@ def leave_behind(
     log.warning("job %s, attempt %d, was %s when its run ended: %s", job.id, job.attempt, job.state, after)
     transition(connection, job, after, who=SERVICE, at=at, why=why, **values)
     if after is State.TERMINATED:
-        clean_up(connection, kind, job.key)
+        clean_up_terminated(connection, kind, job.key)
     return after
 
 
@@ -132,7 +132,7 @@ def _leave_rollback(
             error = f"the rollback failed: {crashes.rollback_verdict(job)}"
             more = {"rollback": None, "error": error, **NO_CRASH}
             transition(connection, job, State.TERMINATED, who=SERVICE, at=at, why=why, **more)
-            clean_up(connection, kind, job.key)
+            clean_up_terminated(connection, kind, job.key)
             return State.TERMINATED
     values = {"rollback": Rollback.WANTED, **values}
     job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values=values)

@@ -89,9 +89,11 @@ class Rollbacks:
         except FilesDown as error:
             log.warning("job %s could not be rolled back: %s", job.id, error)
             return self._give_up(job, str(error), signals)
-        except Exception as error:
-            log.exception("job %s could not be rolled back", job.id)
-            return self._give_up(job, f"{type(error).__name__}: {error}", signals)
+        except BaseException as error:
+            # Also a SystemExit, as in a run.
+            given_up = self._give_up(job, f"{type(error).__name__}: {error}", signals)
+            log.error("job %s could not be rolled back", job.id, exc_info=error)
+            return given_up
         call_hook(self._kind(job), "on_terminate", job)
         return state
 

@@ -101,7 +101,8 @@ class Runner:
         except DatabaseDown as error:
             log.warning("job %s, attempt %d: lost the database: %s", job.id, job.attempt, error)
             state = recorded(partial(self._interrupt, job), signals)
-        except Exception as error:
+        except BaseException as error:
+            # Also a SystemExit: it is the kind's, and concerns its job alone.
             state = self._record_failure(job, error, signals)
         self._clear_files(job, state)
         if state in _HOOKS and job.kind in self._kinds:
@@ -180,16 +181,16 @@ class Runner:
         except AttemptLost:
             return None
 
-    def _record_failure(self, job: Job, error: Exception, signals: Signals) -> State | None:
-        if isinstance(error, JobFailed):
-            text = str(error)
-        else:
-            log.exception("job %s, attempt %d failed", job.id, job.attempt, exc_info=error)
-            text = f"{type(error).__name__}: {error}"
+    def _record_failure(self, job: Job, error: BaseException, signals: Signals) -> State | None:
+        text = str(error) if isinstance(error, JobFailed) else f"{type(error).__name__}: {error}"
+        kind = self._kinds.get(job.kind)
         try:
-            return recorded(lambda: fail(self._database, self._kinds.get(job.kind), job, text, self._now), signals)
+            state = recorded(lambda: fail(self._database, kind, job, text, self._now), signals)
         except AttemptLost:
-            return None
+            state = None
+        if not isinstance(error, JobFailed):
+            log.error("job %s, attempt %d failed", job.id, job.attempt, exc_info=error)
+        return state
 
     def _reread(self, job: Job) -> Job:
         with self._database.read() as connection:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import IntegrityError
 
 from jobsvc.jobs.announcements import Announcements
-from jobsvc.jobs.checkpoint import clean_up
+from jobsvc.jobs.checkpoint import clean_up_terminated
 from jobsvc.jobs.crashes import NO_CRASH
 from jobsvc.jobs.errors import CantRollBack, KeyReused, NotAllowed, QueueFull, UnknownJob
 from jobsvc.jobs.hooks import call_hook
@@ -376,7 +376,7 @@ class JobService:
             after = _SETTLED[job.state]
             transition(connection, job, after, who=SERVICE, at=self._now(), why=why)
             if after is State.TERMINATED:
-                clean_up(connection, self._kinds.get(job.kind), job.key)
+                clean_up_terminated(connection, self._kinds.get(job.kind), job.key)
 
 
 @contextmanager

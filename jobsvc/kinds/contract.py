@@ -195,7 +195,7 @@ class Work(ABC):
     size: int = 0
     """How much there is to do, in the unit of `End.position`."""
 
-    failure: Exception | None = None
+    failure: BaseException | None = None
     """What an item raised: the job fails with it, once the items before it are committed."""
 
     def __enter__(self) -> Self:
@@ -228,7 +228,7 @@ class Work(ABC):
                     process(item)
                 except ItemAbandoned:
                     return items, True
-                except Exception as error:
+                except BaseException as error:
                     self.failure = error
                     return items, True
             add(item)

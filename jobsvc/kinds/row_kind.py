@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
 from typing import Any, ClassVar
 
@@ -35,6 +36,7 @@ from jobsvc.kinds.contract import (
 )
 from jobsvc.kinds.csv_params import CsvParams, settled_delimiter
 from jobsvc.kinds.csv_work import OpenCsv
+from jobsvc.kinds.item_threads import ItemThreads
 from jobsvc.kinds.pacing import Pacer
 from jobsvc.kinds.parts import in_parts
 from jobsvc.kinds.retrying import Retry, call_with_retry
@@ -145,7 +147,7 @@ class _ItemWork(Work):
         self.kind = kind
         self.context = context
         self._pacer = Pacer(kind.rate)
-        self._pool = ThreadPoolExecutor(kind.concurrency, "jobsvc-item") if kind.concurrency > 1 else None
+        self._threads: ItemThreads[Item] | None = ItemThreads(kind.concurrency) if kind.concurrency > 1 else None
 
     @abstractmethod
     def whole_blocks(self) -> Iterator[Block]:
@@ -155,15 +157,21 @@ class _ItemWork(Work):
         return in_parts(self.whole_blocks(), _time_is_up)
 
     def take(self, block: Block, look: Callable[[], bool]) -> tuple[list[Any], bool]:
-        done, stopped = self._take_some(block, look) if self._pool else self._take_each(block, look)
+        done, stopped = self._take_some(block, look) if self._threads else self._take_each(block, look)
         return done, stopped or self.failure is not None
 
     def _draw(self, block: Block) -> Iterator[tuple[int, Any]]:
         """A block's items. If their source fails, the job does, with the items before it done."""
-        try:
-            yield from block.items
-        except Exception as error:
-            self.failure = error
+        items = iter(block.items)
+        while True:
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+            except BaseException as error:
+                self.failure = error
+                return
+            yield item
 
     def _take_each(self, block: Block, look: Callable[[], bool]) -> tuple[list[Item], bool]:
         done: list[Item] = []
@@ -174,14 +182,14 @@ class _ItemWork(Work):
                 done.append(self._do(number, row))
             except ItemAbandoned:
                 return done, True
-            except Exception as error:
+            except BaseException as error:
                 self.failure = error
                 return done, True
         return done, False
 
     def _take_some(self, block: Block, look: Callable[[], bool]) -> tuple[list[Item], bool]:
         """Several items under way at once. What is returned has no gap: it ends before the first that wasn't done."""
-        assert self._pool is not None
+        assert self._threads is not None
         begun: list[Future[Item]] = []
         under_way: set[Future[Item]] = set()
         stopped = False
@@ -189,7 +197,7 @@ class _ItemWork(Work):
             stopped = look() or not self._pacer.wait(self.context.stopped)
             if stopped:
                 break
-            begun.append(self._pool.submit(self._do, number, row))
+            begun.append(self._threads.begin(partial(self._do, number, row)))
             under_way.add(begun[-1])
             if len(under_way) >= self.kind.concurrency:
                 finished, under_way = wait(under_way, return_when=FIRST_COMPLETED)
@@ -202,7 +210,7 @@ class _ItemWork(Work):
                 done.append(future.result())
             except ItemAbandoned:
                 return done, True
-            except Exception as error:
+            except BaseException as error:
                 self.failure = error
                 return done, True
         return done, stopped
@@ -229,8 +237,8 @@ class _ItemWork(Work):
         return [(item.number, item.error) for item in items if item.error is not None]
 
     def close(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._threads is not None:
+            self._threads.close()
 
 
 class _CsvRows(_ItemWork):

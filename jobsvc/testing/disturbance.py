@@ -9,7 +9,7 @@ from typing import NoReturn
 
 
 class Killed(BaseException):
-    """The process dies here. Not an Exception: nothing in a run may catch it."""
+    """The process dies here. What catches it can do nothing more: the database refuses whatever comes then."""
 
 
 class What(StrEnum):
@@ -48,6 +48,8 @@ class Probe:
         self.checkpoints = 0
         self.undone = 0
         self.happened = False
+        self.dead = False
+        """Whether the process has died, and nobody has started another one yet."""
         self.pause: Callable[[], None] = lambda: None
         self.shut_down: Callable[[], None] = lambda: None
         self.on_death: Callable[[], None] = lambda: None
@@ -101,4 +103,5 @@ class Probe:
 
     def _die(self) -> NoReturn:
         self.on_death()
+        self.dead = True
         raise Killed

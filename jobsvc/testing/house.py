@@ -54,6 +54,7 @@ class MortalDatabase(Database):
     def reopen(self) -> None:
         self.close()
         self._closed = False
+        self.probe.dead = False
 
     def begin(self, template: Path, probe: Probe) -> None:
         """Begin with a copy of another database."""
@@ -67,10 +68,21 @@ class MortalDatabase(Database):
     def write(
         self, *, urgent: bool = False, urgent_when: Callable[[], bool] | None = None, within: float | None = None
     ) -> Iterator[Connection]:
+        self._live()
         with super().write(urgent=urgent, urgent_when=urgent_when, within=within) as connection:
             yield connection
             self.probe.before_commit()
         self.probe.after_commit()
+
+    @contextmanager
+    def read(self, *, within: float | None = None) -> Iterator[Connection]:
+        self._live()
+        with super().read(within=within) as connection:
+            yield connection
+
+    def _live(self) -> None:
+        if self.probe.dead:
+            raise Killed
 
 
 def _write_unsynced(connection: Any, _entry: ConnectionPoolEntry) -> None:

@@ -1,0 +1,66 @@
+"""A plain interpreter with a job that ends its process, and three beside it that are at fault for nothing.
+
+In the first two attempts it waits until all are at their first item. The program ends when all jobs have.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from typing import Any
+
+from jobsvc import create_app
+from jobsvc.jobs import crashes
+from jobsvc.jobs.errors import UnknownJob
+from jobsvc.jobs.new_job import NewJob
+from jobsvc.jobs.states import FINISHED
+from jobsvc.kinds.contract import JobContext
+from jobsvc.kinds.row_kind import Item, RowKind, Source
+from jobsvc.web.services import Services
+
+JOBS = {"poison": "poison", "other-1": "other", "other-2": "other", "other-3": "other"}
+AMONG_ALL = 2
+"""As many attempts make a job a suspect."""
+
+all_there = threading.Barrier(len(JOBS))
+
+
+def among_all(job_id: str) -> bool:
+    return services.jobs.get(job_id).attempt <= AMONG_ALL
+
+
+class Poison(RowKind):
+    name = "poison"
+    takes_file = False
+
+    def source(self, context: JobContext, after: Any) -> Source:
+        return Source(((number, number) for number in range((after or 0) + 1, 4)), 3)
+
+    def process(self, row: int, item: Item) -> None:
+        if among_all(item.job_id):
+            all_there.wait()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Other(Poison):
+    name = "other"
+
+    def process(self, row: int, item: Item) -> None:
+        if among_all(item.job_id):
+            all_there.wait()
+            threading.Event().wait()
+
+
+crashes.FIRST_PAUSE_SECONDS = 0.02
+app = create_app(extra_kinds=[Poison(), Other()])
+services = app.extensions["jobsvc"]
+assert isinstance(services, Services)
+for job_id, kind in JOBS.items():
+    try:
+        services.jobs.get(job_id)
+    except UnknownJob:
+        services.jobs.submit(NewJob(id=job_id, kind=kind, user="test", params={}))
+while any(services.jobs.get(job_id).state not in FINISHED for job_id in JOBS):
+    time.sleep(0.01)
