@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 
 import psycopg
 import pytest
+from procrastinate import App, PsycopgConnector
 from sqlalchemy import Connection, make_url, text
 
 from jobsvc.clock import now
+from jobsvc.engines.patient import PatientJobManager
 from jobsvc.jobs.lost_workers import LostWorkers
 from jobsvc.settings import Settings
 from jobsvc.store import job_rows, worker_rows
@@ -142,6 +145,19 @@ def test_a_sweep_that_breaks_off_leaves_the_lost_to_the_next_one(
     assert (ids(database, "workers"), ids(database, "procrastinate_jobs")) == ({gone}, {entry})
     sweep(database)
     assert (ids(database, "workers"), ids(database, "procrastinate_jobs")) == (set(), set())
+
+
+def test_a_worker_that_begins_forgets_nobody(url: str, database: Database) -> None:
+    add_worker(database, "gone", LONG_AGO)
+
+    async def begin() -> None:
+        connector = PsycopgConnector(conninfo=conninfo(url))
+        async with App(connector=connector).open_async():
+            manager = PatientJobManager(connector, registered=lambda _: None, given_up=nothing)
+            await manager.prune_stalled_workers(STALLED_AFTER)
+
+    asyncio.run(begin())
+    assert len(ids(database, "procrastinate_workers")) == 1
 
 
 def test_what_nobody_has_at_work_is_removed_and_what_waits_or_is_done_stays(database: Database) -> None:

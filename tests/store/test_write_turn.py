@@ -6,6 +6,7 @@ from threading import Event, Thread
 import pytest
 
 from jobsvc.store import write_turn
+from jobsvc.store.errors import DatabaseBusy
 from jobsvc.store.write_turn import WriteTurn
 from tests.support.gated import TIMEOUT
 
@@ -164,6 +165,43 @@ def test_one_whose_waiting_is_broken_off_does_not_keep_the_turn(
 
     Thread(target=want, daemon=True).start()
     assert held.wait(TIMEOUT)
+
+
+def test_one_who_has_waited_long_enough_leaves_the_queue_and_the_turn_goes_to_the_next() -> None:
+    turn = WriteTurn()
+    queue = Queue(turn)
+    with turn.held():
+        with pytest.raises(DatabaseBusy), turn.held(within=0.01):
+            pass
+        assert not turn.is_wanted
+        queue.join("next")
+    assert queue.finish() == ["next"]
+    assert not turn._taken
+
+
+def test_a_turn_that_comes_just_when_the_one_who_waited_gives_up_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    turn = WriteTurn()
+    queue = Queue(turn)
+
+    class TooLate:
+        """A lock that is let go at the moment after which nobody waits for it any more."""
+
+        def acquire(self, timeout: float = -1) -> bool:
+            if timeout > 0:
+                turn._pass_on()
+            return timeout < 0
+
+        def release(self) -> None: ...
+
+    turn._take(no)
+    with monkeypatch.context() as patch:
+        patch.setattr(write_turn._Waiter, "__init__", lambda self, urgent: _waiter(self, urgent, TooLate()))
+        with pytest.raises(DatabaseBusy):
+            turn._take(no, 0.01)
+    assert not turn._taken
+    with turn.held():
+        queue.join("next")
+    assert queue.finish() == ["next"]
 
 
 def _waiter(waiter: object, urgent: Callable[[], bool], lock: object) -> None:
