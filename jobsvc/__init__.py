@@ -15,6 +15,7 @@ from flask import Flask
 from jobsvc.clock import now
 from jobsvc.core import Core, build_core, fleet_queues, webhook_sender
 from jobsvc.engines.threads import ThreadEngine
+from jobsvc.jobs.hooks import tell_aside
 from jobsvc.jobs.recovery import recover
 from jobsvc.jobs.refused import LeftOver
 from jobsvc.jobs.results import Results
@@ -187,21 +188,18 @@ def _threads(core: Core, settings: Settings) -> Engines:
         due_in=core.rollbacks.due_in,
         name="rollback",
     )
-    resume = settings.recover is Recover.AUTO
+
+    def recover_jobs() -> None:
+        resume, most = settings.recover is Recover.AUTO, settings.max_crashes
+        settled = recover(core.database, core.files, now, resume=resume, kinds=core.kinds, max_crashes=most)
+        tell_aside(core.kinds, settled)
+
     return Engines(
         runs,
         rollbacks,
         OwnWorker(core.database, now, slots=settings.max_running),
         (runs, rollbacks, webhook_sender(core, settings)),
-        partial(
-            recover,
-            core.database,
-            core.files,
-            now,
-            resume=resume,
-            kinds=core.kinds,
-            max_crashes=settings.max_crashes,
-        ),
+        recover_jobs,
     )
 
 

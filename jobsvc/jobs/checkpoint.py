@@ -11,13 +11,6 @@ from typing import Any
 from sqlalchemy import Connection, Executable, Table
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.exc import OperationalError
-from tenacity import (
-    Retrying,
-    before_sleep_log,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_random_exponential,
-)
 
 from jobsvc.jobs.crashes import NO_CRASH, on_probation
 from jobsvc.jobs.hooks import contained
@@ -27,9 +20,10 @@ from jobsvc.jobs.states import UNDER_WAY, State
 from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import Block, End, Kind, Refusal, Work
 from jobsvc.store import job_rows
+from jobsvc.store.again import again_on_conflict, done_again, is_conflict
 from jobsvc.store.bulk_insert import bulk_insert
 from jobsvc.store.database import Database
-from jobsvc.store.errors import Conflict, DatabaseBusy
+from jobsvc.store.errors import DatabaseBusy
 from jobsvc.store.insert_new import insert_new
 
 log = logging.getLogger(__name__)
@@ -43,13 +37,6 @@ _OBEYED = {State.PAUSING: State.PAUSED, State.TERMINATING: State.TERMINATED}
 
 MOST_ERROR_CHARACTERS = 500
 """How much of why an item was refused is kept; there may be millions of them."""
-
-TIMES = 30
-"""How often a checkpoint is tried whose transaction stands in another's way, or finds the database locked. If that
-is not enough for the lock to be gone, the run ends, and its job goes on at the checkpoint before."""
-
-LONGEST_STEP_ASIDE_SECONDS = 1.0
-"""How long it waits at most before it is tried again. How long is left to chance, so that two don't meet again."""
 
 
 class AttemptLost(Exception):
@@ -115,14 +102,10 @@ class Checkpoints:
         """
         end, items, too_many = self._up_to_limit(block, items)
         self._meter.count(len(items) + len(end.refused))
-        again = Retrying(
-            retry=retry_if_exception(lambda error: _may_pass(error, leaving)),
-            wait=wait_random_exponential(multiplier=0.02, max=LONGEST_STEP_ASIDE_SECONDS),
-            stop=stop_after_attempt(TIMES),
-            before_sleep=before_sleep_log(log, logging.INFO),
-            reraise=True,
+        return done_again(
+            lambda: self._commit(block, end, items, too_many, leaving, urgent),
+            when=lambda error: _may_pass(error, leaving),
         )
-        return again(self._commit, block, end, items, too_many, leaving, urgent)
 
     def _commit(
         self,
@@ -174,6 +157,7 @@ class Checkpoints:
             return values
         return values | {"columns": self._work.columns, "size": self._work.size}
 
+    @again_on_conflict
     def succeed(self) -> State:
         """Every item is behind the job: note that it succeeded, unless it is to be terminated."""
         with self._database.write(urgent=True) as connection:
@@ -184,15 +168,17 @@ class Checkpoints:
 
 def _may_pass(error: BaseException, leaving: Callable[[], bool]) -> bool:
     """Whether a checkpoint that failed so may go well the next time."""
-    return isinstance(error, Conflict) or (isinstance(error, DatabaseBusy) and not leaving())
+    return is_conflict(error) or (isinstance(error, DatabaseBusy) and not leaving())
 
 
+@again_on_conflict
 def fail(database: Database, kind: Kind | None, job: Job, error: str, now: Callable[[], datetime]) -> State:
     """Note that the job as a whole failed, at its latest checkpoint. Raises AttemptLost like `commit`."""
     with database.write(urgent=True) as connection:
         return end_job(connection, kind, _current(connection, job), State.FAILED, at=now(), error=error)
 
 
+@again_on_conflict
 def break_off(
     database: Database, kind: Kind | None, job: Job, error: str | None, now: Callable[[], datetime], *, leaving: bool
 ) -> State:
@@ -241,6 +227,16 @@ def end_job(connection: Connection, kind: Kind | None, job: Job, after: State, *
     elif after is State.TERMINATED:
         clean_up_terminated(connection, kind, job.key)
     return after
+
+
+def ended_by_run(connection: Connection, claimed: Job) -> State | None:
+    """Where the run or rollback of this attempt has taken its job, if that was the last that happened to it.
+
+    For one that has not heard whether its last transaction was committed.
+    """
+    job, last = job_rows.by_key(connection, claimed.key), job_rows.last_event(connection, claimed.key)
+    ended = last["from"] in UNDER_WAY and last["to"] not in UNDER_WAY and last["to"] == job["state"]
+    return State(job["state"]) if ended and last["who"] == RUN and job["attempt"] == claimed.attempt else None
 
 
 def _row(refusal: Refusal) -> dict[str, Any]:

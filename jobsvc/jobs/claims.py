@@ -10,6 +10,7 @@ from sqlalchemy import Connection, RowMapping
 from jobsvc.jobs.crashes import LONGEST_PAUSE_SECONDS, PROBATION_SECONDS, SUSPECT_AFTER, somebody_on_probation
 from jobsvc.jobs.job import Job
 from jobsvc.store import job_rows
+from jobsvc.store.again import again_on_conflict
 from jobsvc.store.database import Database
 from jobsvc.store.job_rows import Due
 
@@ -46,6 +47,10 @@ class Claims:
         """Take the job whose turn it is; None if none is wanted, or none is due."""
         if (claimed := self._claimed_after_all()) is not None:
             return claimed
+        return self._claim()
+
+    @again_on_conflict
+    def _claim(self) -> Job | None:
         with self._database.write(urgent=True) as connection:
             job = self._next(connection)
             if job is None:
@@ -58,6 +63,7 @@ class Claims:
         """Seconds from the latest `claim`, if it found nothing, until it may find something; None: when it is told."""
         return self._due_in
 
+    @again_on_conflict
     def claim_entry(self, key: int, entry: int, put_back: Callable[[Connection, Job], None]) -> Job | None:
         """Take the job that an entry of the fleet's queue stands for; None if that is not wanted, or not by this entry.
 

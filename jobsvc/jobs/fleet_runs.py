@@ -10,13 +10,14 @@ entries, and its jobs are found by `recover` because no entry stands for them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
 from sqlalchemy import Connection
 
 from jobsvc.jobs.crashes import seconds_left
+from jobsvc.jobs.hooks import HOOKS, tell, tell_aside
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.recording import recorded
 from jobsvc.jobs.recovery import LEFT_BEHIND, leave_behind
@@ -28,6 +29,7 @@ from jobsvc.jobs.states import State
 from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import Kind
 from jobsvc.store import job_rows
+from jobsvc.store.again import again_on_conflict
 from jobsvc.store.database import Database
 from jobsvc.store.files import Files
 
@@ -86,47 +88,56 @@ class FleetRuns:
     def recover(self) -> int:
         """Settle the jobs that no entry stands for any more, and have them go on. Returns how many there were."""
         found = 0
-        states = {State.QUEUED, *LEFT_BEHIND} | ({State.INTERRUPTED} if self._resume else set())
         while True:
-            terminated = []
-            with self._database.write(urgent=True) as connection:
-                rows = job_rows.without_entry(connection, states, JOBS_AT_A_TIME)
-                for row in rows:
-                    job = Job.from_row(row)
-                    if self._settle(connection, job, "its worker was given up", self._max_crashes) is State.TERMINATED:
-                        terminated.append(job.id)
-            for job_id in terminated:
-                self._files.discard_output(job_id)
-            found += len(rows)
-            if len(rows) < JOBS_AT_A_TIME:
+            count, settled = self._recover_some()
+            self._discard(settled)
+            tell_aside(self._kinds, settled)
+            found += count
+            if count < JOBS_AT_A_TIME:
                 return found
+
+    @again_on_conflict
+    def _recover_some(self) -> tuple[int, Sequence[Job]]:
+        """How many jobs were found, and those whose kinds are to be told."""
+        states = {State.QUEUED, *LEFT_BEHIND} | ({State.INTERRUPTED} if self._resume else set())
+        with self._database.write(urgent=True) as connection:
+            rows = job_rows.without_entry(connection, states, JOBS_AT_A_TIME)
+            why = "its worker was given up"
+            settled = [self._settle(connection, Job.from_row(row), why, self._max_crashes) for row in rows]
+        return len(rows), [job for job in settled if job is not None]
+
+    def _discard(self, settled: Sequence[Job]) -> None:
+        for job in settled:
+            if job.state is State.TERMINATED:
+                self._files.discard_output(job.id)
 
     def _follow_up(self, key: int, entry: int, signals: Signals) -> None:
         """Have a job go on whose run has ended here, and left it something to do."""
 
-        def follow_up() -> str | None:
+        @again_on_conflict
+        def follow_up() -> Job | None:
             with self._database.write(urgent=True) as connection:
                 job = Job.from_row(job_rows.by_key(connection, key, lock=True))
-                if job.queue_entry == entry and self._settle(connection, job, "its run ended") is State.TERMINATED:
-                    return job.id
-            return None
+                return self._settle(connection, job, "its run ended") if job.queue_entry == entry else None
 
-        terminated = recorded(follow_up, signals)
-        if terminated is not None:
-            self._files.discard_output(terminated)
+        settled = recorded(follow_up, signals)
+        if settled is not None:
+            self._discard([settled])
+            tell(self._kinds, settled)
 
     @staticmethod
     def _put_back(queue: Engine | RollbackEngine, connection: Connection, job: Job) -> None:
         """Another entry for a job that has to wait for another one, which nobody will tell it of."""
         queue.queue(connection, job, ahead=True, after=HELD_SECONDS)
 
-    def _settle(self, connection: Connection, job: Job, why: str, max_crashes: int | None = None) -> State:
-        """A job that nobody works on goes where it can go on; returns the state that it has then.
+    def _settle(self, connection: Connection, job: Job, why: str, max_crashes: int | None = None) -> Job | None:
+        """A job that nobody works on goes where it can go on. Returns it if its kind is to be told of that.
 
         `max_crashes` is given if its worker may have died of it.
         """
+        told = False
         if job.state in LEFT_BEHIND:
-            leave_behind(connection, job, self._kinds.get(job.kind), self._now(), why, max_crashes)
+            told = leave_behind(connection, job, self._kinds.get(job.kind), self._now(), why, max_crashes) in HOOKS
             job = self._again(connection, job)
         if job.state is State.INTERRUPTED and self._resume:
             transition(connection, job, State.QUEUED, who=SERVICE, at=self._now(), why="another worker may go on")
@@ -135,7 +146,7 @@ class FleetRuns:
             self._run_queue.queue(connection, job, ahead=job.attempt > 0, after=seconds_left(job, self._now()))
         elif job.state is State.TERMINATING and job.rollback == Rollback.WANTED:
             self._rollback_queue.queue(connection, job, ahead=True, after=seconds_left(job, self._now()))
-        return job.state
+        return job if told else None
 
     @staticmethod
     def _again(connection: Connection, job: Job) -> Job:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from jobsvc.jobs import crashes
 from jobsvc.jobs.checkpoint import AttemptLost, clean_up_terminated
 from jobsvc.jobs.crashes import NO_CRASH
+from jobsvc.jobs.hooks import HOOKS
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.rollback import Rollback
 from jobsvc.jobs.service import SERVICE
@@ -20,6 +21,7 @@ from jobsvc.jobs.states import State
 from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import Kind
 from jobsvc.store import job_rows
+from jobsvc.store.again import again_on_conflict
 from jobsvc.store.database import Database
 from jobsvc.store.errors import FilesDown
 from jobsvc.store.files import Files
@@ -34,6 +36,7 @@ LEFT_BEHIND = {
 """Where a job goes whose run died with its process."""
 
 
+@again_on_conflict
 def recover(
     database: Database,
     files: Files,
@@ -42,7 +45,7 @@ def recover(
     resume: bool,
     kinds: Mapping[str, Kind] = MappingProxyType({}),
     max_crashes: int = 5,
-) -> None:
+) -> Sequence[Job]:
     """Settle what was under way when the last process ended, before anything starts.
 
     A rollback goes on where it was. With `resume`, interrupted jobs are queued
@@ -50,7 +53,10 @@ def recover(
     were first queued. Queued and paused jobs stay as they are. `kinds` let go of
     what only a job needed that is terminated here. A job that has crashed
     `max_crashes` times in a row is failed.
+
+    Returns the jobs whose kinds are to be told of it (see `hooks.tell`).
     """
+    settled = []
     with database.write() as connection:
         _remove_strays(connection, files)
         for state in LEFT_BEHIND:
@@ -59,10 +65,13 @@ def recover(
                 after = leave_behind(connection, job, kinds.get(job.kind), now(), why, max_crashes)
                 if after is State.TERMINATED:
                     files.discard_output(job.id)
+                if after in HOOKS:
+                    settled.append(Job.from_row(job_rows.by_key(connection, job.key)))
         if resume:
             for job in _in_state(connection, State.INTERRUPTED):
                 why = "the service started again"
                 transition(connection, job, State.QUEUED, who=SERVICE, at=now(), why=why)
+    return settled
 
 
 def _remove_strays(connection: Connection, files: Files) -> None:
@@ -73,19 +82,18 @@ def _remove_strays(connection: Connection, files: Files) -> None:
         log.warning("files that belong to no job stay until the next start: %s", error)
 
 
+@again_on_conflict
 def interrupt(database: Database, kind: Kind | None, job: Job, now: Callable[[], datetime]) -> State:
     """Settle a job whose run has lost the database, now that it answers again: it is queued where it was running.
 
-    Returns the state that it was left in, which may be the one that the run's
-    last transaction brought about. Raises AttemptLost.
+    Returns the state that it was left in. Raises AttemptLost if it has been settled already, which the run's last
+    transaction may have done.
     """
     with database.write(urgent=True) as connection:
         # Waits for the end of what the run may have left open on the server.
         current = Job.from_row(job_rows.by_key(connection, job.key, lock=True))
-        if current.attempt != job.attempt or current.rollback:
+        if current.attempt != job.attempt or current.rollback or current.state not in LEFT_BEHIND:
             raise AttemptLost
-        if current.state not in LEFT_BEHIND:
-            return current.state
         after = leave_behind(connection, current, kind, now(), "the database was away; the run ended with it")
         if after is State.INTERRUPTED:
             again = Job.from_row(job_rows.by_key(connection, job.key))

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
-from functools import partial
 
 from sqlalchemy import Connection
 
-from jobsvc.jobs.checkpoint import AttemptLost, CheckpointEffects, end_job
+from jobsvc.jobs.checkpoint import AttemptLost, CheckpointEffects, end_job, ended_by_run
 from jobsvc.jobs.claims import Claims
 from jobsvc.jobs.crashes import NO_CRASH, claimed
-from jobsvc.jobs.hooks import call_hook
+from jobsvc.jobs.hooks import tell
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.recording import recorded
 from jobsvc.jobs.signals import Signals
 from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import Kind
 from jobsvc.store import job_rows
+from jobsvc.store.again import again_on_conflict
 from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseDown, FilesDown
 from jobsvc.store.files import Files
@@ -75,17 +74,35 @@ class Rollbacks:
     def run(self, job: Job, signals: Signals) -> State | None:
         """Roll a claimed job back, until nothing is left or the service shuts down; None if it was taken away."""
         try:
+            state = self._to_its_end(job, signals)
+        except AttemptLost:
+            state = None
+        try:
+            with self._database.read() as connection:
+                # Also where an answer was lost.
+                state = state or ended_by_run(connection, job)
+                ended = Job.from_row(job_rows.by_key(connection, job.key))
+        except DatabaseDown:
+            return state
+        if state is not None:
+            tell(self._kinds, ended, state)
+        return state
+
+    def _to_its_end(self, job: Job, signals: Signals) -> State | None:
+        """What `run` returns; raises AttemptLost if the job has moved on."""
+        try:
             state = None
             while state is None:
                 if signals.stop.is_set():
                     self._hand_back(job)
                     return None
                 state = self._undo_batch(job, signals)
+            return state
         except AttemptLost:
-            return None
+            raise
         except DatabaseDown as error:
             log.warning("job %s, attempt %d: lost the database: %s", job.id, job.attempt, error)
-            return recorded(partial(self._hand_back_if_mine, job), signals)
+            return recorded(lambda: self._hand_back(job), signals)
         except FilesDown as error:
             log.warning("job %s could not be rolled back: %s", job.id, error)
             return self._give_up(job, str(error), signals)
@@ -94,8 +111,6 @@ class Rollbacks:
             given_up = self._give_up(job, f"{type(error).__name__}: {error}", signals)
             log.error("job %s could not be rolled back", job.id, exc_info=error)
             return given_up
-        call_hook(self._kind(job), "on_terminate", job)
-        return state
 
     def _kind(self, job: Job) -> Kind:
         try:
@@ -105,13 +120,8 @@ class Rollbacks:
 
     def _undo_batch(self, job: Job, signals: Signals) -> State | None:
         """Undo some items; returns None as long as there may be more."""
-        with self._database.write() as connection:
-            current = self._current(connection, job)
-            undone = self._kind(job).undo(CheckpointEffects(connection, job.key), ITEMS_PER_BATCH)
-            if undone:
-                proved = NO_CRASH if current.crashes else {}
-                self._change(connection, current, done=max(0, current.done - undone), **proved)
-                return None
+        if self._undo_some(job):
+            return None
         # No effect in the database is left, and the run that made the files is fenced
         # off; a file it may be about to rename into place has the unfinished name first.
         try:
@@ -120,33 +130,33 @@ class Rollbacks:
             if signals.stop.is_set():
                 return None
             raise
-        with self._database.write(urgent=True) as connection:
-            values = {"rolled_back": True, "rollback": None, "done": 0, "cursor": None, "position": 0, "error": None}
-            return self._end(connection, job, **values)
+        return self._end(job, rolled_back=True, done=0, cursor=None, position=0, error=None)
 
+    @again_on_conflict
+    def _undo_some(self, job: Job) -> int:
+        """One batch; returns how many items were undone."""
+        with self._database.write() as connection:
+            current = self._current(connection, job)
+            undone = self._kind(job).undo(CheckpointEffects(connection, job.key), ITEMS_PER_BATCH)
+            if undone:
+                proved = NO_CRASH if current.crashes else {}
+                self._change(connection, current, done=max(0, current.done - undone), **proved)
+        return undone
+
+    @again_on_conflict
     def _hand_back(self, job: Job) -> None:
         with self._database.write(urgent=True) as connection:
             self._change(connection, self._current(connection, job), rollback=Rollback.WANTED, **NO_CRASH)
 
-    def _hand_back_if_mine(self, job: Job) -> None:
-        with suppress(AttemptLost):
-            self._hand_back(job)
-
     def _give_up(self, job: Job, why: str, signals: Signals) -> State | None:
         """The job is terminated, but not rolled back; its error says why, and rollback can be asked for again."""
+        return recorded(lambda: self._end(job, error=f"the rollback failed: {why}"), signals)
 
-        def end() -> State:
-            with self._database.write(urgent=True) as connection:
-                return self._end(connection, job, rollback=None, error=f"the rollback failed: {why}")
-
-        try:
-            return recorded(end, signals)
-        except AttemptLost:
-            return None
-
-    def _end(self, connection: Connection, job: Job, **values: object) -> State:
-        kind = self._kinds.get(job.kind)
-        return end_job(connection, kind, self._current(connection, job), State.TERMINATED, at=self._now(), **values)
+    @again_on_conflict
+    def _end(self, job: Job, **values: object) -> State:
+        with self._database.write(urgent=True) as connection:
+            kind, current = self._kinds.get(job.kind), self._current(connection, job)
+            return end_job(connection, kind, current, State.TERMINATED, at=self._now(), rollback=None, **values)
 
     def _current(self, connection: Connection, claimed: Job) -> Job:
         job = Job.from_row(job_rows.by_key(connection, claimed.key, lock=True))

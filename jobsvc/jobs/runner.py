@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from jobsvc.jobs import crashes
-from jobsvc.jobs.checkpoint import AttemptLost, Checkpoints, break_off, fail
+from jobsvc.jobs.checkpoint import AttemptLost, Checkpoints, break_off, ended_by_run, fail
 from jobsvc.jobs.claims import Claims
-from jobsvc.jobs.hooks import call_hook, job_info, job_params
+from jobsvc.jobs.hooks import HOOKS, job_info, job_params, tell
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.meter import Meter
 from jobsvc.jobs.recording import recorded
@@ -33,14 +33,6 @@ log = logging.getLogger(__name__)
 BATCH_ITEMS = 4000
 BATCH_ITEMS_WHEN_BUSY = 500
 """About how many quick items are committed together: fewer when others wait for their turn to write."""
-
-_HOOKS = {
-    State.PAUSED: "on_pause",
-    State.SUCCEEDED: "on_success",
-    State.FAILED: "on_failure",
-    State.TERMINATED: "on_terminate",
-}
-"""Which hook of the kind is called for how a run ended."""
 
 _NO_FILES = frozenset({State.TERMINATING, State.TERMINATED})
 """States of jobs that have, or soon will have, no output."""
@@ -84,6 +76,22 @@ class Runner:
         from it, in which case it left no effect.
         """
         try:
+            state = self._to_its_end(job, signals)
+        except AttemptLost:
+            state = self._ended_unheard(job)
+            if state is None:
+                log.info("job %s, attempt %d: taken over or settled elsewhere", job.id, job.attempt)
+        self._clear_files(job, state)
+        if state in HOOKS:
+            try:
+                tell(self._kinds, self._reread(job), state)
+            except DatabaseDown:
+                log.warning("job %s: %s was not called, since the database went away", job.id, HOOKS[state])
+        return state
+
+    def _to_its_end(self, job: Job, signals: Signals) -> State | None:
+        """What `run` returns; raises AttemptLost if the job has moved on."""
+        try:
             state: State | None = State.RUNNING
             while state is State.RUNNING:
                 try:
@@ -95,22 +103,24 @@ class Runner:
                     if again.attempt != job.attempt:
                         raise AttemptLost
                     job = again
+            return state
         except AttemptLost:
-            log.info("job %s, attempt %d: taken over or settled elsewhere", job.id, job.attempt)
-            state = None
+            raise
         except DatabaseDown as error:
             log.warning("job %s, attempt %d: lost the database: %s", job.id, job.attempt, error)
-            state = recorded(partial(self._interrupt, job), signals)
+            kind = self._kinds.get(job.kind)
+            return recorded(lambda: interrupt(self._database, kind, job, self._now), signals)
         except BaseException as error:
             # Also a SystemExit: it is the kind's, and concerns its job alone.
-            state = self._record_failure(job, error, signals)
-        self._clear_files(job, state)
-        if state in _HOOKS and job.kind in self._kinds:
-            try:
-                call_hook(self._kinds[job.kind], _HOOKS[state], self._reread(job))
-            except DatabaseDown:
-                log.warning("job %s: %s was not called, since the database went away", job.id, _HOOKS[state])
-        return state
+            return self._record_failure(job, error, signals)
+
+    def _ended_unheard(self, job: Job) -> State | None:
+        """Where the run has taken its job if it was that after all, in a transaction whose answer was lost."""
+        try:
+            with self._database.read() as connection:
+                return ended_by_run(connection, job)
+        except DatabaseDown:
+            return None
 
     def _work(self, job: Job, signals: Signals) -> State:
         """From the cursor on. Returns `running` if the run was stopped, but nobody wants it stopped any more."""
@@ -174,23 +184,14 @@ class Runner:
             # The next start removes what belongs to no job, or is left of one that was terminated.
             return False
 
-    def _interrupt(self, job: Job) -> State | None:
-        """The run ended without a word when the database went away: settle its job, which goes on at its checkpoint."""
-        try:
-            return interrupt(self._database, self._kinds.get(job.kind), job, self._now)
-        except AttemptLost:
-            return None
-
     def _record_failure(self, job: Job, error: BaseException, signals: Signals) -> State | None:
         text = str(error) if isinstance(error, JobFailed) else f"{type(error).__name__}: {error}"
         kind = self._kinds.get(job.kind)
         try:
-            state = recorded(lambda: fail(self._database, kind, job, text, self._now), signals)
-        except AttemptLost:
-            state = None
-        if not isinstance(error, JobFailed):
-            log.error("job %s, attempt %d failed", job.id, job.attempt, exc_info=error)
-        return state
+            return recorded(lambda: fail(self._database, kind, job, text, self._now), signals)
+        finally:
+            if not isinstance(error, JobFailed):
+                log.error("job %s, attempt %d failed", job.id, job.attempt, exc_info=error)
 
     def _reread(self, job: Job) -> Job:
         with self._database.read() as connection:

@@ -15,15 +15,16 @@ from jobsvc.jobs.announcements import Announcements
 from jobsvc.jobs.checkpoint import clean_up_terminated
 from jobsvc.jobs.crashes import NO_CRASH
 from jobsvc.jobs.errors import CantRollBack, KeyReused, NotAllowed, QueueFull, UnknownJob
-from jobsvc.jobs.hooks import call_hook
+from jobsvc.jobs.hooks import tell
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.new_job import NewJob
 from jobsvc.jobs.rollback import Rollback
-from jobsvc.jobs.states import FINISHED, State
+from jobsvc.jobs.states import FINISHED, UNDER_WAY, State
 from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import Kind
 from jobsvc.patience import LEAST_SECONDS, REQUEST_SECONDS, Deadline, patience
 from jobsvc.store import clock, idempotency_keys, job_rows, webhook_rows
+from jobsvc.store.again import again_on_conflict
 from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseBusy, DatabaseDown
 from jobsvc.store.files import Files
@@ -111,6 +112,12 @@ class JobService:
                 return self._submit(new)
 
     def _submit(self, new: NewJob) -> Job:
+        job = self._found_or_made(new)
+        self._engine.wake()
+        return job
+
+    @again_on_conflict
+    def _found_or_made(self, new: NewJob) -> Job:
         with self._write() as connection:
             job = self._made_before(connection, new)
             if job is not None:
@@ -118,9 +125,7 @@ class JobService:
             # On PostgreSQL others may be submitting too: the limit may be passed by as many.
             if job_rows.count_in_state(connection, State.QUEUED) >= self._max_queued:
                 raise QueueFull(self._max_queued)
-            job = self._insert(connection, new)
-        self._engine.wake()
-        return job
+            return self._insert(connection, new)
 
     def _made_before(self, connection: Connection, new: NewJob) -> Job | None:
         if new.idempotency is None:
@@ -278,32 +283,31 @@ class JobService:
             return self._terminate(job_id, who, until, rollback=True)
 
     def _roll_back(self, job_id: str, who: str, moves: Mapping[State, State | None]) -> Job:
+        job = self._asked_for_rollback(job_id, who, moves)
+        self._engine.signal(job.key, job.attempt)
+        self._engine.forget(job.key)
+        self._rollbacks.wake()
+        return job
+
+    @again_on_conflict
+    def _asked_for_rollback(self, job_id: str, who: str, moves: Mapping[State, State | None]) -> Job:
         with self._write() as connection:
             job = self._find(connection, job_id, lock=True)
             if job.rolled_back or job.rollback is not None:
                 return job
             if job.kind not in self._kinds or not self._kinds[job.kind].can_undo:
                 raise CantRollBack(job.id, job.kind)
+            values: dict[str, Any] = {"rollback": Rollback.WANTED, **NO_CRASH}
             if job.state is State.TERMINATING:
-                job_rows.change(
-                    connection,
-                    job.key,
-                    attempt=job.attempt,
-                    state=job.state,
-                    values={"rollback": Rollback.WANTED, **NO_CRASH},
-                )
+                job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values=values)
             else:
                 after = moves[job.state]
                 assert after is not None
-                values = {"rollback": Rollback.WANTED, "rollback_total": None, **NO_CRASH}
+                values |= {"rollback_total": None}
                 transition(connection, job, after, who=who, at=self._now(), why="rollback was asked for", **values)
             self._engine.stop(connection, job)
             self._rollbacks.queue(connection, job)
-            job = self._find(connection, job_id)
-        self._engine.signal(job.key, job.attempt)
-        self._engine.forget(job.key)
-        self._rollbacks.wake()
-        return job
+            return self._find(connection, job_id)
 
     def _find(self, connection: Connection, job_id: str, *, lock: bool = False) -> Job:
         # A lone surrogate can't even be asked for.
@@ -314,13 +318,26 @@ class JobService:
 
     def _move(self, job_id: str, who: str, moves: Mapping[State, State | None], action: str, **values: Any) -> Job:
         """Take a job where `moves` says for its state (None: leave it), and return it."""
+        job, moved = self._moved(job_id, who, moves, action, **values)
+        if moved:
+            self._announcements.announce()
+        if moved and job.state is State.TERMINATED:
+            self._engine.forget(job.key)
+            self._tell(job)
+        return job
+
+    @again_on_conflict
+    def _moved(
+        self, job_id: str, who: str, moves: Mapping[State, State | None], action: str, **values: Any
+    ) -> tuple[Job, bool]:
+        """The job, and whether it was moved."""
         with self._write() as connection:
             job = self._find(connection, job_id, lock=True)
             if job.state not in moves:
                 raise NotAllowed(job_id, job.state, action)
             after = moves[job.state]
             if after is None:
-                return job
+                return job, False
             if after is State.QUEUED and job.files_removed_at is not None:
                 raise NotAllowed(job_id, job.state, f"{action}, since its files were removed")
             transition(connection, job, after, who=who, at=self._now(), **values)
@@ -328,15 +345,9 @@ class JobService:
                 self._engine.queue(connection, job)
             else:
                 self._engine.stop(connection, job)
-            if after is State.TERMINATING and job.state not in (State.RUNNING, State.PAUSING):
+            if after is State.TERMINATING and job.state not in UNDER_WAY:
                 self._end_request(connection, self._find(connection, job_id))
-            job = self._find(connection, job_id)
-        self._announcements.announce()
-        if after is State.TERMINATING and job.state is State.TERMINATED:
-            self._files.discard_output(job.id)
-            self._engine.forget(job.key)
-            self._tell_of_termination(job)
-        return job
+            return self._find(connection, job_id), True
 
     def _settle(self, job: Job, until: Deadline) -> Job:
         """Wait for a job that is pausing or terminating to get there; if it has no run, obey for it.
@@ -355,28 +366,37 @@ class JobService:
             if job.state not in _SETTLED:
                 return job
             if job.rollback is None and not self._engine.signal(job.key, job.attempt):
-                with self._write() as connection:
-                    current = self._find(connection, job.id, lock=True)
-                    if current.attempt == job.attempt:
-                        self._end_request(connection, current)
-                if job.state is State.TERMINATING:
-                    self._files.discard_output(job.id)
-                    self._tell_of_termination(job)
+                ended = self._ended(job)
+                if ended is not None:
+                    self._tell(ended)
                 self._announcements.announce()
             elif not self._announcements.wait(version, until.left()):
                 return self.get(job.id)
 
-    def _tell_of_termination(self, job: Job) -> None:
-        if job.kind in self._kinds:
-            call_hook(self._kinds[job.kind], "on_terminate", job)
+    @again_on_conflict
+    def _ended(self, seen: Job) -> Job | None:
+        """Obey for a job that has no run. Returns it if it was this that ended what was asked for."""
+        with self._write() as connection:
+            job = self._find(connection, seen.id, lock=True)
+            mine = job.attempt == seen.attempt and self._end_request(connection, job)
+            return self._find(connection, seen.id) if mine else None
 
-    def _end_request(self, connection: Connection, job: Job) -> None:
-        if job.state in _SETTLED and job.rollback is None:
-            why = "nothing was running, so there was nothing to wait for"
-            after = _SETTLED[job.state]
-            transition(connection, job, after, who=SERVICE, at=self._now(), why=why)
-            if after is State.TERMINATED:
-                clean_up_terminated(connection, self._kinds.get(job.kind), job.key)
+    def _tell(self, job: Job) -> None:
+        """Do what follows on this transaction's having paused or terminated a job."""
+        if job.state is State.TERMINATED:
+            self._files.discard_output(job.id)
+        tell(self._kinds, job)
+
+    def _end_request(self, connection: Connection, job: Job) -> bool:
+        """End what was asked of a job that has no run; returns whether there was anything to end."""
+        if job.state not in _SETTLED or job.rollback is not None:
+            return False
+        why = "nothing was running, so there was nothing to wait for"
+        after = _SETTLED[job.state]
+        ended = transition(connection, job, after, who=SERVICE, at=self._now(), why=why)
+        if ended and after is State.TERMINATED:
+            clean_up_terminated(connection, self._kinds.get(job.kind), job.key)
+        return ended
 
 
 @contextmanager

@@ -284,7 +284,8 @@ class Kind(ABC):
 
     The hooks do nothing unless they are overridden. They are called outside
     every transaction: around a crash, `on_start` and `on_resume` may be called
-    again, and the others, which tell of what has been committed, not at all.
+    again. The others tell of what has been committed, each of one change of the
+    job's state, by whoever has made it: once, or around a crash not at all.
     """
 
     name: ClassVar[str]
@@ -328,7 +329,7 @@ class Kind(ABC):
         """Before the first item of every further run. An exception fails the job."""
 
     def on_pause(self, job: JobInfo) -> None:
-        """After a run has stopped because of a pause."""
+        """After a job that was running is paused."""
 
     def on_success(self, job: JobInfo) -> None:
         """After the job has succeeded."""
@@ -337,4 +338,4 @@ class Kind(ABC):
         """After the job as a whole has failed."""
 
     def on_terminate(self, job: JobInfo) -> None:
-        """After the job was terminated, and rolled back if that was asked for."""
+        """After the job was terminated, and rolled back if that was asked for; if that failed, `job.error` says so."""

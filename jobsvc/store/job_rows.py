@@ -204,6 +204,12 @@ def events(connection: Connection, key: int) -> Sequence[RowMapping]:
     return connection.execute(query).mappings().all()
 
 
+def last_event(connection: Connection, key: int) -> RowMapping:
+    """The latest line of a job's history."""
+    query = select(job_events).where(job_events.c.job_key == key).order_by(job_events.c.id.desc()).limit(1)
+    return connection.execute(query).mappings().one()
+
+
 def add_refused(connection: Connection, key: int, rows: Sequence[Mapping[str, Any]]) -> None:
     connection.execute(insert(refused_rows), [{"job_key": key, **row} for row in rows])
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from jobsvc.jobs.announcements import Announcements
+from jobsvc.jobs.hooks import tell
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.new_job import NewJob, checked_params
 from jobsvc.jobs.recovery import recover
@@ -124,7 +125,8 @@ class House:
             max_queued=10,
             idempotency_hours=1,
         )
-        recover(self._database, self._files, _now, resume=True)
+        for job in recover(self._database, self._files, _now, resume=True, kinds=self._kinds):
+            tell(self._kinds, job)
 
     def submit(self, csv: bytes | None, params: Mapping[str, Any]) -> None:
         if csv is not None:

@@ -22,6 +22,7 @@ from jobsvc.jobs.runner import Runner
 from jobsvc.jobs.service import JobService
 from jobsvc.jobs.signals import FleetSignals, Signals
 from jobsvc.jobs.states import State
+from jobsvc.kinds.contract import JobInfo, Kind
 from jobsvc.settings import Settings
 from jobsvc.store import job_rows
 from jobsvc.store.database import Database
@@ -55,6 +56,7 @@ class Post:
     """The same, told to leave interrupted jobs alone."""
     runner: Runner
     gated: Gated
+    kinds: dict[str, Kind]
 
     def submit(self, **params: int) -> Job:
         job_id = self.service.new_id(WHO, "gated")
@@ -115,7 +117,7 @@ def never(connection: Connection, job: Job) -> None:
 @pytest.fixture
 def post(tmp_path: Path) -> Iterator[Post]:
     gated = Gated()
-    kinds = {"gated": gated}
+    kinds: dict[str, Kind] = {"gated": gated}
     with fresh("postgresql") as url:
         database = Database(Settings(database_url=url).url)
         files = LocalFiles(tmp_path / "files")
@@ -135,7 +137,7 @@ def post(tmp_path: Path) -> Iterator[Post]:
             now,
         )
         fleets = (FleetRuns(*parts, resume=True), FleetRuns(*parts, resume=False))
-        yield Post(database, files, service, *fleets, runner, gated)
+        yield Post(database, files, service, *fleets, runner, gated, kinds)
         gated.gate.open()
         database.close()
 
@@ -368,6 +370,72 @@ def test_a_run_that_ended_without_settling_its_job_is_no_crash_while_its_worker_
     monkeypatch.setattr(Runner, "run", lambda *_: None)
     post.fleet.run(*post.fetch(), Signals())
     assert (post.job(job).state, post.job(job).crashes) == (State.QUEUED, 0)
+
+
+class Told(Gated):
+    name = "gated"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[str] = []
+        self.called = Event()
+
+    def on_pause(self, job: JobInfo) -> None:
+        self._note("pause")
+
+    def on_terminate(self, job: JobInfo) -> None:
+        self._note("terminate")
+
+    def _note(self, what: str) -> None:
+        self.calls.append(what)
+        self.called.set()
+
+
+@pytest.fixture
+def told(post: Post) -> Told:
+    post.kinds["gated"] = told = Told()
+    post.gated = told
+    return told
+
+
+@pytest.mark.parametrize(("ask", "after"), [("pause", State.PAUSED), ("terminate", State.TERMINATED)])
+def test_a_run_that_obeys_somebody_elsewhere_tells_its_kind_and_nobody_else_does(
+    post: Post, told: Told, ask: str, after: State
+) -> None:
+    job = post.submit(count=3)
+    key, entry = post.fetch()
+    thread = post.run_on_a_thread(key, entry, Signals())
+    told.gate.wait_reached(1)
+    getattr(post.service, ask)(job.id, WHO, 0)
+    told.gate.open()
+    thread.join(TIMEOUT)
+    assert getattr(post.service, ask)(job.id, WHO, 0).state is after
+    assert told.calls == [ask]
+
+
+@pytest.mark.parametrize(("state", "call"), [(State.PAUSING, "pause"), (State.TERMINATING, "terminate")])
+def test_whoever_settles_a_job_that_has_lost_its_worker_tells_its_kind(
+    post: Post, told: Told, state: State, call: str
+) -> None:
+    job = post.submit()
+    _, entry = post.fetch()
+    post.set_state(job, state, attempt=1)
+    post.lose(entry)
+    assert [post.fleet.recover() for _ in range(2)] == [1, 0]
+    assert told.called.wait(TIMEOUT)
+    assert told.calls == [call]
+
+
+def test_a_run_that_could_not_end_its_job_tells_what_follows_it(
+    post: Post, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It is asked to end, and leaves without a word.
+    monkeypatch.setattr(Runner, "run", lambda runner, job, signals: post.service.terminate(job.id, WHO, 0))
+    job = post.submit()
+    key, entry = post.fetch()
+    post.fleet.run(key, entry, Signals())
+    assert post.job(job).state is State.TERMINATED
+    assert told.calls == ["terminate"]
 
 
 def test_a_rollback_has_an_entry_of_its_own_and_gets_another_when_its_worker_is_given_up(post: Post) -> None:

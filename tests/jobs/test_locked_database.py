@@ -16,10 +16,10 @@ from click.testing import CliRunner
 from flask import Flask
 
 from jobsvc.__main__ import main
-from jobsvc.jobs import checkpoint, service
+from jobsvc.jobs import service
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
-from jobsvc.store import sqlite
+from jobsvc.store import again, sqlite
 from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseBusy
 from jobsvc.web import original
@@ -125,7 +125,7 @@ def test_a_run_whose_checkpoint_finds_the_database_locked_commits_it_when_the_lo
     monkeypatch.setattr(sqlite, "LOCK_SECONDS", 0.01)
     house = make_house()
     job = house.submit_reached(count=3)
-    with locked(tmp_path / "data"), Said("jobsvc.jobs.checkpoint", "DatabaseBusy") as said:
+    with locked(tmp_path / "data"), Said("jobsvc.store.again", "DatabaseBusy") as said:
         house.gated.gate.open(1)
         assert said.seen.wait(TIMEOUT)
         assert house.gated.gate.reached == 1, "an item began whose job could not be asked for a stop"
@@ -138,10 +138,10 @@ def test_a_run_ends_with_its_process_also_while_the_database_is_locked(
     make_house: Callable[..., House], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "LOCK_SECONDS", 0.01)
-    monkeypatch.setattr(checkpoint, "TIMES", 10**6)
+    monkeypatch.setattr(again, "TIMES", 10**6)
     house = make_house()
     job = house.submit_reached(count=3)
-    with locked(tmp_path / "data"), Said("jobsvc.jobs.checkpoint", "DatabaseBusy") as said:
+    with locked(tmp_path / "data"), Said("jobsvc.store.again", "DatabaseBusy") as said:
         house.gated.gate.open(1)
         assert said.seen.wait(TIMEOUT)
         assert house.engine.shut_down(TIMEOUT) == []
@@ -154,7 +154,7 @@ def test_a_run_that_can_no_longer_wait_for_the_lock_leaves_its_job_to_go_on(
     make_house: Callable[..., House], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "LOCK_SECONDS", 0.01)
-    monkeypatch.setattr(checkpoint, "TIMES", 1)
+    monkeypatch.setattr(again, "TIMES", 1)
     house = make_house()
     job = house.submit_reached(count=3)
     with locked(tmp_path / "data"), Said("jobsvc.jobs.recording", "could not be recorded") as said:

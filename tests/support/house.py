@@ -13,6 +13,7 @@ from jobsvc import ROLLBACKS_AT_ONCE
 from jobsvc.clock import now
 from jobsvc.engines.threads import ThreadEngine
 from jobsvc.jobs.announcements import Announcements
+from jobsvc.jobs.hooks import tell
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.new_job import NewJob
 from jobsvc.jobs.recovery import recover
@@ -120,7 +121,8 @@ class House:
         self.database.close()
 
     def recover(self, *, resume: bool = True) -> None:
-        recover(self.database, self.files, now, resume=resume, kinds=self.kinds)
+        for job in recover(self.database, self.files, now, resume=resume, kinds=self.kinds):
+            tell(self.kinds, job)
 
     def submit(self, **params: Any) -> Job:
         return self.submit_as("gated", **params)

@@ -1,0 +1,71 @@
+"""Doing a transaction again that was broken off because of another one.
+
+PostgreSQL breaks off one of two transactions that wait for each other. Nothing of
+it has happened then, and doing it again may go well.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    before_sleep_log,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_random_exponential,
+)
+
+from jobsvc.patience import current
+from jobsvc.store.errors import Conflict
+
+log = logging.getLogger(__name__)
+
+TIMES = 30
+"""How often a transaction is tried that stands in another's way, or finds the database locked. If that is not enough
+for a checkpoint, its run ends, and the job goes on at the one before."""
+
+LONGEST_STEP_ASIDE_SECONDS = 1.0
+"""How long it waits at most before it is tried again. How long is left to chance, so that two don't meet again."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def is_conflict(error: BaseException) -> bool:
+    return isinstance(error, Conflict)
+
+
+def done_again(transaction: Callable[[], T], when: Callable[[BaseException], bool] = is_conflict) -> T:
+    """Call `transaction`, which is one write transaction from begin to commit, again `when` its error may pass.
+
+    Raises that error if this was no use, or if the thread's patience is at its end.
+    """
+    again = Retrying(
+        retry=retry_if_exception(when),
+        wait=wait_random_exponential(multiplier=0.02, max=LONGEST_STEP_ASIDE_SECONDS),
+        stop=_too_often_or_too_late,
+        before_sleep=before_sleep_log(log, logging.INFO),
+        reraise=True,
+    )
+    return again(transaction)
+
+
+def again_on_conflict(transaction: Callable[P, T]) -> Callable[P, T]:
+    """Have a function that is one write transaction done again when it stands in another's way."""
+
+    @wraps(transaction)
+    def tried(*args: P.args, **kwargs: P.kwargs) -> T:
+        return done_again(lambda: transaction(*args, **kwargs))
+
+    return tried
+
+
+def _too_often_or_too_late(state: RetryCallState) -> bool:
+    deadline = current()
+    late = deadline is not None and deadline.left() <= state.upcoming_sleep
+    return late or stop_after_attempt(TIMES)(state)
