@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 
 import psycopg
 import pytest
 from procrastinate import App, PsycopgConnector
 from sqlalchemy import Connection, make_url, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from jobsvc.clock import now
 from jobsvc.engines.patient import PatientJobManager
@@ -94,12 +95,19 @@ def sweep(database: Database, stalled_after: float = STALLED_AFTER) -> None:
 
 
 @contextmanager
-def frozen(database: Database, key: int) -> Iterator[Connection]:
+def frozen(database: Database, key: int) -> Iterator[None]:
     """A process that has locked a job's row and says nothing more; then it goes on, and finds its session ended."""
-    with pytest.raises(DatabaseDown), database.write() as held:  # noqa: PT012
-        job_rows.by_key(held, key, lock=True)
-        yield held
-        held.execute(text("SELECT 1"))
+    stack = ExitStack()
+    held = stack.enter_context(database.write())
+    job_rows.by_key(held, key, lock=True)
+    try:
+        yield
+        with pytest.raises(DBAPIError) as raised:
+            held.execute(text("SELECT 1"))
+        assert type(database.backend.translated(raised.value)) is DatabaseDown
+    finally:
+        with suppress(SQLAlchemyError):
+            stack.close()
 
 
 def lock_row(database: Database, key: int, within: float) -> None:

@@ -101,13 +101,14 @@ def test_a_worker_that_is_given_up_loses_its_connections_and_its_locks_and_no_ot
     # It began anew: what is left of its first worker doesn't count.
     add_worker(database, "other", heartbeat=2 * AGO)
     assert answers(other)
-    with pytest.raises(DatabaseDown), frozen.write() as held:  # noqa: PT012
+    with pytest.raises(DatabaseDown) as raised, frozen.write() as held:  # noqa: PT012
         job_rows.by_key(held, key, lock=True)
         with database.write() as connection:
             assert worker_rows.end_sessions(connection, worker_rows.lost(connection, AGO), AGO) == (1, 0)
         with database.write() as connection:
             job_rows.by_key(connection, key, lock=True)
         held.execute(text("SELECT 1"))
+    assert raised.type is DatabaseDown
     assert answers(other)
     frozen.close()
     other.close()
