@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 
 class Patient:
-    """WSGI middleware: all that a request does in the database before its answer begins waits `seconds` at most.
+    """WSGI middleware: all that a request does in the database before its answer begins waits `REQUEST_SECONDS` at most.
 
-    That is for the whole of it, and what a request asks for by `wait` replaces it.
+    That is for the whole of it. What a request says by `wait` replaces it; a job that
+    is submitted has as much once more, since its file may have been long in coming.
     """
 
-    def __init__(self, app: WSGIApplication, seconds: float = REQUEST_SECONDS) -> None:
+    def __init__(self, app: WSGIApplication) -> None:
         self._app: Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]] = app
-        self._seconds = seconds
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        with patience(self._seconds):
+        with patience(REQUEST_SECONDS):
             return self._app(environ, start_response)

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from io import BytesIO
 from pathlib import Path
 from threading import Event
 from time import monotonic
@@ -22,7 +23,7 @@ from jobsvc.jobs.states import State
 from jobsvc.store import again, sqlite
 from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseBusy
-from jobsvc.web import original
+from jobsvc.web import original, patient
 from jobsvc.web.services import Services
 from tests.support.gated import TIMEOUT, Gated
 from tests.support.house import House
@@ -117,6 +118,27 @@ def test_what_the_original_s_route_says_while_the_database_is_locked(
             assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
             assert "nothing was changed" in answer.get_json()["detail"]
     assert len(services.jobs.page(limit=10, after=None, state=None, kind=None, user=None)[0]) == 1
+
+
+def test_requests_that_say_nothing_of_a_wait_are_answered_in_their_time_too(
+    app: Flask, services: Services, gated: Gated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "LOCK_SECONDS", TIMEOUT)
+    monkeypatch.setattr(patient, "REQUEST_SECONDS", 0.1)
+    monkeypatch.setattr(service, "REQUEST_SECONDS", 0.1)
+    client = app.test_client()
+    gated.gate.open()
+    job_id = client.post("/kinds/gated/jobs", json={}).get_json()["id"]
+    wait_for(services, job_id, State.SUCCEEDED)
+    before = sorted((tmp_path / "data" / "files").rglob("*"))
+    with locked(tmp_path / "data"):
+        begun = monotonic()
+        deleted = client.delete(f"/jobs/{job_id}")
+        uploaded = client.post("/uploadCSV", data={"file": (BytesIO(b"a,b\n1,2\n"), "some.csv")})
+        assert (deleted.status_code, uploaded.status_code) == (503, 503)
+        assert monotonic() - begun < LONGEST_SECONDS
+    assert sorted((tmp_path / "data" / "files").rglob("*")) == before, "an upload is left that no job has"
+    assert client.delete(f"/jobs/{job_id}").status_code == 204
 
 
 def test_a_run_whose_checkpoint_finds_the_database_locked_commits_it_when_the_lock_is_gone(
