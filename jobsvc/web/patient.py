@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Patient:
-    """WSGI middleware: all that a request does in the database before its answer begins waits `REQUEST_SECONDS` at most.
+    """WSGI middleware: a request waits for the database `REQUEST_SECONDS` at most, until its answer begins.
 
     That is for the whole of it. What a request says by `wait` replaces it; a job that
     is submitted has as much once more, since its file may have been long in coming.
