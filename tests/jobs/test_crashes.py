@@ -9,6 +9,7 @@ from threading import Thread
 import pytest
 
 from jobsvc.jobs import crashes
+from jobsvc.jobs.checkpoint import break_off
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.recovery import interrupt, recover
 from jobsvc.jobs.rollback import Rollbacks
@@ -178,6 +179,17 @@ def test_an_end_in_good_order_is_no_crash(times: Times) -> None:
     signals.shut_down()
     times.run_out()
     assert (times.house.job(job).state, times.house.job(job).crashes) == (State.INTERRUPTED, 0)
+
+
+def test_a_run_that_leaves_while_the_files_are_away_is_no_crash(times: Times) -> None:
+    job = times.house.submit()
+    times.crash(3)
+    times.passes(100)
+    begun = times.claim()
+    assert begun is not None
+    after = break_off(times.house.database, times.house.gated, begun, None, lambda: times.now, leaving=True)
+    assert after is State.INTERRUPTED
+    assert times.house.job(job).crashes == 0
 
 
 def test_a_database_that_was_away_is_no_crash(times: Times) -> None:

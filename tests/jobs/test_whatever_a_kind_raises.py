@@ -70,7 +70,8 @@ class _BreakingWork(Work):
         yield _Three()
 
     def process(self, item: int) -> None:
-        self._kind.at("process")
+        if item == 2:
+            self._kind.at("process")
 
     def flush(self) -> None:
         self._kind.at("flush")
@@ -146,6 +147,7 @@ def test_what_is_raised_in_a_run_is_its_job_s_failure(
     assert run(house, "breaks") is State.FAILED
     [job] = house.service.page(limit=1, after=None, state=None, kind=None, user=None)[0]
     assert job.error == f"{raised.__name__}: broken"
+    assert job.done == {"process": 1, "finish": 3}.get(place, 0)
 
 
 @pytest.mark.parametrize("raised", RAISED)

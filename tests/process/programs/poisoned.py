@@ -1,6 +1,7 @@
 """A plain interpreter with a job that ends its process, and three beside it that are at fault for nothing.
 
-In the first two attempts it waits until all are at their first item. The program ends when all jobs have.
+In the first two attempts it waits until all are at their first item, and then until
+no further job is begun. The program ends when all jobs have.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import time
 from typing import Any
 
 from jobsvc import create_app
-from jobsvc.jobs import crashes
+from jobsvc.jobs import crashes, runner
+from jobsvc.jobs.claims import Claims
 from jobsvc.jobs.errors import UnknownJob
+from jobsvc.jobs.job import Job
 from jobsvc.jobs.new_job import NewJob
 from jobsvc.jobs.states import FINISHED
 from jobsvc.kinds.contract import JobContext
@@ -23,6 +26,24 @@ from jobsvc.web.services import Services
 JOBS = {"poison": "poison", "other-1": "other", "other-2": "other", "other-3": "other"}
 AMONG_ALL = 2
 """As many attempts make a job a suspect."""
+
+nothing_more = threading.Event()
+"""Set when the poison was begun, and no further job could be."""
+
+
+class Watched(Claims):
+    """Sets `nothing_more`."""
+
+    poison_begun = False
+
+    def claim(self) -> Job | None:
+        claimed = super().claim()
+        if claimed is not None and claimed.id == "poison":
+            self.poison_begun = True
+        if claimed is None and self.poison_begun:
+            nothing_more.set()
+        return claimed
+
 
 all_there = threading.Barrier(len(JOBS))
 
@@ -41,6 +62,7 @@ class Poison(RowKind):
     def process(self, row: int, item: Item) -> None:
         if among_all(item.job_id):
             all_there.wait()
+        nothing_more.wait()
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -50,10 +72,13 @@ class Other(Poison):
     def process(self, row: int, item: Item) -> None:
         if among_all(item.job_id):
             all_there.wait()
+        if services.jobs.get("poison").state not in FINISHED:
+            # Beside the poison this one comes to no checkpoint.
             threading.Event().wait()
 
 
 crashes.FIRST_PAUSE_SECONDS = 0.02
+runner.Claims = Watched  # type: ignore[misc]
 app = create_app(extra_kinds=[Poison(), Other()])
 services = app.extensions["jobsvc"]
 assert isinstance(services, Services)
