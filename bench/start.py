@@ -45,7 +45,7 @@ def _unfinished(workshop: Workshop, count: int) -> Path:
         running.wait_succeeded(job_id)
         running.server.stop()
         shutil.copytree(running.server.data_dir, left)
-    (original,) = (left / "files").iterdir()
+    (original,) = (left / "files").glob("*.input")
     with closing(sqlite3.connect(left / "jobsvc.db")) as database, database:
         for number in range(count):
             _add_like(database, job_id, f"{job_id}-{number}", STATES[number % len(STATES)])

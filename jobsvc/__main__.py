@@ -19,11 +19,13 @@ from jobsvc.local_fleet import run_fleet
 from jobsvc.locks import Locks
 from jobsvc.settings import SettingError, Settings
 from jobsvc.store import clock
+from jobsvc.store.belonging import adopt, settle
 from jobsvc.store.database import Database, is_postgresql, shown
 from jobsvc.store.errors import DatabaseDown, DatabaseInUse, FilesDown, SchemaBehind
 from jobsvc.store.flock import DirectoryInUse
 from jobsvc.store.migrate import is_current, upgrade
 from jobsvc.store.open_files import open_files
+from jobsvc.store.strays import KEPT, STRAYS
 from jobsvc.worker import work
 
 
@@ -98,22 +100,14 @@ def purge(finished_days: float | None, files_days: float | None, dry_run: bool) 
         settings = replace(settings, keep_finished_days=finished_days)
     if files_days is not None:
         settings = replace(settings, keep_files_days=files_days)
-    if not is_postgresql(settings.url) and not Path(make_url(settings.url).database or "").is_file():
-        raise click.ClickException(f"there is no database at {settings.url}")
-    database = Database(settings.url)
     try:
-        if not is_current(database):
-            raise click.ClickException(
-                f"{shown(settings.url)} is not of this version; run: python -m jobsvc db upgrade"
-            )
-        retention = Retention(database, open_files(settings), Terms.of(settings), partial(clock.read, own=now))
-        swept = retention.preview() if dry_run else retention.sweep()
-    except DatabaseDown as error:
-        raise click.ClickException(f"{shown(settings.url)} does not answer: {error}") from None
+        with _existing(settings) as database:
+            files = open_files(settings)
+            settle(database, files, dry=dry_run)
+            retention = Retention(database, files, Terms.of(settings), partial(clock.read, own=now))
+            swept = retention.preview() if dry_run else retention.sweep()
     except FilesDown as error:
         raise click.ClickException(f"not everything could be forgotten: {error}") from None
-    finally:
-        database.close()
     for line in _told(swept, settings, dry_run):
         click.echo(line)
 
@@ -129,6 +123,49 @@ def _told(swept: Swept, settings: Settings, dry_run: bool) -> list[str]:
         else f"{removed} no files of jobs that stay: they are kept for as long",
         f"{forgot} {swept.keys} idempotency keys that are older than {settings.idempotency_hours:g} hours",
     ]
+
+
+@main.group()
+def files() -> None:
+    """Where uploads and exports are."""
+
+
+@files.command("adopt")
+def adopt_files() -> None:
+    """Say that the files belong to the database, after a start has refused them. Whoever had them before loses them."""
+    settings = _settings()
+    try:
+        with _alone(settings), _existing(settings) as database:
+            store = open_files(settings)
+            adopted = adopt(database, store)
+    except (FilesDown, OSError) as error:
+        raise click.ClickException(f"the files can't be used: {error}") from None
+    click.echo(f"the files in {store.place} belong to {shown(settings.url)} now: files of {adopted.known} of its jobs")
+    if adopted.unknown:
+        click.echo(
+            f"files of {adopted.unknown} jobs that it does not know: the next start moves them "
+            f"to {store.place}/{STRAYS}, and {KEPT.days} days later they are removed"
+        )
+
+
+@contextmanager
+def _existing(settings: Settings) -> Iterator[Database]:
+    """A database that is there and of this version."""
+    if not is_postgresql(settings.url) and not Path(make_url(settings.url).database or "").is_file():
+        raise click.ClickException(f"there is no database at {settings.url}")
+    database = Database(settings.url)
+    try:
+        if not is_current(database):
+            raise click.ClickException(
+                f"{shown(settings.url)} is not of this version; run: python -m jobsvc db upgrade"
+            )
+        yield database
+    except SettingError as error:
+        raise click.ClickException(str(error)) from None
+    except DatabaseDown as error:
+        raise click.ClickException(f"{shown(settings.url)} does not answer: {error}") from None
+    finally:
+        database.close()
 
 
 @contextmanager

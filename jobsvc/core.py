@@ -17,6 +17,7 @@ from jobsvc.kinds.own_tables import make_tables
 from jobsvc.kinds.registry import load_kinds
 from jobsvc.settings import EngineName, Settings
 from jobsvc.store import job_rows
+from jobsvc.store.belonging import settle_if_it_answers
 from jobsvc.store.database import Database
 from jobsvc.store.files import Files
 from jobsvc.store.migrate import prepare
@@ -41,6 +42,7 @@ def build_core(settings: Settings, extra_kinds: Iterable[Kind] = (), session: st
     database = Database(settings.url, session, max(IDLE_SECONDS, settings.stalled_after))
     prepare(database)
     files = open_files(settings)
+    settle_if_it_answers(database, files)
     kinds = load_kinds(settings.kinds, extra_kinds)
     with database.write() as connection:
         # Two processes that make the same table at once would stand in each other's way.

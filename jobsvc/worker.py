@@ -18,17 +18,18 @@ from jobsvc.jobs.fleet_runs import FleetRuns
 from jobsvc.jobs.lost_workers import LostWorkers
 from jobsvc.jobs.signals import FleetSignals
 from jobsvc.settings import EngineName, Recover, SettingError, Settings
-from jobsvc.store import job_rows, worker_rows
+from jobsvc.store import worker_rows
 from jobsvc.store.listener import Listener
 from jobsvc.store.postgresql import conninfo
 from jobsvc.store.process_lock import ProcessLock
+from jobsvc.store.tidying import tidy_strays
 
 log = logging.getLogger(__name__)
 
 ROLLBACKS_AT_ONCE = 2
 
 STRAY_AFTER = timedelta(days=1)
-"""How old a file of no job is before it is removed: one that is being received belongs to none yet."""
+"""How old a file of no job is before it is moved aside: one that is being received belongs to none yet."""
 
 MARGIN_SECONDS = 1.0
 """What is kept of the bound for the end of the interpreter."""
@@ -87,10 +88,7 @@ def _work(settings: Settings, lock: ProcessLock, concurrency: int, queues: Seque
         log.info("worker ready: %s takes %s, %d at a time", described["name"], ", ".join(queues), concurrency)
 
     def tidy() -> None:
-        with core.database.read() as connection:
-            known = job_rows.ids(connection)
-        for file in core.files.remove_strays(known, older_than=STRAY_AFTER):
-            log.warning("removed %s: it belonged to no job", file)
+        tidy_strays(core.database, core.files, now(), older_than=STRAY_AFTER)
 
     lost_workers = LostWorkers(core.database, fleet.recover, stalled_after=settings.stalled_after)
     listener = Listener(settings.url, core.announcements.announce)

@@ -23,8 +23,8 @@ from jobsvc.kinds.contract import Kind
 from jobsvc.store import job_rows
 from jobsvc.store.again import again_on_conflict
 from jobsvc.store.database import Database
-from jobsvc.store.errors import FilesDown
 from jobsvc.store.files import Files
+from jobsvc.store.tidying import tidy_strays
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +57,8 @@ def recover(
     Returns the jobs whose kinds are to be told of it (see `hooks.tell`).
     """
     settled = []
+    tidy_strays(database, files, now())
     with database.write() as connection:
-        _remove_strays(connection, files)
         for state in LEFT_BEHIND:
             for job in _in_state(connection, state):
                 why = "the service had died; its run ended with it"
@@ -72,14 +72,6 @@ def recover(
                 why = "the service started again"
                 transition(connection, job, State.QUEUED, who=SERVICE, at=now(), why=why)
     return settled
-
-
-def _remove_strays(connection: Connection, files: Files) -> None:
-    try:
-        for name in files.remove_strays(job_rows.ids(connection)):
-            log.warning("removed %s: it belonged to no job", name)
-    except FilesDown as error:
-        log.warning("files that belong to no job stay until the next start: %s", error)
 
 
 @again_on_conflict

@@ -23,7 +23,7 @@ from jobsvc.jobs.states import FINISHED, UNDER_WAY, State
 from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import Kind
 from jobsvc.patience import LEAST_SECONDS, REQUEST_SECONDS, Deadline, patience
-from jobsvc.store import clock, idempotency_keys, job_rows, webhook_rows
+from jobsvc.store import clock, idempotency_keys, job_ids, job_rows, webhook_rows
 from jobsvc.store.again import again_on_conflict
 from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseBusy, DatabaseDown
@@ -93,7 +93,7 @@ class JobService:
 
     def new_id(self, user: str, kind: str) -> str:
         """An id for a job to be. The unique column `jobs.id` holds it to its promise."""
-        return f"{user}-{kind}-{int(self._now().timestamp())}-{secrets.randbelow(10**12)}"
+        return job_ids.make(user, kind, self._now(), secrets.randbelow(job_ids.MOST_NUMBERS))
 
     def submit(self, new: NewJob) -> Job:
         """Queue a new job, or return the one that the same request made before.

@@ -33,6 +33,7 @@ class Database:
         PostgreSQL ends a session that says nothing for `idle_seconds` within a transaction.
         """
         self.backend: Backend = Postgresql(url, session, idle_seconds) if is_postgresql(url) else Sqlite(url)
+        self._url = url
         self._reading = self.backend.reading
         self._writing = self.backend.writing
         self._closed = False
@@ -92,6 +93,11 @@ class Database:
     def is_busy(self) -> bool:
         """Whether somebody waits to write at this moment."""
         return self.backend.contended()
+
+    @property
+    def shown(self) -> str:
+        """Where it is, for people to read: without the password."""
+        return shown(self._url)
 
     def close(self) -> None:
         """Write nothing from now on: another process may, any moment. Closes the connections that are not in use."""

@@ -17,8 +17,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol
 
 from jobsvc.store.errors import FilesDown
+from jobsvc.store.strays import Tidied
 
 log = logging.getLogger(__name__)
+
+IDENTITY = "jobsvc-identity"
+"""The name of what says whose files these are."""
 
 READ_AHEAD_BYTES = 4 * 1024 * 1024
 """How much a remote store is asked for at a time by who reads a file from front to back."""
@@ -85,6 +89,8 @@ class Result:
 class Files(ABC):
     """The files of all jobs. Safe to share among threads.
 
+    Whatever has a name that is not of our own making might not be there.
+
     Every method but `discard_output` may raise FilesDown. A method with `stopped` is for runs, which have
     time: it tries again for a while, until the sign is set. Without it there is one
     try, for a client that waits.
@@ -149,12 +155,32 @@ class Files(ABC):
     def any_of(self, job_id: str) -> bool:
         """Whether there is any of a job's files."""
 
+    @property
     @abstractmethod
-    def remove_strays(self, known: Collection[str], *, older_than: timedelta | None = None) -> list[str]:
-        """Remove the files of jobs that are not `known`: a process died before it had finished
-        receiving or removing them.
+    def place(self) -> str:
+        """Where it is, for people to read."""
 
+    @abstractmethod
+    def identity(self) -> str | None:
+        """What tells whose files these are; None if there is nothing that does."""
+
+    @abstractmethod
+    def identify(self, identity: str, *, instead: bool = False) -> None:
+        """Say whose files these are; `instead` of what says so already, which otherwise stays."""
+
+    @abstractmethod
+    def job_ids(self) -> set[str]:
+        """The ids of the jobs that it has files of, as names tell; not what was moved aside."""
+
+    @abstractmethod
+    def tidy_strays(
+        self, known: Collection[str], forgotten: Collection[str], at: datetime, *, older_than: timedelta | None = None
+    ) -> Tidied:
+        """Move files aside, at the time `at`, whose jobs are not `known`, and remove what was moved a week ago.
+
+        Files of jobs that were `forgotten` are removed at once: a process died before
+        it had done so. What was moved aside and is of a job that is known comes back.
         While somebody may be uploading, only what was last changed `older_than` ago is
         a stray: a new file comes before its job. Without it, to be called only while
-        nobody uploads. Returns the names that were removed.
+        nobody uploads. A file that can't be moved or removed stays.
         """

@@ -83,9 +83,18 @@ def in_states(connection: Connection, states: Collection[str]) -> Sequence[RowMa
     return connection.execute(query).mappings().all()
 
 
-def ids(connection: Connection) -> set[str]:
-    """The ids of all jobs that may have files."""
-    return set(connection.execute(select(jobs.c.id).where(jobs.c.files_removed_at.is_(None))).scalars())
+def ids_by_files(connection: Connection) -> tuple[set[str], set[str]]:
+    """The ids of all jobs that may have files, and of those whose files were removed, forgotten ones among them."""
+    ids: tuple[set[str], set[str]] = set(), set()
+    for job_id, removed_at in connection.execute(select(jobs.c.id, jobs.c.files_removed_at)):
+        ids[removed_at is not None].add(job_id)
+    return ids
+
+
+def count_uploads(connection: Connection) -> int:
+    """How many jobs have a file that was uploaded and not removed since."""
+    query = select(func.count()).select_from(jobs)
+    return connection.execute(query.where(jobs.c.filename.is_not(None), jobs.c.files_removed_at.is_(None))).scalar_one()
 
 
 def under_way(connection: Connection, states: Collection[str]) -> Sequence[RowMapping]:

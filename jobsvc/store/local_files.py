@@ -5,30 +5,25 @@
     <job id>.output/result.<attempt>
 
 Jobs that came to their end before outputs had folders have the file `<job id>.output`,
-and those that were interrupted then `<job id>.output.part`.
+and those that were interrupted then `<job id>.output.part`. Beside them are `jobsvc-identity`,
+which says whose files these are, and the folder `strays`.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
+import secrets
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from jobsvc.clock import now
-from jobsvc.store.files import READ_AHEAD_BYTES, Files, NewInput, Result, StopSign
+from jobsvc.store.files import IDENTITY, READ_AHEAD_BYTES, Files, NewInput, Result, StopSign
+from jobsvc.store.local_folder import INPUT, OUTPUT, UNNAMED_PART, empty, owner, remove
 from jobsvc.store.local_output import LocalOutput, flush_directory
+from jobsvc.store.local_strays import LocalStrays
 from jobsvc.store.output_parts import result_name
-
-INPUT = ".input"
-OUTPUT = ".output"
-UNNAMED_PART = ".output.part"
-
-TIMES = 3
-"""How often a folder is emptied that a late run still writes into."""
+from jobsvc.store.strays import Tidied
 
 
 class LocalFiles(Files):
@@ -63,7 +58,7 @@ class LocalFiles(Files):
 
     def tidy_output(self, job_id: str, attempt: int) -> None:
         self.unnamed_part(job_id).unlink(missing_ok=True)
-        _empty(self.output(job_id), keep=result_name(attempt))
+        empty(self.output(job_id), keep=result_name(attempt))
 
     def result(self, job_id: str, attempt: int) -> Result | None:
         for path in (self.output(job_id) / result_name(attempt), self.output(job_id)):
@@ -81,20 +76,51 @@ class LocalFiles(Files):
 
     def remove_output(self, job_id: str, *, stopped: StopSign | None = None) -> None:
         self.unnamed_part(job_id).unlink(missing_ok=True)
-        _remove(self.output(job_id))
+        remove(self.output(job_id))
 
     def any_of(self, job_id: str) -> bool:
         return any(path(job_id).exists() for path in (self.input, self.output, self.unnamed_part))
 
-    def remove_strays(self, known: Collection[str], *, older_than: timedelta | None = None) -> list[str]:
-        latest = None if older_than is None else now() - older_than
-        removed = []
-        for path in self.directory.iterdir():
-            job_id = path.name.removesuffix(".part").removesuffix(INPUT).removesuffix(OUTPUT)
-            if job_id != path.name and job_id not in known and (latest is None or _changed(path) < latest):
-                _remove(path)
-                removed.append(path.name)
-        return removed
+    @property
+    def place(self) -> str:
+        return str(self.directory)
+
+    def identity(self) -> str | None:
+        try:
+            return (self.directory / IDENTITY).read_text(errors="replace").strip()
+        except FileNotFoundError:
+            return None
+
+    def identify(self, identity: str, *, instead: bool = False) -> None:
+        path = self.directory / IDENTITY
+        new = self.directory / f"{IDENTITY}.{secrets.token_hex(8)}"
+        with new.open("x") as file:
+            file.write(f"{identity}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        if instead or not _linked(new, path):
+            new.replace(path)
+        new.unlink(missing_ok=True)
+        flush_directory(self.directory)
+
+    def job_ids(self) -> set[str]:
+        return {job_id for path in self.directory.iterdir() if (job_id := owner(path.name)) is not None}
+
+    def tidy_strays(
+        self, known: Collection[str], forgotten: Collection[str], at: datetime, *, older_than: timedelta | None = None
+    ) -> Tidied:
+        return LocalStrays(self.directory).tidy(known, forgotten, at, older_than)
+
+
+def _linked(new: Path, path: Path) -> bool:
+    """Give a file a second name, unless there is a file of that name; False where files can't have two names."""
+    try:
+        path.hardlink_to(new)
+    except FileExistsError:
+        return True
+    except OSError:
+        return path.exists()
+    return True
 
 
 class _NewInput:
@@ -115,36 +141,3 @@ class _NewInput:
         if not self._file.closed:
             self._file.close()
             self._path.unlink(missing_ok=True)
-
-
-def _changed(path: Path) -> datetime:
-    """When a file, or anything in a folder, was last changed."""
-    moments = [0.0]
-    # Somebody else may be removing it.
-    with suppress(FileNotFoundError):
-        moments.append(path.stat().st_mtime)
-        if path.is_dir():
-            moments += [inner.stat().st_mtime for inner in path.iterdir()]
-    return datetime.fromtimestamp(max(moments), UTC)
-
-
-def _empty(folder: Path, keep: str | None = None) -> None:
-    with suppress(FileNotFoundError, NotADirectoryError):
-        for path in folder.iterdir():
-            if path.name != keep:
-                path.unlink(missing_ok=True)
-
-
-def _remove(path: Path) -> None:
-    """Remove a file, or a folder of files."""
-    for _ in range(TIMES):
-        try:
-            path.unlink(missing_ok=True)
-        except (IsADirectoryError, PermissionError):
-            # What unlink says of a folder depends on the system.
-            _empty(path)
-            with suppress(FileNotFoundError, OSError):
-                path.rmdir()
-        if not path.exists():
-            return
-    shutil.rmtree(path)

@@ -14,7 +14,10 @@ def open_files(settings: Settings) -> Files:
     """The files of the service. Raises SettingError if they can't be where the setting says."""
     url = settings.files_url
     if not url:
-        return LocalFiles(settings.data_dir / "files")
+        try:
+            return LocalFiles(settings.data_dir / "files")
+        except OSError as error:
+            raise SettingError(f"JOBSVC_DATA_DIR={str(settings.data_dir)!r} can't be used: {error}") from error
     if url.startswith("file:"):
         try:
             return LocalFiles(Path(unquote(urlsplit(url).path)))

@@ -19,6 +19,7 @@ UNNAMED_ATTEMPT = 0
 """Stands in marks that were made before attempts were part of names; real attempts count from 1."""
 
 _PART = re.compile(r"(\d+)-(\d+)\.part")
+_MADE = re.compile(rf"{_PART.pattern}|result\.\d+|\d+\.joining")
 
 GONE = "the unfinished export file is gone"
 SHORTER = "the unfinished export file is shorter than it was"
@@ -49,6 +50,11 @@ def result_name(attempt: int) -> str:
 
 def joining_name(attempt: int) -> str:
     return f"{attempt}.joining"
+
+
+def is_made(name: str) -> bool:
+    """Whether a run gives such a name to what it makes; what is called otherwise is somebody else's."""
+    return _MADE.fullmatch(name) is not None
 
 
 def part_of(name: str) -> Stretch | None:

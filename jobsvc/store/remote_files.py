@@ -4,6 +4,7 @@
     <root>/<job id>/output/<start>-<attempt>.part    while the output is unfinished
     <root>/<job id>/output/result.<attempt>
 
+Beside them are `jobsvc-identity`, which says whose files these are, and the folder `strays`.
 What is stored appears whole, once it is: nobody sees half an object.
 """
 
@@ -12,17 +13,16 @@ from __future__ import annotations
 import io
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, BinaryIO, Literal, cast
 
-from jobsvc.clock import now
-from jobsvc.store.files import READ_AHEAD_BYTES, Files, NewInput, Result, StopSign
-from jobsvc.store.output_parts import result_name
+from jobsvc.store.files import IDENTITY, READ_AHEAD_BYTES, Files, NewInput, Result, StopSign
+from jobsvc.store.job_ids import is_job_id
+from jobsvc.store.output_parts import is_made, result_name
 from jobsvc.store.remote_output import RemoteOutput
 from jobsvc.store.remote_store import RemoteStore
-
-INPUT = "input"
-OUTPUT = "output"
+from jobsvc.store.remote_strays import INPUT, OUTPUT, RemoteStrays
+from jobsvc.store.strays import Tidied
 
 HEAD_BYTES = 128 * 1024
 """How much is asked for at a time by who looks at the beginning of a file."""
@@ -50,7 +50,7 @@ class RemoteFiles(Files):
         return RemoteOutput(self._store.patient(stopped), f"{job_id}/{OUTPUT}", attempt, mark)
 
     def tidy_output(self, job_id: str, attempt: int) -> None:
-        found = self._store.find(f"{job_id}/{OUTPUT}")
+        found = self._made(self._store, job_id)
         self._store.remove([name for name in found if name != _result(job_id, attempt)])
 
     def result(self, job_id: str, attempt: int) -> Result | None:
@@ -66,22 +66,35 @@ class RemoteFiles(Files):
 
     def remove_output(self, job_id: str, *, stopped: StopSign | None = None) -> None:
         store = self._store.patient(stopped)
-        store.remove(store.find(f"{job_id}/{OUTPUT}"))
+        store.remove(self._made(store, job_id))
 
     def any_of(self, job_id: str) -> bool:
-        return bool(self._store.find(job_id))
+        return self._store.exists(_input(job_id)) or bool(self._made(self._store, job_id))
 
-    def remove_strays(self, known: Collection[str], *, older_than: timedelta | None = None) -> list[str]:
-        latest = None if older_than is None else now() - older_than
-        removed: list[str] = []
-        for job_id in self._store.folders():
-            if job_id in known:
-                continue
-            found = self._store.find(job_id)
-            if found and (latest is None or max(info.modified for info in found.values()) < latest):
-                self._store.remove(found)
-                removed += found
-        return removed
+    @property
+    def place(self) -> str:
+        return self._store.place
+
+    def identity(self) -> str | None:
+        found = self._store.read(IDENTITY)
+        return None if found is None else found.decode(errors="replace").strip()
+
+    def identify(self, identity: str, *, instead: bool = False) -> None:
+        if instead or not self._store.exists(IDENTITY):
+            self._store.put(IDENTITY, f"{identity}\n".encode())
+
+    def job_ids(self) -> set[str]:
+        return {name for name in self._store.folders() if is_job_id(name)}
+
+    def tidy_strays(
+        self, known: Collection[str], forgotten: Collection[str], at: datetime, *, older_than: timedelta | None = None
+    ) -> Tidied:
+        return RemoteStrays(self._store).tidy(known, forgotten, at, older_than)
+
+    def _made(self, store: RemoteStore, job_id: str) -> list[str]:
+        """The names of what a job has made."""
+        folder = f"{job_id}/{OUTPUT}"
+        return [name for name in store.find(folder) if is_made(name.removeprefix(f"{folder}/"))]
 
     def _open(self, name: str, ahead: int, stopped: StopSign | None) -> BinaryIO:
         store = self._store.patient(stopped)

@@ -96,6 +96,12 @@ class RemoteStore:
         )
         return again(once)
 
+    @property
+    def place(self) -> str:
+        """Where it is, for people to read."""
+        protocol = self._filesystem.protocol
+        return f"{protocol if isinstance(protocol, str) else protocol[0]}://{self._root}"
+
     def exists(self, name: str) -> bool:
         return self.info(name) is not None
 
@@ -108,6 +114,14 @@ class RemoteStore:
     def open(self, name: str, ahead: int) -> Any:
         """For reading and seeking, by `ask`. Raises FileNotFoundError."""
         return self.ask(lambda: self._filesystem.open(self._path(name), "rb", block_size=ahead, cache_type="readahead"))
+
+    def read(self, name: str) -> bytes | None:
+        """All of a small object."""
+        try:
+            found: bytes = self.ask(lambda: self._filesystem.cat_file(self._path(name)))
+        except FileNotFoundError:
+            return None
+        return found
 
     def read_ranges(self, wanted: list[tuple[str, int, int]]) -> list[bytes]:
         """The bytes of each name from the first to the second offset, fetched at once. Raises FileNotFoundError."""
@@ -144,6 +158,11 @@ class RemoteStore:
             return []
         start = len(self._root) + 1
         return [entry["name"].rstrip("/")[start:] for entry in found if entry["type"] == "directory"]
+
+    def move(self, name: str, target: str) -> None:
+        """Copy an object within the store, and remove the first one. Raises FileNotFoundError."""
+        self.ask(lambda: self._filesystem.cp_file(self._path(name), self._path(target)))
+        self.remove([name])
 
     def remove(self, names: Collection[str]) -> None:
         """Remove objects; those that are not there are none the less removed."""

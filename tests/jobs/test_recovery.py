@@ -73,13 +73,15 @@ def test_jobs_that_had_begun_go_ahead_of_those_that_waited_in_the_old_order(make
     assert order == [job.key for job in jobs]
 
 
-def test_uploads_that_were_cut_off_are_removed_and_files_of_jobs_stay(idle: House) -> None:
-    job = idle.submit()
+def test_uploads_that_were_cut_off_are_moved_aside_and_files_of_jobs_stay(idle: House) -> None:
+    job, stray = idle.submit(), idle.service.new_id(WHO, "gated")
     whats = (".input", ".output/0-1.part", ".output/result.1", ".output.part")
-    for name in (*(f"{job_id}{what}" for job_id in (job.id, "x") for what in whats), "README"):
+    for name in (*(f"{job_id}{what}" for job_id in (job.id, stray) for what in whats), "README", "mine.input"):
         keep(idle.files, name, b"x")
     idle.recover()
-    assert sorted(stored(idle.files)) == sorted([*(f"{job.id}{what}" for what in whats), "README"])
+    kept = {name for name in stored(idle.files) if not name.startswith("strays/")}
+    assert kept == {*(f"{job.id}{what}" for what in whats), "README", "mine.input"}
+    assert len(stored(idle.files)) == len(kept) + len(whats)
 
 
 @pytest.mark.sqlite_only

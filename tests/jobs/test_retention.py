@@ -28,6 +28,7 @@ from jobsvc.store.tables import dry_run_teams, idempotency_keys, job_events, job
 from jobsvc.web.services import Services
 from tests.support.gated import TIMEOUT, Gated
 from tests.support.server import poll
+from tests.support.stores import names
 from tests.support.waiting import wait_for
 from tests.web.requests import CSV, held, submit_gated, upload
 
@@ -72,7 +73,7 @@ class Place:
         return [job.id for job in self.services.jobs.page(limit=100, after=None, state=None, kind=None, user=None)[0]]
 
     def names(self) -> set[str]:
-        return {path.name for path in self.services.files.directory.iterdir()}
+        return set(names(self.services.files.directory))
 
 
 @pytest.fixture
@@ -382,6 +383,6 @@ def test_the_service_sweeps_by_its_settings(
     database.close()
     monkeypatch.setattr(Sweeper.__init__, "__kwdefaults__", {"first": 0.0, "every": 3600.0})
     again = make_app(keep_finished_days=1)
-    poll(lambda: not list((tmp_path / "data" / "files").iterdir()), TIMEOUT, "the sweep")
+    poll(lambda: not names(tmp_path / "data" / "files"), TIMEOUT, "the sweep")
     with pytest.raises(UnknownJob):
         again.extensions["jobsvc"].jobs.get(job_id)

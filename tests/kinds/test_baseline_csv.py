@@ -20,6 +20,7 @@ from jobsvc.store.tables import jobs, records, refused_rows
 from jobsvc.web.services import Services
 from tests.support.api import Api
 from tests.support.csv_files import files, limits
+from tests.support.stores import names
 
 pytestmark = pytest.mark.both_databases
 
@@ -73,7 +74,7 @@ def test_a_date_column_that_is_not_there_is_refused_at_the_upload(client: FlaskC
         400,
         {"errorType": "invalid_date_column", "message": "there is no column 'born'; the header has a, b"},
     )
-    assert list(services.files.directory.iterdir()) == []
+    assert names(services.files.directory) == []
     assert client.get("/jobs").get_json()["jobs"] == []
 
 

@@ -6,7 +6,6 @@ import gc
 import itertools
 import os
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,8 +18,6 @@ from jobsvc.store.files import Files, Output
 from jobsvc.store.local_files import LocalFiles
 from tests.support.fake_remote import FakeRemote, down
 from tests.support.stores import ALL, FAKE, LOCAL, S3, keep, lose, opened, stored
-
-DAY = timedelta(days=1)
 
 
 @pytest.fixture
@@ -478,54 +475,6 @@ def test_the_output_can_be_removed_alone_and_the_input_too(files: Files) -> None
     files.remove_input("a")
     assert list(stored(files)) == ["a.output/0-1.part", "a.output/result.1"]
     assert files.any_of("a")
-
-
-@all_stores
-def test_strays_are_the_files_of_jobs_that_nobody_knows(files: Files) -> None:
-    known = {"known", "dotted.input.id"}
-    kept = [name for job_id in known for name in fill(files, job_id)]
-    fill(files, "stray")
-    fill(files, "known2")
-    removed = files.remove_strays(known | {"no files"})
-    assert sorted(stored(files)) == sorted(kept)
-    assert all("stray" in name or "known2" in name for name in removed)
-    assert len(removed) in (4, 6)
-    assert files.remove_strays(known) == []
-
-
-@all_stores
-def test_while_others_upload_only_what_has_not_changed_for_a_while_is_a_stray(files: Files) -> None:
-    fill(files, "a")
-    assert files.remove_strays((), older_than=DAY) == []
-    assert len(stored(files)) == 3
-    # A negative age: as if it were looked at later.
-    assert files.remove_strays((), older_than=-DAY) != []
-    assert stored(files) == {}
-
-
-@pytest.mark.stores(LOCAL, FAKE)
-def test_a_job_is_no_stray_as_long_as_anything_of_it_is_new(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FakeRemote, "age", 2 * DAY)
-    keep(files, "a.input", b"old")
-    keep(files, "b.output/0-1.part", b"old")
-    keep(files, "b.output/result.1", b"old")
-    if isinstance(files, LocalFiles):
-        for path in files.directory.rglob("*"):
-            os.utime(path, (0, 0))
-    monkeypatch.setattr(FakeRemote, "age", 0 * DAY)
-    keep(files, "b.output/5-1.part", b"new")
-    files.remove_strays((), older_than=DAY)
-    assert sorted(stored(files)) == ["b.output/0-1.part", "b.output/5-1.part", "b.output/result.1"]
-
-
-@pytest.mark.stores(LOCAL)
-def test_other_files_in_a_local_folder_are_left_alone(files: Files) -> None:
-    assert isinstance(files, LocalFiles)
-    other = files.directory / "notes.txt"
-    other.write_text("x")
-    fill(files, "a")
-    files.remove_strays(())
-    assert list(files.directory.iterdir()) == [other]
 
 
 # A store that does not answer.

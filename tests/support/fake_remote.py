@@ -91,6 +91,14 @@ class FakeRemote(AbstractFileSystem):  # type: ignore[misc]
                 raise FileNotFoundError(path)
             return self.objects[path][0][start:end]
 
+    def cp_file(self, path1: str, path2: str, **_: Any) -> None:
+        self.asked("copy", path1)
+        with self._lock:
+            if path1 not in self.objects:
+                raise FileNotFoundError(path1)
+            data = self.objects[path1][0]
+        self.keep(path2, data)
+
     def rm_file(self, path: str) -> None:
         self.asked("delete", path)
         with self._lock:

@@ -24,6 +24,7 @@ from jobsvc.jobs.signals import Signals
 from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import Kind
 from jobsvc.settings import Settings
+from jobsvc.store.belonging import settle
 from jobsvc.store.database import Database
 from jobsvc.store.local_files import LocalFiles
 from jobsvc.store.migrate import prepare
@@ -70,6 +71,7 @@ class House:
         database = Database(Settings(data_dir=data_dir, database_url=database_url).url)
         prepare(database)
         files = LocalFiles(data_dir / "files")
+        settle(database, files)
         announcements = Announcements()
         runner = Runner(database, files, by_name, now)
         engine: ThreadEngine[Job, Signals] = ThreadEngine(

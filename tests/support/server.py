@@ -20,6 +20,8 @@ from typing import Any
 
 import psycopg
 
+from jobsvc.store.files import IDENTITY
+
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30.0
 POLL_SECONDS = 0.01
@@ -146,7 +148,7 @@ class Server:
 
     def files(self) -> list[str]:
         """The names of all uploaded and produced files."""
-        return sorted(path.name for path in (self.data_dir / "files").iterdir())
+        return sorted(path.name for path in (self.data_dir / "files").iterdir() if path.name != IDENTITY)
 
     def get(self, path: str) -> Any:
         with urllib.request.urlopen(self.url + path, timeout=30) as answer:

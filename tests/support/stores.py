@@ -14,7 +14,7 @@ from moto.server import ThreadedMotoServer  # type: ignore[import-untyped]
 from werkzeug.serving import WSGIRequestHandler
 
 from jobsvc.settings import Settings
-from jobsvc.store.files import Files
+from jobsvc.store.files import IDENTITY, Files
 from jobsvc.store.local_files import LocalFiles
 from jobsvc.store.open_files import open_files
 from jobsvc.store.remote_files import RemoteFiles
@@ -69,25 +69,35 @@ def opened(url: str, data_dir: Path) -> Files:
     return open_files(Settings(data_dir=data_dir, files_url=url))
 
 
+def names(directory: Path) -> list[str]:
+    """What there is in a folder of files, but for the identity."""
+    return sorted(path.name for path in directory.iterdir() if path.name != IDENTITY)
+
+
 def stored(files: Files) -> dict[str, bytes]:
-    """Everything in a store, by the name that it has in a folder: `<job id>.input`, `<job id>.output/…`."""
+    """All but the identity in a store, by the name that it has in a folder: `<job id>.input`, `<job id>.output/…`."""
     if isinstance(files, LocalFiles):
-        paths = [path for path in files.directory.rglob("*") if path.is_file()]
+        paths = [path for path in files.directory.rglob("*") if path.is_file() and path.name != IDENTITY]
         return {path.relative_to(files.directory).as_posix(): path.read_bytes() for path in sorted(paths)}
     assert isinstance(files, RemoteFiles)
     filesystem, root = files._store._filesystem, files._store._root
     try:
-        names = filesystem.find(root)
+        paths = filesystem.find(root)
     except FileNotFoundError:
         return {}
-    return {name.removeprefix(f"{root}/").replace("/", ".", 1): filesystem.cat_file(name) for name in sorted(names)}
+    found = {name.removeprefix(f"{root}/"): filesystem.cat_file(name) for name in sorted(paths)}
+    return {_local_name(name): data for name, data in found.items() if name != IDENTITY}
+
+
+def _local_name(name: str) -> str:
+    return re.sub(r"([^/]+)/(?=input$|output/)", r"\1.", name)
 
 
 def keep(files: Files, name: str, data: bytes) -> None:
     """Put something into a store, past the service; `name` is as in `stored`."""
     if isinstance(files, LocalFiles):
         path = files.directory / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         return
     assert isinstance(files, RemoteFiles)
@@ -105,5 +115,4 @@ def lose(files: Files, name: str) -> None:
 
 def _remote_name(name: str) -> str:
     found = re.fullmatch(r"(.+)\.(input|output/.+)", name)
-    assert found, name
-    return f"{found[1]}/{found[2]}"
+    return f"{found[1]}/{found[2]}" if found else name

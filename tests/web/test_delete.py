@@ -15,6 +15,7 @@ from jobsvc.jobs.states import State
 from jobsvc.store.database import Database
 from jobsvc.web.services import Services
 from tests.support.gated import TIMEOUT, Gated
+from tests.support.stores import names
 from tests.support.waiting import wait_for
 from tests.web.requests import BOUNDARY, CSV, assert_problem, held, part, submit_gated, upload, whole
 
@@ -56,7 +57,7 @@ def test_a_deleted_job_is_unknown_everywhere_and_its_files_are_gone(client: Flas
         assert_problem(client.post(f"/jobs/{job_id}/{path}"), 404, "unknown-job")
     assert client.get(f"/updateTask?id={job_id}&action=start").status_code == 404
     assert [job["id"] for job in client.get("/jobs").json["jobs"]] == [other]  # type: ignore[index]
-    assert [path.name for path in services.files.directory.iterdir()] == [f"{other}.input"]
+    assert names(services.files.directory) == [f"{other}.input"]
 
 
 def test_what_it_made_can_still_be_read_by_its_id(client: FlaskClient, services: Services) -> None:

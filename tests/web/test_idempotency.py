@@ -22,6 +22,7 @@ from jobsvc.store.database import Database
 from jobsvc.store.tables import idempotency_keys
 from jobsvc.web.services import Services
 from tests.support.gated import TIMEOUT, Gated
+from tests.support.stores import names
 from tests.support.waiting import wait_for
 from tests.web.requests import CSV, assert_problem, held
 
@@ -50,7 +51,7 @@ def job_of(answer: TestResponse) -> str:
 
 
 def files(services: Services) -> list[str]:
-    return sorted(path.name for path in services.files.directory.iterdir())
+    return names(services.files.directory)
 
 
 def jobs(client: FlaskClient) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from jobsvc.web.services import Services
+from tests.support.stores import names
 from tests.web.requests import CSV, assert_problem, part, send, upload, whole
 
 
@@ -63,7 +64,7 @@ def test_what_a_process_that_is_ending_can_not_write_any_more_is_told_when_to_as
         assert int(answer.headers["Retry-After"]) > 0
     body = whole(part("file", CSV, "x.csv"))
     assert_problem(send(client, body), 503, "ending")
-    assert [path.name for path in services.files.directory.iterdir()] == [f"{there}.input"]
+    assert names(services.files.directory) == [f"{there}.input"]
     assert len(client.get("/jobs").get_json()["jobs"]) == 1, "what is there can still be read"
 
 

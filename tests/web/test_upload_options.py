@@ -21,6 +21,7 @@ from tests.support.data import data_dir
 from tests.support.gated import Gate
 from tests.support.server import poll
 from tests.support.stopping import gated_checkpoints
+from tests.support.stores import names
 from tests.support.waiting import wait_for
 from tests.web.requests import assert_problem, part, send, upload, whole
 
@@ -61,7 +62,7 @@ def refused(client: FlaskClient, services: Services, name: str, value: str, cont
     problem = assert_problem(send(client, body, "/kinds/baselineCSV/jobs"), 400, "invalid-parameter")
     assert problem["parameter"] == name
     assert problem["detail"] in {f"{name}: {message}" for message in said}
-    assert list(services.files.directory.iterdir()) == []
+    assert names(services.files.directory) == []
     assert client.get("/jobs").get_json()["jobs"] == []
     return str(said.pop())
 
@@ -351,7 +352,7 @@ def test_an_option_that_there_is_not_is_refused_and_those_that_there_are_are_nam
     assert answer.status_code == 400
     assert isinstance(answer.json, dict)
     assert "it has delimiter, encoding, max_failed, dry_run, date_column" in answer.json["message"]
-    assert list(services.files.directory.iterdir()) == []
+    assert names(services.files.directory) == []
 
 
 def test_what_an_import_alone_can_do_is_refused_for_teams(client: FlaskClient, services: Services) -> None:
