@@ -36,7 +36,7 @@ def run_fleet(settings: Settings) -> None:
     ending = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
-    # Apart from what `make` keeps: a start there removes files of jobs that its own database does not know.
+    # Apart from what `make` keeps: files belong to one database.
     settings = replace(settings, data_dir=settings.data_dir / "fleet")
     lock = DirectoryLock(settings.data_dir)
     lock.acquire(0)

@@ -74,7 +74,7 @@ class Retention:
     """Safe to share among threads, and to use beside a running service: every transaction is short.
 
     Files go after the transaction that says so. What a crash in between leaves
-    behind is removed at the next start, as files that belong to no job.
+    behind is removed at the next start, since its row says so.
     """
 
     def __init__(self, database: Database, files: Files, terms: Terms, now: Callable[[Connection], datetime]) -> None:

@@ -79,7 +79,7 @@ def receive(job_id: str, *, digest: bool = False) -> Iterator[Upload]:
         except DatabaseBusy:
             raise
         except DatabaseDown:
-            # Its job may have been stored all the same. If it was not, the next start removes the file.
+            # Its job may have been stored all the same. If it was not, a later start moves the file aside.
             upload.keep()
             raise
         finally:
