@@ -20,12 +20,15 @@ os.environ["GUNICORN_MASTER_PID"] = str(os.getpid())
 
 wsgi_app = "wsgi:app"
 bind = f"{_settings.host}:{_settings.port}"
-worker_class = "gthread"
+# Waits for no client where others would wait for it: docs/decisions/0035-connections.md
+worker_class = "jobsvc.process.http_worker.HttpWorker"
 # With the engine `threads`, jobs and their threads live in the worker, so that there is one.
 _fleet = _settings.engine is EngineName.FLEET
 workers = int(os.environ.get("WEB_CONCURRENCY", "1")) if _fleet else 1
-# Requests wait for runs to obey, and for uploads to arrive.
+# Requests wait for runs to obey; at most three quarters of them for uploads to arrive and downloads to be taken.
 threads = 32
+# An idle connection costs no thread, and to close one under a client's next request costs that request.
+keepalive = 75
 # A worker that reads a large upload still has its heartbeat: it comes from the main thread.
 timeout = 60
 # Past it, the worker is killed; the rest of the bound is for the master's own end.

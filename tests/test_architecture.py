@@ -94,6 +94,15 @@ def test_only_the_factory_knows_all_of_them() -> None:
     assert knows_all == [PACKAGE / "__init__.py"]
 
 
+def test_the_http_server_knows_gunicorn_and_nothing_of_what_it_serves() -> None:
+    server = [path for path in files_of("process") if within(imported(path), "gunicorn")]
+    assert server
+    outside = {path.stem for path in PACKAGE.iterdir()} - {"process", "__init__"}
+    assert_imports_none(server, "flask", "werkzeug", *(f"jobsvc.{name}" for name in outside))
+    others = [path for path in PACKAGE.rglob("*.py") if path.parent.name not in ("process", "web")]
+    assert_imports_none(others, "gunicorn")
+
+
 MAY_CATCH_ALL = {
     "jobs/runner.py": "the top of a run: what goes wrong in a kind fails its job, and nothing else",
     "jobs/rollback.py": "the top of a rollback: an undo that breaks ends its rollback, and nothing else",

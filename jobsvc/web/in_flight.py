@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from threading import Condition
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from werkzeug.wsgi import ClosingIterator
 
@@ -27,10 +27,13 @@ class InFlight:
         with self._changed:
             self._count += 1
         try:
-            return ClosingIterator(self._app(environ, start_response), self._done)
+            answer = self._app(environ, start_response)
         except BaseException:
             self._done()
             raise
+        if _is_file(answer, environ):
+            return _counted_file(answer, self._done)
+        return ClosingIterator(answer, self._done)
 
     def wait(self, seconds: float) -> bool:
         """Wait until no request is being answered. Returns False if that takes longer than `seconds`."""
@@ -41,3 +44,25 @@ class InFlight:
         with self._changed:
             self._count -= 1
             self._changed.notify_all()
+
+
+def _is_file(answer: Iterable[bytes], environ: WSGIEnvironment) -> bool:
+    """Whether the answer is of the server's own kind for files, which it must be able to recognise (PEP 3333)."""
+    wrapper = environ.get("wsgi.file_wrapper")
+    return isinstance(wrapper, type) and isinstance(answer, wrapper) and hasattr(answer, "__dict__")
+
+
+def _counted_file(answer: Any, done: Callable[[], None]) -> Iterable[bytes]:
+    """The same object, so that the server sends the file by itself; its `close` also counts."""
+    close = getattr(answer, "close", None)
+
+    def close_and_count() -> None:
+        try:
+            if close is not None:
+                close()
+        finally:
+            done()
+
+    answer.close = close_and_count
+    counted: Iterable[bytes] = answer
+    return counted

@@ -32,9 +32,6 @@ MAX_FORM_BYTES = 500_000
 
 MAX_PARTS = 100
 
-SILENT_SECONDS = 60.0
-"""An upload from which nothing has arrived for so long is given up."""
-
 
 class UploadRefused(BadRequest):
     """There is no file in the request, it is empty, or it did not arrive whole."""
@@ -105,20 +102,12 @@ def _parse(target: _Target) -> MultiDict[str, str]:
     boundary = request.mimetype_params.get("boundary", "")
     if request.mimetype != "multipart/form-data" or not boundary:
         raise UploadRefused("the request is not multipart/form-data")
-    _limit_silence()
     parser = _Parser(target)
     try:
         form, _files = parser.parse(request.stream, boundary.encode("ascii"), request.content_length)
     except (ValueError, ParseException, ConnectionError, TimeoutError, ClientDisconnected) as error:
         raise UploadRefused(f"the upload is not well-formed, or broke off: {error}") from error
     return form
-
-
-def _limit_silence() -> None:
-    """Give up waiting for a client that has gone silent; gunicorn's threads would wait for ever."""
-    socket = request.environ.get("gunicorn.socket")
-    if socket is not None:
-        socket.settimeout(SILENT_SECONDS)
 
 
 class _Target:

@@ -1,0 +1,97 @@
+"""What the beginning of a request says about its size, before gunicorn's parser reads and judges it.
+
+Nothing here refuses anything. Where a header is wrong or contradicts itself, the
+request is handed to the parser, which says so.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+MAX_HEAD_BYTES = 64 * 1024
+
+_LINE_END = b"\r\n"
+_END = b"\r\n\r\n"
+_FRAMING = re.compile(
+    rb"^(content-length|transfer-encoding|expect)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE
+)
+
+PROXY_V2 = b"\r\n\r\n\x00\r\nQUIT\n"
+PROXY_V2_FIXED_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Head:
+    """The header of a request."""
+
+    size: int
+    """Its bytes, with the empty line at its end and what comes before it."""
+    body: int | None = 0
+    """The bytes of the body; None if only its end tells."""
+    expects: bool = False
+    """Whether the client sends the body only when it is told to go on (`Expect: 100-continue`)."""
+
+
+def find_head(received: bytes | bytearray, searched: int = 0, *, proxy: bool = False) -> Head | None:
+    """The header at the beginning of what was received; None if more of it must come.
+
+    The first `searched` bytes are known to hold no end of it. `proxy` says that
+    the PROXY protocol may come before it.
+    """
+    begin = _proxy_bytes(received) if proxy else 0
+    if begin is None:
+        return None
+    if received.startswith(b"\r\n", begin):
+        # The parser takes one empty line before the request for none.
+        begin += 2
+    end = received.find(_END, max(begin, searched - len(_END) + 1))
+    if end < 0:
+        # The parser refuses a line that ends with LF alone: nothing more need come.
+        lines = received.count(b"\n", begin)
+        return Head(len(received)) if lines != received.count(b"\r\n", begin) else None
+    size = end + len(_END)
+    body: int | None = 0
+    expects = False
+    for name, value in _FRAMING.findall(received, begin, size):
+        text = value.strip()
+        match name.lower():
+            case b"content-length" if body is not None:
+                body = int(text) if text.isdigit() and len(text) < 19 else 0
+            case b"transfer-encoding":
+                body = None
+            case b"expect":
+                expects = text.lower() == b"100-continue"
+    return Head(size, body, expects)
+
+
+def _proxy_bytes(received: bytes | bytearray) -> int | None:
+    """How long the header of the PROXY protocol is; its first version is a line like those that follow."""
+    if not received.startswith(PROXY_V2):
+        return None if PROXY_V2.startswith(bytes(received[: len(PROXY_V2)])) else 0
+    if len(received) < PROXY_V2_FIXED_BYTES:
+        return None
+    size = PROXY_V2_FIXED_BYTES + int.from_bytes(received[14:16], "big")
+    return size if len(received) >= size else None
+
+
+def chunked_end(received: bytes | bytearray, begin: int) -> tuple[bool, int]:
+    """Whether a chunked body has arrived to its end, and where to begin when more has come.
+
+    `begin` is where a chunk begins. What is not well-formed has no end that could be
+    waited for: the parser will say so.
+    """
+    while True:
+        end = received.find(_LINE_END, begin)
+        if end < 0:
+            return False, begin
+        try:
+            size = int(received[begin:end].partition(b";")[0], 16)
+        except ValueError:
+            return True, begin
+        if size <= 0:
+            return size < 0 or received.find(_END, end) >= 0, begin
+        following = end + len(_LINE_END) + size + len(_LINE_END)
+        if following > len(received):
+            return False, begin
+        begin = following

@@ -1,0 +1,62 @@
+"""How many request threads may be busy with sending or receiving at the same time."""
+
+from __future__ import annotations
+
+import json
+from threading import Lock
+
+SMALL_BYTES = 64 * 1024
+"""A body or an answer of at most so many bytes is kept in memory: no thread waits for the client."""
+
+RETRY_SECONDS = 5
+
+
+class TransferSlots:
+    """Three quarters of the request threads: an upload or a large answer takes one. Safe to share among threads.
+
+    `_lock` guards `_taken`.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.count = threads * 3 // 4
+        self._lock = Lock()
+        self._taken = 0
+
+    def take(self) -> bool:
+        """Returns False, at once, where none is free."""
+        with self._lock:
+            if self._taken >= self.count:
+                return False
+            self._taken += 1
+            return True
+
+    def give_back(self) -> None:
+        with self._lock:
+            self._taken -= 1
+
+    def refusal(self) -> bytes:
+        """The body of the 503 where none is free: a problem document that old and new clients understand."""
+        return refusal_body(
+            503,
+            "too_many_transfers",
+            "Too many uploads and downloads",
+            f"all {self.count} slots for uploads and for downloads of more than {SMALL_BYTES // 1024} KiB are taken; "
+            f"nothing was changed; ask again in {RETRY_SECONDS} seconds",
+        )
+
+
+def refusal_body(status: int, error_type: str, title: str, detail: str) -> bytes:
+    """What the server itself answers, whatever the route: RFC 9457, with the fields of the original's routes."""
+    return (
+        json.dumps(
+            {
+                "type": f"urn:jobsvc:{error_type.replace('_', '-')}",
+                "title": title,
+                "status": status,
+                "detail": detail,
+                "errorType": error_type,
+                "message": detail,
+            }
+        ).encode()
+        + b"\n"
+    )

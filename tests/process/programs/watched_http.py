@@ -1,0 +1,29 @@
+"""Workers that say in the log what they do, and one that has little patience, for a test to wait for."""
+
+from __future__ import annotations
+
+import os
+
+from jobsvc.process.client_patience import ClientPatience
+from jobsvc.process.http_worker import HttpWorker
+
+
+class Watched(HttpWorker):  # type: ignore[misc]
+    """Tells of every os.sendfile."""
+
+    def init_process(self) -> None:
+        sendfile = os.sendfile
+
+        def telling(out: int, source: int, offset: int, count: int) -> int:
+            sent = sendfile(out, source, offset, count)
+            self.log.info("os.sendfile sent %d bytes", sent)
+            return sent
+
+        os.sendfile = telling  # type: ignore[assignment]
+        super().init_process()
+
+
+class Impatient(HttpWorker):  # type: ignore[misc]
+    patience = ClientPatience(
+        head=1.0, body=1.0, answer=1.0, slot=0.2, silent=4.0, least_bytes=100, linger=0.5, longest_linger=2.0
+    )

@@ -1,0 +1,267 @@
+"""What the server's connections are made of: heads of requests, sockets with patience, slots, and gunicorn's parts."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gunicorn.config import Config
+from gunicorn.http import body, message, parser, unreader, wsgi
+from gunicorn.workers import base, gthread
+
+from jobsvc.process.client_patience import ClientPatience
+from jobsvc.process.client_socket import ClientSocket, ClientTooSlow
+from jobsvc.process.http_worker import HttpWorker
+from jobsvc.process.request_head import PROXY_V2, Head, chunked_end, find_head
+from jobsvc.process.transfer_slots import TransferSlots
+from jobsvc.web.in_flight import InFlight
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+PROXY = PROXY_V2 + b"\x21\x11" + (12).to_bytes(2, "big") + b"\r\n\r\n" + bytes(8)
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "expects"),
+    [
+        (GET, 0, False),
+        (b"\r\n" + GET, 0, False),
+        (b"GET / HTTP/1.1\r\nContent-Length: 12\r\n\r\n", 12, False),
+        (b"GET / HTTP/1.1\r\ncontent-LENGTH:  12\t\r\n\r\n", 12, False),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n", None, False),
+        (b"POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", None, False),
+        (b"PUT / HTTP/1.1\r\nExpect: 100-Continue\r\nContent-Length: 3\r\n\r\n", 3, True),
+        (b"PUT / HTTP/1.1\r\nContent-Length: -3\r\n\r\n", 0, False),
+        (b"PUT / HTTP/1.1\r\nX-Content-Length: 3\r\n\r\n", 0, False),
+        # The parser refuses these without waiting for more.
+        (b"GET / HTTP/1.0\n", 0, False),
+        (b"GET / HTTP/1.0\r\nA: b\n", 0, False),
+    ],
+)
+def test_the_head_of_a_request_tells_how_much_of_it_there_is(head: bytes, body: int | None, expects: bool) -> None:
+    assert find_head(head) == find_head(bytearray(head)) == Head(len(head), body, expects)
+    if head.endswith(b"\r\n\r\n"):
+        assert find_head(head + b"Content-Length: 4\r\n\r\n") == Head(len(head), body, expects)
+
+
+def test_the_head_is_the_same_in_whatever_pieces_it_comes() -> None:
+    request = b"POST / HTTP/1.1\r\nContent-Length: 12\r\n\r\n"
+    for size in range(len(request)):
+        assert find_head(request[:size]) is None
+        assert find_head(request, size) == Head(len(request), 12)
+
+
+def test_what_a_proxy_puts_before_a_request_is_no_end_of_its_head() -> None:
+    assert find_head(PROXY + GET, proxy=True) == Head(len(PROXY) + len(GET))
+    for size in range(len(PROXY + GET)):
+        assert find_head((PROXY + GET)[:size], proxy=True) is None
+    assert find_head(GET, proxy=True) == Head(len(GET))
+    line = b"PROXY TCP4 1.2.3.4 5.6.7.8 9 10\r\n"
+    assert find_head(line + GET, proxy=True) == Head(len(line) + len(GET))
+
+
+def test_the_end_of_a_body_of_chunks_is_found_in_whatever_pieces_it_comes() -> None:
+    for chunks in (
+        b"0\r\n\r\n",
+        b"5\r\nab\r\nc\r\nA;name=value\r\n0\r\n\r\n01234\r\n0\r\n\r\n",
+        b"1\r\n0\r\n0;last\r\nTrailer: 1\r\nTrailer: 2\r\n\r\n",
+    ):
+        begin = 3
+        for size in range(3, len(chunks) + 3):
+            ended, begin = chunked_end(b"..." + chunks[: size - 3], begin)
+            assert not ended, chunks[: size - 3]
+        assert chunked_end(b"..." + chunks + b"GET /", begin)[0]
+    # The parser refuses these without waiting for more.
+    assert chunked_end(b"x\r\n", 0)[0]
+    assert chunked_end(b"-1\r\n", 0)[0]
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """The server's end and the client's."""
+    ours, theirs = socket.socketpair()
+    theirs.settimeout(30)
+    with ours, theirs:
+        yield ours, theirs
+
+
+Pair = tuple[socket.socket, socket.socket]
+QUICK = ClientPatience(silent=0.2, least_bytes=1000)
+
+
+def test_a_client_that_sends_nothing_or_takes_nothing_is_given_up(pair: Pair, tmp_path: Path) -> None:
+    ours = ClientSocket(pair[0], QUICK)
+    ours.setblocking(True)
+    with pytest.raises(ClientTooSlow, match=r"nothing arrived for 0\.2 seconds"):
+        ours.recv(10)
+    ours.stream()
+    with pytest.raises(ClientTooSlow, match=r"nothing was taken for 0\.2 seconds"):
+        ours.sendall(bytes(10_000_000))
+    file = tmp_path / "file"
+    file.write_bytes(bytes(10_000_000))
+    with file.open("rb") as opened, pytest.raises(ClientTooSlow, match="nothing was taken"):
+        ours.sendfile(opened, 0, 10_000_000)
+
+
+def test_a_trickle_is_given_up_and_a_slow_client_is_not(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = count()
+    monkeypatch.setattr("jobsvc.process.client_socket.monotonic", lambda: next(ticks) * 0.05)
+    trickle = ClientSocket(pair[0], QUICK)
+
+    def receive(client: ClientSocket, size: int) -> None:
+        for _ in range(100):
+            pair[1].sendall(bytes(size))
+            assert len(client.recv(1000)) == size
+
+    with pytest.raises(ClientTooSlow, match=r"only 40 bytes arrived in 0 seconds"):
+        receive(trickle, 10)
+    receive(ClientSocket(pair[0], QUICK), 500)
+
+
+def test_an_answer_is_collected_and_what_the_client_does_not_take_waits_in_memory(pair: Pair) -> None:
+    ours = ClientSocket(pair[0], ClientPatience())
+    answer = bytes(range(256)) * 20_000
+    ours.sendall(answer[:100])
+    ours.sendall(answer[100:])
+    assert not ours.flush()
+    received = b""
+    while len(received) < len(answer):
+        received += pair[1].recv(1_000_000)
+        ours.flush()
+    assert received == answer
+    assert ours.flush()
+
+
+def test_there_are_three_slots_for_each_four_threads() -> None:
+    slots = TransferSlots(32)
+    assert [slots.take() for _ in range(25)] == [True] * 24 + [False]
+    slots.give_back()
+    assert slots.take()
+
+
+class CountedFile:
+    """A server's wrapper for files, as PEP 3333 has it."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter([b"content"])
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_a_file_stays_one_that_the_server_recognises_and_counts_until_it_is_closed() -> None:
+    file = CountedFile()
+    in_flight = InFlight(lambda environ, start_response: file)
+    answer: Any = in_flight({"wsgi.file_wrapper": CountedFile}, lambda *_: lambda _: None)
+    assert answer is file
+    assert not in_flight.wait(0)
+    answer.close()
+    assert file.closed == 1
+    assert in_flight.wait(0)
+
+
+def test_another_answer_is_counted_until_it_is_closed() -> None:
+    in_flight = InFlight(lambda environ, start_response: [b"a"])
+    answer: Any = in_flight({}, lambda *_: lambda _: None)
+    assert list(answer) == [b"a"]
+    assert not in_flight.wait(0)
+    answer.close()
+    assert in_flight.wait(0)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"certfile": "cert.pem"}, "HTTPS is not spoken here"),
+        ({"http_protocols": "h1,h2"}, "HTTP/2 is not spoken here"),
+        ({"http2_cleartext": "upgrade"}, "HTTP/2 is not spoken here"),
+        ({"protocol": "uwsgi"}, "only http is spoken here"),
+        ({"threads": 1}, "at least 2 are needed"),
+    ],
+)
+def test_what_the_server_can_not_do_is_refused_at_the_start(options: dict[str, Any], words: str) -> None:
+    config = Config()
+    config.set("threads", 32)
+    HttpWorker.check_config(config, logging.getLogger())
+    for name, value in options.items():
+        config.set(name, value)
+    # gunicorn prints a RuntimeError as one line, and ends.
+    with pytest.raises(RuntimeError, match=words):
+        HttpWorker.check_config(config, logging.getLogger())
+
+
+RELIED_ON: list[tuple[Callable[..., Any], str]] = [
+    (gthread.TConn.__init__, "self, cfg, sock, client, server"),
+    (gthread.TConn.init, "self"),
+    (gthread.TConn.close, "self, graceful=False"),
+    (gthread.PollableMethodQueue.defer, "self, callback, *args"),
+    (gthread.PollableMethodQueue.run_callbacks, "self, _fileobj, max_callbacks=50"),
+    (gthread.ThreadWorker.run, "self"),
+    (gthread.ThreadWorker.accept, "self, listener"),
+    (gthread.ThreadWorker.enqueue_req, "self, conn"),
+    (gthread.ThreadWorker.finish_request, "self, conn, fs"),
+    (gthread.ThreadWorker.handle, "self, conn"),
+    (gthread.ThreadWorker.handle_request, "self, req, conn"),
+    (gthread.ThreadWorker._keepalive_after, "self, conn, keepalive"),
+    (gthread.ThreadWorker.set_accept_enabled, "self, enabled"),
+    (gthread.ThreadWorker.wait_for_and_dispatch_events, "self, timeout"),
+    (gthread.ThreadWorker.is_parent_alive, "self"),
+    (gthread.ThreadWorker.check_config, "cfg, log"),
+    (base.Worker.handle_error, "self, req, client, addr, exc"),
+    (wsgi.create, "req, sock, client, server, cfg, response_class=None, response_args=()"),
+    (wsgi.Response.__init__, "self, req, sock, cfg"),
+    (wsgi.Response.send_headers, "self"),
+    (wsgi.Response.write, "self, arg"),
+    (wsgi.Response.write_file, "self, respiter"),
+    (wsgi.Response.sendfile, "self, respiter"),
+    (wsgi.Response.close, "self"),
+    (wsgi.Response.should_close, "self"),
+    (wsgi.Response.force_close, "self"),
+    (parser.Parser.finish_body, "self, deadline=None, max_bytes=None"),
+    (unreader.Unreader.unread, "self, data"),
+    (unreader.Unreader.take_buffered, "self"),
+    (unreader.SocketUnreader.__init__, "self, sock, max_chunk=8192"),
+    (body.LengthReader.__init__, "self, unreader, length"),
+    (body.ChunkedReader.__init__, "self, req, unreader"),
+    (message.Message.should_close, "self"),
+]
+"""What `HttpWorker` overrides or calls of gunicorn's inside. None of it is promised to stay."""
+
+
+def test_gunicorn_has_what_the_worker_relies_on() -> None:
+    changed = [
+        f"{part.__qualname__}({found}), was ({expected})"
+        for part, expected in RELIED_ON
+        if (found := str(inspect.signature(part))[1:-1]) != expected
+    ]
+    assert not changed, (
+        "gunicorn has changed in parts that jobsvc/process/http_worker.py relies on: compare its "
+        "workers/gthread.py with the version before, then change this list: " + "; ".join(changed)
+    )
+
+
+def test_gunicorn_has_the_attributes_that_the_worker_relies_on() -> None:
+    source = inspect.getsource(gthread.ThreadWorker) + inspect.getsource(base.Worker)
+    for name in ("nr_conns", "worker_connections", "tpool", "poller", "method_queue", "sockets", "alive", "nr"):
+        assert f"self.{name} = " in source, name
+    assert "conn.data_ready" in source
+    assert "conn.initialized" in source
+    answer = inspect.getsource(wsgi.Response)
+    for name in ("_omits_body", "response_length", "headers", "headers_sent", "status"):
+        assert f"self.{name} = " in answer, name
+    assert "self.sock.sendfile(respiter.filelike, offset=offset, count=nbytes)" in answer
+    assert "_expected_100_continue" in inspect.getsource(wsgi.create)
+    overridden = {
+        name for name in vars(HttpWorker) if callable(getattr(HttpWorker, name)) and not name.startswith("__")
+    }
+    ours = {name for name in overridden if name.startswith("_")} - {"_keepalive_after"}
+    # A private name that gunicorn begins to use would be overridden without anybody noticing.
+    assert not {name for name in ours if hasattr(gthread.ThreadWorker, name)}
