@@ -188,6 +188,7 @@ def _threads(core: Core, settings: Settings) -> Engines:
         due_in=core.rollbacks.due_in,
         name="rollback",
     )
+    core.rollbacks.under_way = lambda: runs.under_way(rollbacks.wake)
 
     def recover_jobs() -> None:
         resume, most = settings.recover is Recover.AUTO, settings.max_crashes

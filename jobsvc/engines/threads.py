@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from threading import Condition, Event, Thread
 from time import monotonic
 from typing import Generic, Protocol, TypeVar
@@ -127,6 +127,8 @@ class ThreadEngine(Generic[C, S]):
         self._claiming = False
         """Whether the dispatcher may have a claimed job that is not live yet."""
         self._live: dict[int, LiveRun[C, S]] = {}
+        self._then: Callable[[], None] | None = None
+        """Who is to be told when the next attempt has left, or is live."""
         self._standby: Standby[C, S] | None = None
         """The thread for the next job that has none of its own."""
         self._dispatcher = Thread(target=self._dispatch, name=f"jobsvc-{name}-dispatcher", daemon=True)
@@ -160,6 +162,24 @@ class ThreadEngine(Generic[C, S]):
             if signals is not None:
                 signals.stop.set()
             return signals is not None
+
+    def under_way(self, then: Callable[[], None]) -> Collection[int] | None:
+        """The keys of the jobs that have an attempt here; None while one is being claimed, whose key is not known yet.
+
+        For a caller that wants to begin something else with such a job: `then`, which
+        must return at once, is called once when that has changed. Never waits.
+        """
+        with self._changed:
+            keys = {key for key, live in self._live.items() if live.claim is not None or live.next is not None}
+            if keys or self._claiming:
+                self._then = then
+            return None if self._claiming else keys
+
+    def _tell_then(self) -> None:
+        with self._changed:
+            then, self._then = self._then, None
+        if then is not None:
+            then()
 
     def forget(self, key: int) -> None:
         """A paused job will not go on: end its thread."""
@@ -267,6 +287,7 @@ class ThreadEngine(Generic[C, S]):
                     self._standby.dismiss()
                 self._claiming = False
                 self._changed.notify_all()
+            self._tell_then()
 
     def _stand_by(self) -> None:
         """Have a thread that waits for a job."""
@@ -323,6 +344,7 @@ class ThreadEngine(Generic[C, S]):
             if not paused or live.ending or live.next is not None:
                 self._settle(live)
         self._on_leave()
+        self._tell_then()
 
     def _go_on_or_end(self, live: LiveRun[C, S]) -> None:
         with self._changed:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from jobsvc.jobs.checkpoint import AttemptLost, CheckpointEffects, end_job, ended_by_run
 from jobsvc.jobs.claims import Claims
@@ -23,6 +23,7 @@ from jobsvc.store.again import again_on_conflict
 from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseDown, FilesDown
 from jobsvc.store.files import Files
+from jobsvc.store.job_rows import Due
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +41,9 @@ class Rollback(StrEnum):
 class Rollbacks:
     """Claims jobs whose rollback was asked for (see `Claims`), and rolls them back. Safe to share among threads.
 
-    A rollback is an attempt of its own: claiming it fences off the run that may
-    still be under way.
+    A rollback begins when the run before it has left: until then an item of it may be
+    under way, and what that does outside the database can't be undone. It is an
+    attempt of its own, which fences off a run that was given up and wakes up.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class Rollbacks:
         self._claims = Claims(
             database,
             now,
-            first=lambda connection, due: job_rows.first_rollback(connection, State.TERMINATING, Rollback.WANTED, due),
+            first=self._first,
             next_due=lambda connection, at: job_rows.next_due(connection, State.TERMINATING, Rollback.WANTED, at),
             begin=self._begin,
             wanted=lambda job: job.rollback == Rollback.WANTED,
@@ -62,6 +64,23 @@ class Rollbacks:
         )
         self.claim, self.claim_entry = self._claims.claim, self._claims.claim_entry
         self.due_in = self._claims.due_in
+        self.under_way: Callable[[], Collection[int] | None] = tuple
+        """The keys of jobs whose run has not left this process; None if that can't be told yet. To be set before the
+        first claim, by whoever wakes the claims when it changes. A fleet queues no rollback that has to wait."""
+
+    def _first(self, connection: Connection, due: Due) -> RowMapping | None:
+        but: Collection[int] = ()
+        while (row := self._first_but(connection, due, but)) is not None:
+            # Asked when the row has been read: whatever run its job has was begun before a rollback was wanted.
+            under_way = self.under_way()
+            if under_way is None or row["key"] not in under_way:
+                return None if under_way is None else row
+            but = under_way
+        return None
+
+    @staticmethod
+    def _first_but(connection: Connection, due: Due, but: Collection[int]) -> RowMapping | None:
+        return job_rows.first_rollback(connection, State.TERMINATING, Rollback.WANTED, due, but)
 
     def _begin(self, connection: Connection, job: Job) -> Job:
         total = job.done if job.rollback_total is None else job.rollback_total
@@ -122,8 +141,8 @@ class Rollbacks:
         """Undo some items; returns None as long as there may be more."""
         if self._undo_some(job):
             return None
-        # No effect in the database is left, and the run that made the files is fenced
-        # off; a file it may be about to rename into place has the unfinished name first.
+        # No effect in the database is left, and the run that made the files has left; one that was given up
+        # makes them under names of its attempt.
         try:
             self._files.remove_output(job.id, stopped=signals.stop)
         except FilesDown:

@@ -306,7 +306,9 @@ class JobService:
                 values |= {"rollback_total": None}
                 transition(connection, job, after, who=who, at=self._now(), why="rollback was asked for", **values)
             self._engine.stop(connection, job)
-            self._rollbacks.queue(connection, job)
+            if job.state not in UNDER_WAY:
+                self._rollbacks.queue(connection, job)
+            # Otherwise it may have a run: whoever sees that leave, or finds that it has gone, sees to the rollback.
             return self._find(connection, job_id)
 
     def _find(self, connection: Connection, job_id: str, *, lock: bool = False) -> Job:

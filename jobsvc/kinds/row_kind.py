@@ -59,6 +59,8 @@ class Item:
         """Opens a connection for reading what is committed: of the items before this one, maybe not all."""
         self.dry_run: bool = getattr(params, "dry_run", False)
         """Nothing is to be made: effects handed in are dropped, and calls to the outside should not be made."""
+        self.attempt = context.attempt
+        """Goes up with every run of the job: the other side of a call can refuse one that comes from an earlier run."""
         self.number = number
         """Counts the job's items from 1, refused ones included."""
         self.params = params

@@ -147,9 +147,12 @@ def first_in_state(connection: Connection, state: str, due: Due) -> RowMapping |
     return connection.execute(_locked(query.limit(1))).mappings().one_or_none()
 
 
-def first_rollback(connection: Connection, state: str, rollback: str, due: Due) -> RowMapping | None:
-    """The oldest job in `state` whose rollback stands at `rollback`; locked."""
-    query = select(jobs).where(jobs.c.state == state, jobs.c.rollback == rollback, *due.clauses())
+def first_rollback(
+    connection: Connection, state: str, rollback: str, due: Due, but: Collection[int] = ()
+) -> RowMapping | None:
+    """The oldest job in `state` whose rollback stands at `rollback`, and whose key is not in `but`; locked."""
+    wanted = (jobs.c.state == state, jobs.c.rollback == rollback, jobs.c.key.not_in(but))
+    query = select(jobs).where(*wanted, *due.clauses())
     return connection.execute(_locked(query.order_by(jobs.c.key).limit(1))).mappings().one_or_none()
 
 

@@ -460,6 +460,59 @@ def test_a_rollback_has_an_entry_of_its_own_and_gets_another_when_its_worker_is_
     assert (post.job(job).state, post.job(job).rolled_back) == (State.TERMINATED, True)
 
 
+@pytest.mark.parametrize("asked", [None, "pause", "terminate"])
+def test_a_rollback_is_queued_when_the_run_has_left(post: Post, asked: str | None) -> None:
+    job = post.submit(count=3)
+    key, entry = post.fetch()
+    thread = post.run_on_a_thread(key, entry, Signals())
+    post.gated.gate.wait_reached(1)
+    if asked is not None:
+        getattr(post.service, asked)(job.id, WHO, 0)
+    assert post.service.terminate(job.id, WHO, 0, rollback=True).state is State.TERMINATING
+    [doing] = post.entries()
+    assert (doing.id, doing.abort_requested) == (entry, True)
+    post.gated.gate.open()
+    thread.join(TIMEOUT)
+    [mine] = [e for e in post.entries() if e.queue_name == ROLLBACK_QUEUE]
+    assert post.job(job).queue_entry == mine.id
+    post.fleet.roll_back(key, mine.id, Signals())
+    assert (post.job(job).state, post.job(job).rolled_back, post.rows(job)) == (State.TERMINATED, True, [])
+
+
+def test_a_rollback_is_queued_when_the_worker_of_the_run_was_given_up(post: Post) -> None:
+    job = post.submit(count=3)
+    _, entry = post.fetch()
+    post.set_state(job, State.RUNNING, attempt=1)
+    post.service.terminate(job.id, WHO, 0, rollback=True)
+    assert post.fleet.recover() == 0, "its worker is alive"
+    post.lose(entry)
+    assert post.fleet.recover() == 1
+    assert [e.queue_name for e in post.entries()] == [ROLLBACK_QUEUE]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_rollback_that_is_asked_for_when_the_run_has_ended_its_job_is_queued_once(
+    post: Post, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    run = Runner.run
+
+    def asked_late(runner: Runner, job: Job, signals: Signals) -> State | None:
+        state = run(runner, job, signals)
+        post.service.terminate(job.id, WHO, 0, rollback=True)
+        return state
+
+    monkeypatch.setattr(Runner, "run", asked_late)
+    job = post.submit(count=count)
+    key, entry = post.fetch()
+    thread = post.run_on_a_thread(key, entry, Signals())
+    post.gated.gate.wait_reached(1)
+    post.service.pause(job.id, WHO, 0)
+    post.gated.gate.open()
+    thread.join(TIMEOUT)
+    [mine] = [e for e in post.entries() if e.queue_name == ROLLBACK_QUEUE]
+    assert post.job(job).queue_entry == mine.id
+
+
 def test_a_rollback_is_handed_on_when_its_worker_ends(post: Post) -> None:
     job = post.submit(count=3)
     post.gated.gate.open()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from threading import Event, Lock
 from typing import Any
 
 import pytest
@@ -16,8 +17,10 @@ from jobsvc.jobs.rollback import Rollbacks
 from jobsvc.jobs.signals import Signals
 from jobsvc.jobs.states import State
 from jobsvc.kinds import create_export
-from jobsvc.kinds.contract import Effects, JobInfo, Kind
+from jobsvc.kinds.contract import Effects, JobContext, JobInfo, Kind
 from jobsvc.kinds.create_export import CreateExport
+from jobsvc.kinds.row_kind import Item, RowKind, Source
+from jobsvc.web import original
 from jobsvc.web.services import Services
 from tests.support.gated import TIMEOUT, Gate, Gated
 from tests.support.house import WHO, House
@@ -73,33 +76,139 @@ def assert_rolled_back(house: House, job: Job) -> Job:
 # Whatever the job is doing.
 
 
-def test_a_running_job_is_rolled_back_without_waiting_for_its_run_which_leaves_no_effect(house: House) -> None:
+def held_back(house: House, monkeypatch: pytest.MonkeyPatch) -> Event:
+    """Set when a rollback has looked for a run that is in its way, and found one."""
+    looked, under_way = Event(), house.rollbacks.under_way
+
+    def look() -> Collection[int] | None:
+        found = under_way()
+        if found is None or found:
+            looked.set()
+        return found
+
+    monkeypatch.setattr(house.rollbacks, "under_way", look)
+    return looked
+
+
+def test_a_rollback_begins_when_the_run_has_left_which_leaves_no_effect(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = held_back(house, monkeypatch)
     other = succeeded(house)
     job = house.submit_reached(4)
-    assert house.rows(job) == [1, 2, 3]
-    answer = house.service.terminate(job.id, BOB, TIMEOUT, rollback=True)
-    assert answer == assert_rolled_back(house, job)
-    # All this time its run has stood at an item. Now it goes on.
+    assert house.service.terminate(job.id, BOB, 0, rollback=True).state is State.TERMINATING
+    assert looked.wait(TIMEOUT)
+    # All this time its run stands at an item.
+    assert (house.job(job).rollback, house.job(job).attempt, house.rows(job)) == ("wanted", 1, [1, 2, 3])
     reached = house.gated.gate.reached
     house.gated.gate.open()
+    house.wait_for(job, State.TERMINATED)
+    assert_rolled_back(house, job)
     house.wait_left(job)
-    assert house.gated.gate.reached == reached, "an item was begun after the rollback"
-    assert house.job(job) == answer
+    assert house.gated.gate.reached == reached, "an item was begun after the rollback was asked for"
     assert house.rows(job) == []
     assert house.rows(other) == [1, 2, 3, 4, 5]
     assert house.history(job)[2:] == [("running", "terminating", BOB), ("terminating", "terminated", "run")]
     assert house.service.events(job.id)[2]["why"] == "rollback was asked for"
 
 
-def test_a_run_that_commits_after_the_rollback_was_asked_for_is_fenced_off_before_it_begins(
-    house: House, batches: Gate
+class Outside(RowKind):
+    """Has some items at once on the outside, where a test holds them."""
+
+    name = "outside"
+    takes_file = False
+    concurrency = 3
+    undo = Gated.undo
+
+    def __init__(self) -> None:
+        self.gate = Gate()
+        self.seen: list[int] = []
+        """How many items were under way whenever a job was terminated."""
+        self._guard, self._under_way = Lock(), 0
+
+    def source(self, context: JobContext, after: Any) -> Source:
+        return Source((number, number) for number in range(9))
+
+    def process(self, row: Any, item: Item) -> None:
+        with self._guard:
+            self._under_way += 1
+        self.gate.pass_through()
+        with self._guard:
+            self._under_way -= 1
+
+    def on_terminate(self, job: JobInfo) -> None:
+        with self._guard:
+            self.seen.append(self._under_way)
+
+
+@pytest.mark.parametrize("rollback", [True, False])
+def test_of_items_that_are_under_way_at_once_none_is_when_their_job_has_ended(
+    make_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch, rollback: bool
 ) -> None:
+    kind = Outside()
+    house = make_house(kinds=[kind])
+    looked = held_back(house, monkeypatch)
+    job = house.submit_as(kind.name)
+    kind.gate.wait_reached(3)
+    assert house.service.terminate(job.id, BOB, 0, rollback=rollback).state is State.TERMINATING
+    if rollback:
+        assert looked.wait(TIMEOUT)
+    kind.gate.open(1)
+    kind.gate.open()
+    house.wait_for(job, State.TERMINATED)
+    house.close()
+    assert kind.seen == [0]
+    assert kind.gate.reached == 3, "an item was begun after the job was to end"
+
+
+def test_a_rollback_waits_for_the_run_of_its_own_job_and_for_no_other(
+    make_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = make_house(slots=2)
+    looked = held_back(house, monkeypatch)
+    done = succeeded(house)
+    stuck = house.submit_reached(2)
+    house.service.terminate(stuck.id, BOB, 0, rollback=True)
+    assert looked.wait(TIMEOUT)
+    assert house.service.roll_back(done.id, BOB, TIMEOUT).rolled_back
+    assert house.job(stuck).rollback == "wanted"
+
+
+def test_a_rollback_waits_for_a_run_that_is_claimed_but_has_not_begun(
+    make_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claimed, go_on = Event(), Event()
+
+    def claiming(claim: Callable[[], Job | None]) -> Callable[[], Job | None]:
+        def held() -> Job | None:
+            job = claim()
+            if job is not None:
+                claimed.set()
+                assert go_on.wait(TIMEOUT)
+            return job
+
+        return held
+
+    house = make_house(claiming=claiming)
+    looked = held_back(house, monkeypatch)
+    monkeypatch.setattr(house.engine, "signal", lambda key, attempt: True)
+    job = house.submit()
+    assert claimed.wait(TIMEOUT)
+    house.service.terminate(job.id, BOB, 0, rollback=True)
+    assert looked.wait(TIMEOUT)
+    assert house.job(job).rollback == "wanted"
+    go_on.set()
+    house.gated.gate.open()
+    house.wait_for(job, State.TERMINATED)
+    assert_rolled_back(house, job)
+
+
+def test_what_a_run_wants_to_commit_after_the_rollback_was_asked_for_has_no_effect(house: House, batches: Gate) -> None:
     job = house.submit_reached(4)
     assert house.service.terminate(job.id, BOB, 0, rollback=True).state is State.TERMINATING
-    batches.wait_reached(1)
-    # The rollback is claimed and has undone nothing yet; the run wants to commit its item.
     house.gated.gate.open()
-    house.wait_left(job)
+    batches.wait_reached(1)
+    # The rollback is claimed and has undone nothing yet.
     assert house.rows(job) == [1, 2, 3]
     assert house.job(job).state is State.TERMINATING
     batches.open()
@@ -124,14 +233,18 @@ def test_a_run_that_commits_before_the_rollback_is_claimed_is_fenced_off_too(mak
 def test_a_job_that_is_pausing_is_rolled_back(house: House) -> None:
     job = house.submit_reached(3)
     assert house.service.pause(job.id, BOB, 0).state is State.PAUSING
-    house.service.terminate(job.id, BOB, TIMEOUT, rollback=True)
+    house.service.terminate(job.id, BOB, 0, rollback=True)
+    house.gated.gate.open()
+    house.wait_for(job, State.TERMINATED)
     assert_rolled_back(house, job)
 
 
 def test_a_job_that_is_terminating_already_is_rolled_back(house: House) -> None:
     job = house.submit_reached(3)
     assert house.service.terminate(job.id, BOB, 0).state is State.TERMINATING
-    house.service.terminate(job.id, BOB, TIMEOUT, rollback=True)
+    house.service.terminate(job.id, BOB, 0, rollback=True)
+    house.gated.gate.open()
+    house.wait_for(job, State.TERMINATED)
     assert_rolled_back(house, job)
 
 
@@ -325,12 +438,19 @@ def test_terminate_takes_rollback_as_json_and_as_a_form(
     assert (job["state"], job["rolled_back"]) == ("terminated", True)
 
 
-def test_update_task_terminates_with_rollback(app: Flask, services: Services, gated: Gated) -> None:
+def test_update_task_terminates_with_rollback(
+    app: Flask, services: Services, gated: Gated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(original, "ACKNOWLEDGE_SECONDS", 0.0)
     client = app.test_client()
     job_id = client.post("/kinds/gated/jobs", json={"count": 2}).get_json()["id"]
     gated.gate.open(1)
     gated.gate.wait_reached(2)
-    answer = client.post(f"/updateTask?id={job_id}&action=terminate&rollback=true")
+    ask = f"/updateTask?id={job_id}&action=terminate&rollback=true"
+    assert client.post(ask).status_code == 202
+    gated.gate.open()
+    wait_for(services, job_id, State.TERMINATED)
+    answer = client.post(ask)
     assert (answer.status_code, answer.get_json()) == (200, {"status": f"Job {job_id} terminated."})
     assert services.jobs.get(job_id).rolled_back
 
@@ -408,8 +528,9 @@ def test_the_hook_of_the_kind_is_told_once_the_rollback_is_over(make_house: Call
     job = house.submit_as(kind.name, count=4)
     kind.gate.open(2)
     kind.gate.wait_reached(3)
-    house.service.terminate(job.id, BOB, TIMEOUT, rollback=True)
+    house.service.terminate(job.id, BOB, 0, rollback=True)
     kind.gate.open()
+    house.wait_for(job, State.TERMINATED)
     house.close()
     assert [info.id for info in kind.told] == [job.id]
 
@@ -466,8 +587,8 @@ def test_a_run_of_an_export_that_goes_on_after_its_job_was_ended_leaves_no_file(
     job = house.submit_as("createExport", **JANUARY)
     gate.wait_reached(1)
     job = house.job(job)
-    asked = house.service.terminate(job.id, BOB, TIMEOUT if rollback else 0, rollback=rollback)
-    assert asked.state is (State.TERMINATED if rollback else State.TERMINATING)
+    asked = house.service.terminate(job.id, BOB, 0, rollback=rollback)
+    assert asked.state is State.TERMINATING
     gate.open()
     house.wait_for(job, State.TERMINATED)
     house.wait_left(job)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Barrier, Event, Lock
 from time import monotonic
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from flask import Flask
@@ -143,6 +143,24 @@ class TestRefusalsAndFailures:
         assert h.noted() == [1, 2, 3, 4, 5, 6]
         if at_once == 1:
             assert kind.begun == [1, 2, 3, 4, 4, 5, 6]
+
+    def test_an_item_that_is_tried_in_another_run_has_the_same_key_and_a_higher_attempt(
+        self, house: Callable[[RowKind], House]
+    ):
+        class Fenced(Numbers):
+            calls: ClassVar[list[tuple[str, int]]] = []
+
+            def process(self, row: int, item: Item) -> None:
+                if row == 2:
+                    self.calls.append((item.key, item.attempt))
+                    if item.attempt == 1:
+                        raise ZeroDivisionError
+
+        h = house(Fenced())
+        job = h.wait(h.submit(), State.FAILED)
+        h.resume(job.id)
+        h.wait(job.id, State.SUCCEEDED)
+        assert Fenced.calls == [(f"{job.id}:2", 1), (f"{job.id}:2", 2)]
 
     @pytest.mark.parametrize("at_once", [1, 3])
     def test_a_source_that_fails_leaves_what_came_before(self, house: Callable[[RowKind], House], at_once: int):

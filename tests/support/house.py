@@ -41,6 +41,7 @@ class House:
     files: LocalFiles
     kinds: Mapping[str, Kind]
     runner: Runner
+    rollbacks: Rollbacks
     engine: ThreadEngine[Job, Signals]
     rollback_engine: ThreadEngine[Job, Signals]
     announcements: Announcements
@@ -94,6 +95,7 @@ class House:
             park_after=0,
             name="rollback",
         )
+        rollbacks.under_way = lambda: engine.under_way(rollback_engine.wake)
         service = JobService(
             database,
             files,
@@ -105,7 +107,9 @@ class House:
             max_queued=max_queued,
             idempotency_hours=24,
         )
-        return cls(database, files, by_name, runner, engine, rollback_engine, announcements, service, gated, commits)
+        return cls(
+            database, files, by_name, runner, rollbacks, engine, rollback_engine, announcements, service, gated, commits
+        )
 
     def start(self) -> None:
         self.engine.start()
