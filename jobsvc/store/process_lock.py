@@ -96,7 +96,9 @@ class ProcessLock:
         if self._watcher is not None:
             self._watcher.join(CHECK_SECONDS)
         if self._connection is not None:
-            self._connection.invalidate()
+            # The watcher leaves it closed while the database is away.
+            if not self._connection.closed:
+                self._connection.invalidate()
             self._connection.close()
             self._connection = None
 

@@ -15,11 +15,15 @@ from jobsvc.engines import threads
 from jobsvc.jobs import recording
 from jobsvc.jobs.signals import Signals
 from jobsvc.jobs.states import State
+from jobsvc.settings import Settings
+from jobsvc.store import process_lock
 from jobsvc.store.database import Database
 from jobsvc.store.errors import Conflict, DatabaseDown
+from jobsvc.store.process_lock import ProcessLock
 from tests.support.databases import fresh
 from tests.support.gated import TIMEOUT
 from tests.support.house import WHO, House
+from tests.support.server import poll
 from tests.support.waiting import wait_for
 
 
@@ -202,3 +206,18 @@ def test_an_outage_is_logged_in_a_line_and_everything_else_with_where_it_came_fr
     assert recording.recorded(record, Signals()) == "recorded"
     told = [(line.getMessage().rpartition(": ")[2], line.exc_info is None) for line in caplog.records]
     assert told == [("it is away", True), ("it stands in the way", False)]
+
+
+def test_a_process_that_ends_while_the_database_is_away_lets_go_of_it(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_lock, "CHECK_SECONDS", 0.02)
+    lock = ProcessLock(Settings(database_url=database_url).url)
+    lock.acquire(0)
+    lock.watch(lambda: None)
+    with down(database_url):
+        poll(lambda: lock._connection is None or lock._connection.closed, TIMEOUT, "the lock's connection to be lost")
+        lock.release()
+    again = ProcessLock(Settings(database_url=database_url).url)
+    again.acquire(0)
+    again.release()
