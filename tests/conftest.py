@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from jobsvc.kinds import Kind
 from jobsvc.settings import Settings
 from jobsvc.web.services import Services
 from tests.support.data import unpack_flights
-from tests.support.databases import BOTH, fresh
+from tests.support.databases import BOTH, fresh, lay_out
 from tests.support.gated import Gated
 from tests.support.server import Server
 from tests.support.stores import fresh_url
@@ -87,8 +86,10 @@ def make_app(tmp_path: Path, gated: Gated, database_url: str, files_url: str) ->
     apps: list[Flask] = []
 
     def make(kinds: Iterable[Kind] = (), **settings: Any) -> Flask:
+        chosen = {"data_dir": tmp_path / "data", "database_url": database_url, "files_url": files_url, **settings}
+        lay_out(chosen["data_dir"], chosen["database_url"])
         app = create_app(
-            replace(Settings(data_dir=tmp_path / "data", database_url=database_url, files_url=files_url), **settings),
+            Settings(**chosen),
             own_process=False,
             extra_kinds=[gated, *kinds],
         )

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from sqlalchemy import URL, make_url
@@ -71,13 +72,93 @@ def template() -> str:
 
 @contextmanager
 def postgresql(*, migrated: bool = True) -> Iterator[str]:
-    """The URL of a new database; with no tables unless `migrated`."""
-    name = f"jobsvc_test_{os.getpid()}_{next(_numbers)}"
-    administer(f'CREATE DATABASE "{name}" TEMPLATE "{template() if migrated else "template0"}" {_strategy()}')
+    """The URL of a database as new; with no tables unless `migrated`.
+
+    Making and dropping one takes longer than most tests: one that is migrated is used
+    again by a later test, if it can be made as the template is by removing rows.
+    """
+    name = _as_new.pop() if migrated and _as_new else _make(migrated)
     try:
         yield plain(server().set(database=name))
     finally:
-        _drop(name)
+        if migrated and _made_new(name):
+            _as_new.append(name)
+        else:
+            _drop(name)
+
+
+_as_new: list[str] = []
+
+
+def _make(migrated: bool) -> str:
+    name = f"jobsvc_test_{os.getpid()}_{next(_numbers)}"
+    administer(f'CREATE DATABASE "{name}" TEMPLATE "{template() if migrated else "template0"}" {_strategy()}')
+    atexit.register(_drop, name)
+    return name
+
+
+def _made_new(name: str) -> bool:
+    """End all sessions of a database and remove its rows. Returns whether it is as the template is."""
+    try:
+        with psycopg.connect(plain(server().set(database=name)), autocommit=True) as connection:
+            connection.execute(_END_SESSIONS)
+            if _shape(connection) != _template_shape():
+                return False
+            used = "UNION ALL ".join(f"SELECT '{table}' WHERE EXISTS (SELECT FROM {table}) " for table in _TABLES)
+            tables = [row[0] for row in connection.execute(used.encode())]
+            if tables:
+                connection.execute(f"TRUNCATE {', '.join(tables)} CASCADE".encode())
+            connection.execute(_RESTART_SEQUENCES)
+    except psycopg.Error:
+        return False
+    return True
+
+
+@cache
+def _template_shape() -> object:
+    with psycopg.connect(plain(server().set(database=template())), autocommit=True) as connection:
+        found = connection.execute(_TABLE_NAMES).fetchall()
+        _TABLES.extend(row[0] for row in found)
+        return _shape(connection)
+
+
+_TABLES: list[str] = []
+"""Those that are empty in the template."""
+
+_TABLE_NAMES = """
+    SELECT oid::regclass::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+    AND relname NOT IN ('alembic_version', 'queue_migrations')"""
+
+_END_SESSIONS = """
+    SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+
+_RESTART_SEQUENCES = """
+    SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, false)
+    FROM pg_sequences WHERE last_value IS NOT NULL"""
+
+_SHAPE = """
+    SELECT
+        (SELECT array_agg(nspname::text ORDER BY oid) FROM pg_namespace WHERE nspname !~ '^pg_(temp|toast_temp)_'),
+        (SELECT array_agg((relname::text, relkind::text, attname::text, atttypid, attnotnull, atthasdef)::text
+            ORDER BY relname, attnum)
+            FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
+            WHERE relnamespace = 'public'::regnamespace),
+        (SELECT array_agg(pg_get_constraintdef(oid) ORDER BY oid) FROM pg_constraint WHERE connamespace =
+            'public'::regnamespace),
+        (SELECT array_agg((tgname::text, tgenabled::text)::text ORDER BY oid) FROM pg_trigger),
+        (SELECT array_agg(md5(prosrc) ORDER BY oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace),
+        (SELECT array_agg(version_num::text) FROM alembic_version),
+        (SELECT array_agg(name::text ORDER BY name) FROM queue_migrations),
+        (SELECT array_agg((datallowconn, datconnlimit, datacl::text)::text) FROM pg_database
+            WHERE datname = current_database()),
+        (SELECT array_agg(setconfig::text) FROM pg_db_role_setting JOIN pg_database ON pg_database.oid = setdatabase
+            WHERE datname = current_database())"""
+"""Everything that a test may have changed but rows."""
+
+
+def _shape(connection: psycopg.Connection[Any]) -> object:
+    return connection.execute(_SHAPE).fetchone()
 
 
 @cache
@@ -100,3 +181,23 @@ def fresh(which: str) -> Iterator[str]:
     else:
         with postgresql() as url:
             yield url
+
+
+@cache
+def _sqlite_template() -> Path:
+    directory = Path(tempfile.mkdtemp(prefix="jobsvc-sqlite-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    database = Database(Settings(data_dir=directory).url)
+    upgrade(database)
+    database.close()
+    return Path(make_url(Settings(data_dir=directory).url).database or "")
+
+
+def lay_out(data_dir: Path, database_url: str) -> None:
+    """Spare a new data directory the migrations of its SQLite database, if that is where the database is to be."""
+    path = Path(make_url(Settings(data_dir=data_dir, database_url=database_url).url).database or "")
+    # What is wrong with a directory is the application's to say.
+    with suppress(OSError):
+        if path.parent == data_dir and not path.exists():
+            data_dir.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(_sqlite_template(), path)

@@ -29,6 +29,7 @@ from jobsvc.store.database import Database
 from jobsvc.store.local_files import LocalFiles
 from jobsvc.store.migrate import prepare
 from jobsvc.store.tables import records
+from tests.support.databases import lay_out
 from tests.support.gated import TIMEOUT, Gated
 from tests.support.watching import Commits
 
@@ -67,6 +68,7 @@ class House:
         `kinds` are there beside the gated one; `claiming` may wrap how the engine claims jobs.
         """
         data_dir.mkdir(exist_ok=True)
+        lay_out(data_dir, database_url)
         gated = Gated()
         by_name: dict[str, Kind] = {kind.name: kind for kind in (gated, *kinds)}
         database = Database(Settings(data_dir=data_dir, database_url=database_url).url)
