@@ -19,6 +19,7 @@ from jobsvc.local_fleet import run_fleet
 from jobsvc.locks import Locks
 from jobsvc.settings import SettingError, Settings
 from jobsvc.store import clock
+from jobsvc.store.backup import BackupFailed, back_up
 from jobsvc.store.belonging import adopt, settle
 from jobsvc.store.database import Database, is_postgresql, shown
 from jobsvc.store.errors import DatabaseDown, DatabaseInUse, FilesDown, SchemaBehind
@@ -52,6 +53,26 @@ def upgrade_database() -> None:
         finally:
             database.close()
     click.echo(f"{shown(settings.url)} is up to date")
+
+
+@db.command("backup")
+@click.argument("file", type=click.Path(path_type=Path))
+def back_up_database(file: Path) -> None:
+    """Copy the SQLite database to FILE, as it is at this moment. The service may be running meanwhile."""
+    settings = _settings()
+    if is_postgresql(settings.url):
+        raise click.ClickException(
+            f"{shown(settings.url)} is PostgreSQL, which has its own tool: "
+            f'pg_dump --format=custom --file={file} "$DATABASE_URL"'
+        )
+    database = Path(make_url(settings.url).database or "")
+    if not database.is_file():
+        raise click.ClickException(f"there is no database at {settings.url}")
+    try:
+        size = back_up(database, file)
+    except (BackupFailed, FileExistsError) as error:
+        raise click.ClickException(f"no backup was made: {error}") from None
+    click.echo(f"{file} has all that was committed in {shown(settings.url)}: {size:,} bytes")
 
 
 @main.command()
