@@ -20,6 +20,7 @@ from jobsvc.jobs.recovery import recover
 from jobsvc.jobs.refused import LeftOver
 from jobsvc.jobs.results import Results
 from jobsvc.jobs.retention import Retention, Terms
+from jobsvc.jobs.roomy import Roomy
 from jobsvc.jobs.service import Engine, JobService, RollbackEngine
 from jobsvc.jobs.signals import Signals
 from jobsvc.jobs.states import State
@@ -32,6 +33,7 @@ from jobsvc.settings import EngineName, Recover, Settings
 from jobsvc.shutdown import Shutdown
 from jobsvc.store import clock, worker_rows
 from jobsvc.store.listener import Listener
+from jobsvc.store.readiness import Readiness
 from jobsvc.web import data, health, jobs, local_only, original, problems, takes, workers
 from jobsvc.web import kinds as kinds_routes
 from jobsvc.web.in_flight import InFlight
@@ -106,8 +108,10 @@ def _build(settings: Settings, locks: Locks, own_process: bool, extra_kinds: Ite
 
     shutdown = Shutdown(settings.shutdown_timeout, begin_shut_down, finish)
 
+    readiness = Readiness(database, core.room)
+
     def not_ready() -> str | None:
-        return "shutting down" if shutdown.begun else database.fault()
+        return "shutting down" if shutdown.begun else readiness.fault()
 
     provide(
         app,
@@ -116,6 +120,7 @@ def _build(settings: Settings, locks: Locks, own_process: bool, extra_kinds: Ite
             jobs=service,
             results=Results(database, files),
             files=files,
+            shortage=core.room.shortage,
             left_over=LeftOver(database, files),
             sweeper=sweeper,
             kinds=kinds,
@@ -165,15 +170,16 @@ class Engines:
 
 
 def _threads(core: Core, settings: Settings) -> Engines:
+    roomy = Roomy(core.room, core.runner.claim, core.runner.due_in)
     runs = ThreadEngine(
-        claim=core.runner.claim,
+        claim=roomy.claim,
         run=core.runner.run,
         is_paused=lambda outcome: outcome is State.PAUSED,
         signals=Signals,
         on_leave=core.announcements.announce,
         slots=settings.max_running,
         park_after=settings.park_after,
-        due_in=core.runner.due_in,
+        due_in=roomy.due_in,
     )
     core.runner.when_cleared = runs.wake
     # Apart from the slots: who uploaded the wrong file doesn't wait for other people's jobs.

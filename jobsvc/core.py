@@ -22,7 +22,9 @@ from jobsvc.store.database import Database
 from jobsvc.store.files import Files
 from jobsvc.store.migrate import prepare
 from jobsvc.store.open_files import open_files
+from jobsvc.store.open_room import open_room
 from jobsvc.store.postgresql import IDLE_SECONDS
+from jobsvc.store.room import Room
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Core:
 
     database: Database
     files: Files
+    room: Room
     kinds: Mapping[str, Kind]
     announcements: Announcements
     runner: Runner
@@ -39,7 +42,10 @@ class Core:
 
 def build_core(settings: Settings, extra_kinds: Iterable[Kind] = (), session: str | None = None) -> Core:
     """`session` names the connections. Raises SettingError, KindError, SchemaBehind and DatabaseDown."""
-    database = Database(settings.url, session, max(IDLE_SECONDS, settings.stalled_after))
+    room = open_room(settings)
+    # Opening SQLite's file takes some.
+    room.before_urgent()
+    database = Database(settings.url, session, max(IDLE_SECONDS, settings.stalled_after), room)
     prepare(database)
     files = open_files(settings)
     settle_if_it_answers(database, files)
@@ -49,9 +55,9 @@ def build_core(settings: Settings, extra_kinds: Iterable[Kind] = (), session: st
         database.backend.lock_for_migrations(connection)
         make_tables(connection, kinds.values())
     announcements = Announcements()
-    runner = Runner(database, files, kinds, now)
+    runner = Runner(database, files, kinds, now, room)
     rollbacks = Rollbacks(database, files, kinds, now)
-    return Core(database, files, kinds, announcements, runner, rollbacks)
+    return Core(database, files, room, kinds, announcements, runner, rollbacks)
 
 
 def webhook_sender(core: Core, settings: Settings) -> WebhookSender:

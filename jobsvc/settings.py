@@ -23,6 +23,7 @@ from dotenv import dotenv_values
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+MIB = 1024**2
 GIB = 1024**3
 
 MOST_SECONDS = 10**9
@@ -62,6 +63,7 @@ class Settings:
     recover: Recover = Recover.AUTO
     max_crashes: int = 5
     max_upload_bytes: int = 2 * GIB
+    min_free_bytes: int = 256 * MIB
     allow_anonymous: bool = False
     kinds: tuple[str, ...] = ()
     idempotency_hours: float = 24.0
@@ -305,6 +307,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("JOBSVC_RECOVER", "recover", Recover, "auto or manual"),
     Variable("JOBSVC_MAX_CRASHES", "max_crashes", _whole(1), "a whole number of attempts, 1 or more"),
     Variable("JOBSVC_MAX_UPLOAD_BYTES", "max_upload_bytes", _whole(1), "a whole number of bytes, 1 or more"),
+    Variable("JOBSVC_MIN_FREE_BYTES", "min_free_bytes", _whole(0), "a whole number of bytes; 0 lets the disks fill up"),
     Variable("JOBSVC_KINDS", "kinds", _names, "package.module:Class, further ones behind commas"),
     Variable("JOBSVC_IDEMPOTENCY_HOURS", "idempotency_hours", _number(0, 10_000), "a number of hours from 0 to 10000"),
     Variable(

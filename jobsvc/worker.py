@@ -69,6 +69,7 @@ def _work(settings: Settings, lock: ProcessLock, concurrency: int, queues: Seque
         now,
         resume=settings.recover is Recover.AUTO,
         max_crashes=settings.max_crashes,
+        room=core.room,
     )
     queues = list(queues or core.kinds)
     described = {

@@ -16,7 +16,16 @@ SQL = {"select", "insert", "update", "delete", "text", "func", "create_engine", 
 CONTRACT = {"jobsvc.kinds.contract", "jobsvc.kinds.contract.Kind"}
 
 
-DATABASE_ERRORS = ("DatabaseBusy", "DatabaseClosed", "DatabaseDown", "Conflict", "NotStorable", "FilesDown")
+DATABASE_ERRORS = (
+    "DatabaseBusy",
+    "DatabaseClosed",
+    "DatabaseDown",
+    "Conflict",
+    "NotStorable",
+    "FilesDown",
+    "DiskFull",
+    "NoRoom",
+)
 
 
 def imported(path: Path) -> set[str]:

@@ -7,7 +7,7 @@ the caller's transaction: an entry is there if and only if what it stands for is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -84,6 +84,10 @@ class FleetEngine:
     def signal(self, key: int, attempt: int) -> bool:
         """The queue tells the run; that there is one is taken for true until its worker is given up."""
         return True
+
+    def held(self, key: int, attempt: int) -> AbstractContextManager[None]:
+        """Nothing to do: the run is told in the transaction that asks."""
+        return nullcontext()
 
     def forget(self, key: int) -> None:
         """Nothing to do: no thread is kept for a paused job."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from threading import Condition, Event, Thread
 from time import monotonic
 from typing import Generic, Protocol, TypeVar
@@ -35,6 +36,10 @@ class RunSignals(Protocol):
     stop: Event
 
     def shut_down(self) -> None: ...
+
+    def begin_asking(self) -> None: ...
+
+    def end_asking(self) -> None: ...
 
 
 C = TypeVar("C", bound=Claim)
@@ -180,6 +185,20 @@ class ThreadEngine(Generic[C, S]):
             then, self._then = self._then, None
         if then is not None:
             then()
+
+    @contextmanager
+    def held(self, key: int, attempt: int) -> Iterator[None]:
+        """While something is being asked of a job: its run, if it is here, takes no further item, and waits for it."""
+        with self._changed:
+            signals = self._running(key, attempt)
+        if signals is None:
+            yield
+            return
+        signals.begin_asking()
+        try:
+            yield
+        finally:
+            signals.end_asking()
 
     def forget(self, key: int) -> None:
         """A paused job will not go on: end its thread."""

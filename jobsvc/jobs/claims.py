@@ -20,8 +20,9 @@ class Claims:
 
     `first` finds the row of the one whose turn it is among those that are due,
     `next_due` when another one will be due, `begin` makes it begun and returns it. A
-    job can be claimed while it is `wanted`, and is `begun` then. `claim` is for one
-    thread alone, `claim_entry` for any.
+    job can be claimed while it is `wanted`, and is `begun` then. Beginning takes from
+    what a full disk has in `reserve`, or does not. `claim` is for one thread alone,
+    `claim_entry` for any.
     """
 
     def __init__(
@@ -34,11 +35,13 @@ class Claims:
         begin: Callable[[Connection, Job], Job],
         wanted: Callable[[Job], bool],
         begun: Callable[[Job], bool],
+        reserve: bool,
     ) -> None:
         self._database = database
         self._now = now
         self._first, self._next_due, self._begin = first, next_due, begin
         self._wanted, self._begun = wanted, begun
+        self._reserve = reserve
         self._doubtful: Job | None = None
         """What was being claimed when the database went away."""
         self._due_in: float | None = None
@@ -51,7 +54,7 @@ class Claims:
 
     @again_on_conflict
     def _claim(self) -> Job | None:
-        with self._database.write(urgent=True) as connection:
+        with self._database.write(urgent=True, reserve=self._reserve) as connection:
             job = self._next(connection)
             if job is None:
                 return None
@@ -71,7 +74,7 @@ class Claims:
         claim that breaks off may have been committed: then nobody works on the job,
         until it is found without an entry.
         """
-        with self._database.write(urgent=True) as connection:
+        with self._database.write(urgent=True, reserve=self._reserve) as connection:
             job = Job.from_row(job_rows.by_key(connection, key, lock=True))
             if job.queue_entry != entry or not self._wanted(job):
                 return None

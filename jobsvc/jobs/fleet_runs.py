@@ -22,6 +22,7 @@ from jobsvc.jobs.job import Job
 from jobsvc.jobs.recording import recorded
 from jobsvc.jobs.recovery import LEFT_BEHIND, leave_behind
 from jobsvc.jobs.rollback import Rollback, Rollbacks
+from jobsvc.jobs.roomy import LOOK_SECONDS
 from jobsvc.jobs.runner import Runner
 from jobsvc.jobs.service import SERVICE, Engine, RollbackEngine
 from jobsvc.jobs.signals import Signals
@@ -32,6 +33,7 @@ from jobsvc.store import job_rows
 from jobsvc.store.again import again_on_conflict
 from jobsvc.store.database import Database
 from jobsvc.store.files import Files
+from jobsvc.store.room import Room
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +61,7 @@ class FleetRuns:
         *,
         resume: bool,
         max_crashes: int = 5,
+        room: Room | None = None,
     ) -> None:
         self._database = database
         self._files = files
@@ -70,9 +73,12 @@ class FleetRuns:
         self._now = now
         self._resume = resume
         self._max_crashes = max_crashes
+        self._room = room or Room()
 
     def run(self, key: int, entry: int, signals: Signals) -> None:
-        """Run a job, if its entry is the job's own, until it is done or told to stop."""
+        """Wait for room, and run a job, if its entry is the job's own, until it is done or told to stop."""
+        while self._room.shortage() is not None and not signals.stop.is_set():
+            signals.stop.wait(LOOK_SECONDS)
         job = self._runner.claim_entry(key, entry, partial(self._put_back, self._run_queue))
         if job is not None:
             self._runner.run(job, signals)

@@ -58,7 +58,8 @@ def recover(
     """
     settled = []
     tidy_strays(database, files, now())
-    with database.write() as connection:
+    # Also on a full disk the service starts, so that it can be read, and something removed.
+    with database.write(urgent=True) as connection:
         for state in LEFT_BEHIND:
             for job in _in_state(connection, state):
                 why = "the service had died; its run ended with it"
@@ -75,22 +76,30 @@ def recover(
 
 
 @again_on_conflict
-def interrupt(database: Database, kind: Kind | None, job: Job, now: Callable[[], datetime]) -> State:
-    """Settle a job whose run has lost the database, now that it answers again: it is queued where it was running.
+def interrupt(
+    database: Database,
+    kind: Kind | None,
+    job: Job,
+    now: Callable[[], datetime],
+    *,
+    ended: str = "the database was away; the run ended with it",
+    again: str = "the database answers again",
+) -> State:
+    """Settle a job whose run could not write, now that the database takes this: it is queued where it was running.
 
-    Returns the state that it was left in. Raises AttemptLost if it has been settled already, which the run's last
-    transaction may have done.
+    `ended` says for its history why the run ended, `again` why the job goes on. Returns
+    the state that it was left in. Raises AttemptLost if it has been settled already, which
+    the run's last transaction may have done.
     """
     with database.write(urgent=True) as connection:
         # Waits for the end of what the run may have left open on the server.
         current = Job.from_row(job_rows.by_key(connection, job.key, lock=True))
         if current.attempt != job.attempt or current.rollback or current.state not in LEFT_BEHIND:
             raise AttemptLost
-        after = leave_behind(connection, current, kind, now(), "the database was away; the run ended with it")
+        after = leave_behind(connection, current, kind, now(), ended)
         if after is State.INTERRUPTED:
-            again = Job.from_row(job_rows.by_key(connection, job.key))
-            why = "the database answers again"
-            transition(connection, again, State.QUEUED, who=SERVICE, at=now(), why=why)
+            interrupted = Job.from_row(job_rows.by_key(connection, job.key))
+            transition(connection, interrupted, State.QUEUED, who=SERVICE, at=now(), why=again)
         return after
 
 

@@ -21,7 +21,7 @@ from jobsvc.kinds.contract import Kind
 from jobsvc.store import job_rows
 from jobsvc.store.again import again_on_conflict
 from jobsvc.store.database import Database
-from jobsvc.store.errors import DatabaseDown, FilesDown
+from jobsvc.store.errors import DatabaseDown, DiskFull, FilesDown
 from jobsvc.store.files import Files
 from jobsvc.store.job_rows import Due
 
@@ -29,6 +29,10 @@ log = logging.getLogger(__name__)
 
 ITEMS_PER_BATCH = 2000
 """How many items are undone in one transaction; other jobs go on between two of them."""
+
+
+FULL_PAUSE_SECONDS = 5.0
+"""After how long a rollback is tried again that found no room."""
 
 
 class Rollback(StrEnum):
@@ -61,6 +65,7 @@ class Rollbacks:
             begin=self._begin,
             wanted=lambda job: job.rollback == Rollback.WANTED,
             begun=lambda job: job.rollback == Rollback.RUNNING,
+            reserve=True,
         )
         self.claim, self.claim_entry = self._claims.claim, self._claims.claim_entry
         self.due_in = self._claims.due_in
@@ -121,6 +126,8 @@ class Rollbacks:
             raise
         except DatabaseDown as error:
             log.warning("job %s, attempt %d: lost the database: %s", job.id, job.attempt, error)
+            if isinstance(error, DiskFull):
+                signals.stop.wait(FULL_PAUSE_SECONDS)
             return recorded(lambda: self._hand_back(job), signals)
         except FilesDown as error:
             log.warning("job %s could not be rolled back: %s", job.id, error)
@@ -154,7 +161,8 @@ class Rollbacks:
     @again_on_conflict
     def _undo_some(self, job: Job) -> int:
         """One batch; returns how many items were undone."""
-        with self._database.write() as connection:
+        # What is removed gives room back; that much in advance, a full disk has in reserve.
+        with self._database.write(reserve=True) as connection:
             current = self._current(connection, job)
             undone = self._kind(job).undo(CheckpointEffects(connection, job.key), ITEMS_PER_BATCH)
             if undone:

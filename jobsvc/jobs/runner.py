@@ -25,8 +25,9 @@ from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import JobContext, JobFailed, Kind
 from jobsvc.store import job_rows
 from jobsvc.store.database import Database
-from jobsvc.store.errors import DatabaseDown, FilesDown
+from jobsvc.store.errors import DatabaseDown, DiskFull, FilesDown, NoRoom
 from jobsvc.store.files import Files
+from jobsvc.store.room import FULL, Room
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +43,15 @@ class Runner:
     """Claims queued jobs (see `Claims`) and runs them. Safe to share among threads."""
 
     def __init__(
-        self, database: Database, files: Files, kinds: Mapping[str, Kind], now: Callable[[], datetime]
+        self,
+        database: Database,
+        files: Files,
+        kinds: Mapping[str, Kind],
+        now: Callable[[], datetime],
+        room: Room | None = None,
     ) -> None:
+        """A run stops at its next checkpoint when the disks are short of `room`."""
+        self._room = room or Room()
         self._database = database
         self._files = files
         self._kinds = kinds
@@ -56,6 +64,7 @@ class Runner:
             begin=self._begin,
             wanted=lambda job: job.state is State.QUEUED,
             begun=lambda job: job.state in UNDER_WAY,
+            reserve=False,
         )
         self.claim, self.claim_entry = self._claims.claim, self._claims.claim_entry
         self.due_in = self._claims.due_in
@@ -96,6 +105,8 @@ class Runner:
             while state is State.RUNNING:
                 try:
                     state = self._work(job, signals)
+                except NoRoom as error:
+                    state = self._make_way(job, error, signals)
                 except FilesDown as error:
                     state = self._give_way(job, error, signals)
                 if state is State.RUNNING:
@@ -106,6 +117,8 @@ class Runner:
             return state
         except AttemptLost:
             raise
+        except DiskFull as error:
+            return self._make_way(job, error, signals)
         except DatabaseDown as error:
             log.warning("job %s, attempt %d: lost the database: %s", job.id, job.attempt, error)
             kind = self._kinds.get(job.kind)
@@ -149,6 +162,8 @@ class Runner:
                     raise work.failure
                 if stopped or state is not State.RUNNING:
                     return state
+                if (shortage := self._room.shortage()) is not None:
+                    raise NoRoom(shortage)
             work.finish()
             return checkpoints.succeed()
 
@@ -164,6 +179,22 @@ class Runner:
         kind, why = self._kinds.get(job.kind), None if stopped else str(error)
         return recorded(
             lambda: break_off(self._database, kind, job, why, self._now, leaving=signals.shutting_down), signals
+        )
+
+    def _make_way(self, job: Job, error: DiskFull | NoRoom, signals: Signals) -> State | None:
+        """There is no room: the job stops at its checkpoint, and is queued, to go on when there is some."""
+        log.warning("job %s, attempt %d: %s", job.id, job.attempt, error)
+        if self._room.shortage() is None:
+            # A disk that looks as if there were some: a quota, or somebody else has just removed something.
+            self._room.note_full(urgent=False)
+        if signals.stop.is_set():
+            signals.heed()
+        kind = self._kinds.get(job.kind)
+        ended = f"{FULL if isinstance(error, DiskFull) else error}; the run stopped at its checkpoint"
+        again = "it goes on when there is room"
+        return recorded(
+            lambda: interrupt(self._database, kind, job, self._now, ended=ended, again=again),
+            signals,
         )
 
     def _clear_files(self, job: Job, state: State | None) -> None:

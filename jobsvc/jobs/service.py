@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -26,7 +26,7 @@ from jobsvc.patience import LEAST_SECONDS, REQUEST_SECONDS, Deadline, patience
 from jobsvc.store import clock, idempotency_keys, job_ids, job_rows, webhook_rows
 from jobsvc.store.again import again_on_conflict
 from jobsvc.store.database import Database
-from jobsvc.store.errors import DatabaseBusy, DatabaseDown
+from jobsvc.store.errors import DatabaseBusy, DatabaseDown, DiskFull
 from jobsvc.store.files import Files
 
 SERVICE = "service"
@@ -50,6 +50,9 @@ class Engine(Protocol):
 
     def signal(self, key: int, attempt: int) -> bool:
         """Make a run look at its job's row. Returns False if that attempt isn't running here."""
+
+    def held(self, key: int, attempt: int) -> AbstractContextManager[None]:
+        """While something is being asked of a job: have its run take no further item, and wait for what it is."""
 
     def forget(self, key: int) -> None:
         """A paused job will not go on: let go of what is kept for it."""
@@ -118,7 +121,8 @@ class JobService:
 
     @again_on_conflict
     def _found_or_made(self, new: NewJob) -> Job:
-        with self._write() as connection:
+        # What a full disk has in reserve is not for new work.
+        with self._write(reserve=False) as connection:
             job = self._made_before(connection, new)
             if job is not None:
                 return job
@@ -169,9 +173,9 @@ class JobService:
         return job
 
     @contextmanager
-    def _write(self) -> Iterator[Connection]:
+    def _write(self, *, reserve: bool = True) -> Iterator[Connection]:
         try:
-            with self._database.write(urgent=True) as connection:
+            with self._database.write(urgent=True, reserve=reserve) as connection:
                 yield connection
         except DatabaseDown:
             # It may have been committed all the same: those look who would have been told.
@@ -218,7 +222,7 @@ class JobService:
             State.PAUSED: None,
         }
         with _at_most(wait) as until:
-            return self._settle(self._move(job_id, who, moves, "paused"), until)
+            return self._settle(self._ask(job_id, lambda: self._move(job_id, who, moves, "paused")), until)
 
     def resume(self, job_id: str, who: str, wait: float) -> Job:
         """Queue a job that was paused, interrupted or failed again, at its cursor.
@@ -266,13 +270,13 @@ class JobService:
             State.TERMINATED: None,
         }
         if not rollback:
-            return self._settle(self._move(job_id, who, moves, "terminated"), until)
+            return self._settle(self._ask(job_id, lambda: self._move(job_id, who, moves, "terminated")), until)
         ended = {
             State.SUCCEEDED: State.TERMINATING,
             State.FAILED: State.TERMINATING,
             State.TERMINATED: State.TERMINATING,
         }
-        return self._settle(self._roll_back(job_id, who, moves | ended), until)
+        return self._settle(self._ask(job_id, lambda: self._roll_back(job_id, who, moves | ended)), until)
 
     def roll_back(self, job_id: str, who: str, wait: float) -> Job:
         """Remove everything that a finished job has made. Raises UnknownJob, NotAllowed, CantRollBack."""
@@ -281,6 +285,16 @@ class JobService:
             if state not in (*FINISHED, State.TERMINATING):
                 raise NotAllowed(job_id, state, "rolled back before it is terminated")
             return self._terminate(job_id, who, until, rollback=True)
+
+    def _ask(self, job_id: str, ask: Callable[[], Job]) -> Job:
+        """Write what is asked of a job. Its run is told before, since the database may be slow to take it, or full."""
+        job = self.get(job_id)
+        with self._engine.held(job.key, job.attempt) if job.state is State.RUNNING else nullcontext():
+            try:
+                return ask()
+            except DiskFull:
+                # There is the room of the reserve now, if there was one.
+                return ask()
 
     def _roll_back(self, job_id: str, who: str, moves: Mapping[State, State | None]) -> Job:
         job = self._asked_for_rollback(job_id, who, moves)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Event
+from threading import Condition, Event
 from time import monotonic
 
 
@@ -15,23 +15,48 @@ class Signals:
     the truth; only a shutdown, which concerns the process and not the job, is
     told by `shutting_down`. Both are written by other threads and read by the
     run without a lock: an Event and a bool that only ever turns true.
+
+    The run is told before what is asked is written, which can take a while on a
+    database that is in trouble: it takes no item meanwhile. `_asked` guards
+    `_being_asked`, the number of requests that are being written.
     """
 
-    __slots__ = ("shutting_down", "stop")
+    __slots__ = ("_asked", "_being_asked", "shutting_down", "stop")
 
     def __init__(self) -> None:
         self.stop = Event()
         self.shutting_down = False
+        self._asked = Condition()
+        self._being_asked = 0
+
+    def begin_asking(self) -> None:
+        """Something is about to be asked of the job: the run stops, and waits for it. `end_asking` follows."""
+        with self._asked:
+            self._being_asked += 1
+            self.stop.set()
+
+    def end_asking(self) -> None:
+        """It is written, or won't be."""
+        with self._asked:
+            self._being_asked -= 1
+            self._asked.notify_all()
 
     def heed(self) -> None:
-        """The run has seen that it is to stop, and is about to read what was asked: what comes later stops it again."""
-        if not self.shutting_down:
-            self.stop.clear()
+        """The run has seen that it is to stop, and is about to read what was asked: what comes later stops it again.
+
+        Waits for what is being written; each request has a deadline.
+        """
+        with self._asked:
+            self._asked.wait_for(lambda: self._being_asked == 0 or self.shutting_down)
+            if not self.shutting_down:
+                self.stop.clear()
 
     def shut_down(self) -> None:
         """Ask the run to commit and leave because the process ends."""
-        self.shutting_down = True
-        self.stop.set()
+        with self._asked:
+            self.shutting_down = True
+            self.stop.set()
+            self._asked.notify_all()
 
 
 class FleetSignals(Signals):

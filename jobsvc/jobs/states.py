@@ -34,7 +34,7 @@ TRANSITIONS: dict[State, dict[State, str]] = {
         State.FAILED: "the job as a whole can't go on",
         State.PAUSING: "pause was asked for; the run has yet to see it",
         State.TERMINATING: "terminate was asked for; the run has yet to see it",
-        State.INTERRUPTED: "the service stopped or died, or lost the database",
+        State.INTERRUPTED: "the service stopped or died, lost the database, or had no room on its disk",
     },
     State.PAUSING: {
         State.PAUSED: "the run committed what it had done and stopped, or there was no run left to ask",
@@ -47,7 +47,7 @@ TRANSITIONS: dict[State, dict[State, str]] = {
         State.TERMINATING: "terminate was asked for",
     },
     State.INTERRUPTED: {
-        State.QUEUED: "the service started again, or resume was asked for",
+        State.QUEUED: "the service started again, the job goes on when there is room, or resume was asked for",
         State.PAUSED: "paused while nothing ran",
         State.TERMINATING: "terminate was asked for",
     },

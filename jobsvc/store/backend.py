@@ -47,5 +47,8 @@ class Backend(Protocol):
     def lock_for_suspects(self, connection: Connection) -> None:
         """Wait until no other transaction is about to let a suspect begin."""
 
+    def try_write(self, connection: Connection) -> None:
+        """Change something, as little as possible, that means nothing."""
+
     def translated(self, error: SQLAlchemyError) -> Exception | None:
-        """DatabaseDown, DatabaseBusy, Conflict or NotStorable, if that is what an error amounts to."""
+        """DatabaseDown, DatabaseBusy, DiskFull, Conflict or NotStorable, if that is what an error amounts to."""

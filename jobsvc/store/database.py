@@ -10,8 +10,9 @@ from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from jobsvc.patience import Deadline, current
 from jobsvc.store.backend import Backend
-from jobsvc.store.errors import DatabaseClosed, DatabaseDown
+from jobsvc.store.errors import DatabaseClosed, DatabaseDown, DiskFull
 from jobsvc.store.postgresql import IDLE_SECONDS, Postgresql
+from jobsvc.store.room import Room
 from jobsvc.store.sqlite import Sqlite
 
 
@@ -19,19 +20,27 @@ class Database:
     """The database at `url`. Safe to share among threads.
 
     Everything here raises DatabaseDown if it can't be reached, DatabaseBusy if others
-    held what is needed for too long, `write` Conflict if two transactions stood in
-    each other's way, NotStorable for a value that PostgreSQL can't hold.
+    held what is needed for too long, DiskFull if there is no room, `write` Conflict if
+    two transactions stood in each other's way, NotStorable for a value that PostgreSQL can't hold.
 
     A transaction waits for others `within` so many seconds in all. If that isn't
     given, for what is left of the thread's `patience`; if there is none either, for
     its turn as long as it takes, and for anything else a time of the backend's own.
     """
 
-    def __init__(self, url: str, session: str | None = None, idle_seconds: float = IDLE_SECONDS) -> None:
+    def __init__(
+        self,
+        url: str,
+        session: str | None = None,
+        idle_seconds: float = IDLE_SECONDS,
+        room: Room | None = None,
+    ) -> None:
         """`session` is what PostgreSQL's administrator sees its connections called.
 
         PostgreSQL ends a session that says nothing for `idle_seconds` within a transaction.
+        `room` is told of writes that fail for want of it.
         """
+        self._room = room or Room()
         self.backend: Backend = Postgresql(url, session, idle_seconds) if is_postgresql(url) else Sqlite(url)
         self._url = url
         self._reading = self.backend.reading
@@ -47,20 +56,34 @@ class Database:
 
     @contextmanager
     def write(
-        self, *, urgent: bool = False, urgent_when: Callable[[], bool] | None = None, within: float | None = None
+        self,
+        *,
+        urgent: bool = False,
+        urgent_when: Callable[[], bool] | None = None,
+        within: float | None = None,
+        reserve: bool | None = None,
     ) -> Iterator[Connection]:
         """A connection in a write transaction: commits at the end, rolls back on an exception.
 
         Those that are `urgent`, or are so by `urgent_when` while they wait, go ahead
         of those that are not. Keep the block short and free of everything but
         database work: on SQLite all other writers wait for it. Raises DatabaseClosed.
+
+        On a full disk it may use the `reserve`; if that isn't said, if it is urgent.
         """
         deadline = current() if within is None else Deadline(within)
+        spare = urgent if reserve is None else reserve
+        if spare:
+            self._room.before_urgent()
         with self.backend.turn(urgent_when or (lambda: urgent), deadline):
             if self._closed:
                 raise DatabaseClosed
-            with self._translating(), self.backend.begin(self._writing, deadline) as connection:
-                yield connection
+            try:
+                with self._translating(), self.backend.begin(self._writing, deadline) as connection:
+                    yield connection
+            except DiskFull:
+                self._room.note_full(urgent=spare)
+                raise
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
@@ -87,6 +110,17 @@ class Database:
             return f"the database does not answer: {error}"
         except DatabaseError as error:
             return f"the database does not answer: {error.orig}"
+        return None
+
+    def write_fault(self) -> str | None:
+        """What is wrong with the database for who wants to write; None if it takes a write."""
+        try:
+            with self.write(urgent=True, reserve=False) as connection:
+                self.backend.try_write(connection)
+        except DatabaseDown as error:
+            return f"the database can't be written: {error}"
+        except DatabaseError as error:
+            return f"the database can't be written: {error.orig}"
         return None
 
     @property

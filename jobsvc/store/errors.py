@@ -25,6 +25,13 @@ class DatabaseBusy(DatabaseDown):
     """
 
 
+class DiskFull(DatabaseDown):
+    """There is no room left for what was to be written, or the disk refuses it. Nothing was changed.
+
+    A kind of DatabaseDown, since it passes like one: whoever wrote stops at what is stored, and goes on later.
+    """
+
+
 class Conflict(SQLAlchemyError):
     """The transaction stood in another's way and was rolled back; doing it again may go well."""
 
@@ -43,6 +50,10 @@ class DatabaseInUse(Exception):
 
 class FilesDown(Exception):
     """The store of the files does not answer, or refuses what it was asked. The text has no credentials in it."""
+
+
+class NoRoom(FilesDown):
+    """There is no room for a file, or so little room on a disk that nobody should begin to fill it."""
 
 
 class OutputLost(Exception):

@@ -22,6 +22,7 @@ from jobsvc.store.files import IDENTITY, READ_AHEAD_BYTES, Files, NewInput, Resu
 from jobsvc.store.local_folder import INPUT, OUTPUT, UNNAMED_PART, empty, owner, remove
 from jobsvc.store.local_output import LocalOutput, flush_directory
 from jobsvc.store.local_strays import LocalStrays
+from jobsvc.store.no_room import told_of_no_room
 from jobsvc.store.output_parts import result_name
 from jobsvc.store.strays import Tidied
 
@@ -54,7 +55,8 @@ class LocalFiles(Files):
     def open_output(
         self, job_id: str, attempt: int, mark: Mapping[str, Any] | None, *, stopped: StopSign | None = None
     ) -> LocalOutput:
-        return LocalOutput(self.output(job_id), self.unnamed_part(job_id), attempt, mark)
+        with told_of_no_room():
+            return LocalOutput(self.output(job_id), self.unnamed_part(job_id), attempt, mark)
 
     def tidy_output(self, job_id: str, attempt: int) -> None:
         self.unnamed_part(job_id).unlink(missing_ok=True)
@@ -128,14 +130,19 @@ class _NewInput:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = path.open("xb", buffering=0)
-        self.write = self._file.write
+        with told_of_no_room():
+            self._file = path.open("xb", buffering=0)
         self.tell = self._file.tell
 
+    def write(self, data: bytes | memoryview, /) -> int:
+        with told_of_no_room():
+            return self._file.write(data)
+
     def commit(self) -> None:
-        os.fsync(self._file.fileno())
-        flush_directory(self._path.parent)
-        self._file.close()
+        with told_of_no_room():
+            os.fsync(self._file.fileno())
+            flush_directory(self._path.parent)
+            self._file.close()
 
     def abort(self) -> None:
         if not self._file.closed:

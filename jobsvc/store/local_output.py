@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from jobsvc.store.errors import OutputLost
+from jobsvc.store.no_room import is_no_room, told_of_no_room
 from jobsvc.store.output_parts import (
     GONE,
     SHORTER,
@@ -49,7 +50,8 @@ class LocalOutput:
 
     def write(self, data: bytes) -> int:
         self._dirty = True
-        return self._file.write(data)
+        with told_of_no_room():
+            return self._file.write(data)
 
     def tell(self) -> int:
         return self._start + self._file.tell()
@@ -58,23 +60,30 @@ class LocalOutput:
         return marked(self._stretches, offset)
 
     def flush(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with told_of_no_room():
+            self._file.flush()
+            os.fsync(self._file.fileno())
         self._dirty = False
 
     def finish(self) -> None:
         if self._dirty:
             self.flush()
         result = self._folder / result_name(self._attempt)
-        if len(self._stretches) == 1:
-            # The part is all there is. A newer attempt that goes on behind it finds it under its new name.
-            self._path.replace(result)
-        else:
-            self._join().replace(result)
-        flush_directory(self._folder)
+        with told_of_no_room():
+            if len(self._stretches) == 1:
+                # The part is all there is. A newer attempt that goes on behind it finds it under its new name.
+                self._path.replace(result)
+            else:
+                self._join().replace(result)
+            flush_directory(self._folder)
 
     def close(self) -> None:
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError as error:
+            # It is closed all the same, and no checkpoint counts what was still to be written.
+            if not is_no_room(error):
+                raise
 
     def _join(self) -> Path:
         """What counts of all stretches in one file. The parts stay: as long as the job has not succeeded

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from jobsvc.patience import BACKGROUND_SECONDS, Deadline, applied, current
-from jobsvc.store.errors import Conflict, DatabaseBusy, DatabaseDown, NotStorable
+from jobsvc.store.errors import Conflict, DatabaseBusy, DatabaseDown, DiskFull, NotStorable
 
 POOLED_CONNECTIONS = 10
 """Idle connections that are kept."""
@@ -42,6 +42,9 @@ _CONFLICTS = {"40001", "40P01"}
 
 _BUSY = {"55P03"}
 """SQLSTATE: lock_not_available."""
+
+_DISK_FULL = "53100"
+"""SQLSTATE."""
 
 _DOWN = {"57P01", "57P02", "57P03", "57P05", "53300", "25006", "25P03", "25P04"}
 """SQLSTATE: the server shuts down, has crashed, is starting, ends an idle session, has no connection left, is a
@@ -139,12 +142,16 @@ class Postgresql:
     def lock_for_suspects(self, connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": SUSPECTS_LOCK})
 
+    def try_write(self, connection: Connection) -> None:
+        # Takes the number of a transaction, which a server that only reads can't give.
+        connection.execute(text("SELECT txid_current()"))
+
     def translated(self, error: SQLAlchemyError) -> Exception | None:
         return translated(error)
 
 
 def translated(error: SQLAlchemyError) -> Exception | None:
-    """DatabaseDown, DatabaseBusy, Conflict or NotStorable, if that is what an error amounts to."""
+    """DatabaseDown, DatabaseBusy, DiskFull, Conflict or NotStorable, if that is what an error amounts to."""
     if not isinstance(error, DBAPIError):
         return None
     state = getattr(error.orig, "sqlstate", None)
@@ -156,9 +163,10 @@ def translated(error: SQLAlchemyError) -> Exception | None:
     lost = type(error.orig).__name__ == "OperationalError" and state is None
     if isinstance(error, DataError):
         return NotStorable(said)
-    if error.connection_invalidated or lost or state in _DOWN or (state or "").startswith("08"):
+    if error.connection_invalidated or lost or state in {_DISK_FULL, *_DOWN} or (state or "").startswith("08"):
         # The lines below the first one give advice to people who set up a database.
-        return DatabaseDown(said.partition("\n")[0])
+        first = said.partition("\n")[0]
+        return DiskFull(first) if state == _DISK_FULL else DatabaseDown(first)
     return None
 
 

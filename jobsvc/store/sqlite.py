@@ -13,8 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from jobsvc.patience import Deadline, applied, current
-from jobsvc.store.errors import DatabaseBusy
 from jobsvc.store.read_gate import ReadGate
+from jobsvc.store.sqlite_errors import end_broken_transactions, translated
 from jobsvc.store.sqlite_log import KEPT_BYTES, BoundedLog
 from jobsvc.store.write_turn import WriteTurn
 
@@ -26,9 +26,6 @@ STATEMENTS_CACHED = 64
 
 LOCK_SECONDS = 5.0
 """How long a transaction without a deadline waits for another process, such as a backup, that holds SQLite's lock."""
-
-_BUSY = 5
-"""SQLITE_BUSY; what is above the lowest eight bits of a code says more."""
 
 
 class Sqlite:
@@ -47,6 +44,7 @@ class Sqlite:
         )
         event.listen(self.engine, "do_connect", _connect)
         event.listen(self.engine, "connect", _prepare)
+        end_broken_transactions(self.engine)
         event.listen(self.engine, "begin", _begin)
         self.reading: Engine = self.engine
         self.writing: Engine = self.engine.execution_options(jobsvc_writes=True)
@@ -78,11 +76,13 @@ class Sqlite:
     def lock_for_suspects(self, connection: Connection) -> None:
         """The same."""
 
+    def try_write(self, connection: Connection) -> None:
+        # A number that SQLite keeps for its user; what stays as it is would not be written.
+        version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA user_version={0 if version else 1}")
+
     def translated(self, error: SQLAlchemyError) -> Exception | None:
-        code = getattr(getattr(error, "orig", None), "sqlite_errorcode", None)
-        if code is not None and code & 0xFF == _BUSY:
-            return DatabaseBusy("another process holds the lock of the database")
-        return None
+        return translated(error)
 
 
 def _patience() -> float:

@@ -57,7 +57,7 @@ class BoundedLog:
     def _truncated(self) -> bool:
         try:
             connection = self._engine.raw_connection()
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, sqlite3.Error) as error:
             log.warning("the database's log could not be given back: %s", error)
             return False
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import copyfile, rmtree
@@ -67,10 +67,15 @@ class MortalDatabase(Database):
 
     @contextmanager
     def write(
-        self, *, urgent: bool = False, urgent_when: Callable[[], bool] | None = None, within: float | None = None
+        self,
+        *,
+        urgent: bool = False,
+        urgent_when: Callable[[], bool] | None = None,
+        within: float | None = None,
+        reserve: bool | None = None,
     ) -> Iterator[Connection]:
         self._live()
-        with super().write(urgent=urgent, urgent_when=urgent_when, within=within) as connection:
+        with super().write(urgent=urgent, urgent_when=urgent_when, within=within, reserve=reserve) as connection:
             yield connection
             self.probe.before_commit()
         self.probe.after_commit()
@@ -197,6 +202,9 @@ class House:
     def signal(self, key: int, attempt: int) -> bool:
         self._signals.stop.set()
         return True
+
+    def held(self, key: int, attempt: int) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def forget(self, key: int) -> None:
         """Nothing is kept for a paused job here."""

@@ -15,7 +15,7 @@ from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.web import parameters
 from jobsvc.web.creation import create_from_fields, create_from_upload
-from jobsvc.web.problems import job_problem
+from jobsvc.web.problems import NO_ROOM, ROOM_RETRY_SECONDS, job_problem, no_room_detail
 from jobsvc.web.services import services, user
 from jobsvc.web.takes import unchecked
 from jobsvc.web.uploads import UploadRefused
@@ -128,6 +128,16 @@ def _upload_refused(_: UploadRefused) -> tuple[Response, int]:
 @bp.errorhandler(RequestEntityTooLarge)
 def _too_large(_: HTTPException) -> tuple[Response, int]:
     return _error("file_too_large", 413)
+
+
+def _no_room(error: Exception) -> tuple[Response, int]:
+    answer, status = _error("disk_full", 507, message=no_room_detail(error))
+    answer.headers["Retry-After"] = str(ROOM_RETRY_SECONDS)
+    return answer, status
+
+
+for _kind in NO_ROOM:
+    bp.register_error_handler(_kind, _no_room)
 
 
 @bp.errorhandler(JobError)

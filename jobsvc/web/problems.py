@@ -21,13 +21,26 @@ from jobsvc.jobs.errors import (
     UnknownKind,
 )
 from jobsvc.jobs.results import NoResult
-from jobsvc.store.errors import Conflict, DatabaseBusy, DatabaseClosed, DatabaseDown, FilesDown, NotStorable
+from jobsvc.store.errors import (
+    Conflict,
+    DatabaseBusy,
+    DatabaseClosed,
+    DatabaseDown,
+    DiskFull,
+    FilesDown,
+    NoRoom,
+    NotStorable,
+)
 
 log = logging.getLogger(__name__)
 
 DOWN_RETRY_SECONDS = 5
 BUSY_RETRY_SECONDS = 1
 FILES_RETRY_SECONDS = 10
+ROOM_RETRY_SECONDS = 60
+
+NO_ROOM = (DiskFull, NoRoom)
+"""What it is called that there is no room, in the database or for a file."""
 
 _KINDS: dict[type[JobError], tuple[int, str, str]] = {
     UnknownJob: (404, "unknown-job", "There is no such job"),
@@ -56,6 +69,8 @@ def register(app: Flask) -> None:
     app.register_error_handler(DatabaseClosed, _ending)
     app.register_error_handler(DatabaseBusy, _busy)
     app.register_error_handler(DatabaseDown, _down)
+    for kind in NO_ROOM:
+        app.register_error_handler(kind, _no_room)
     app.register_error_handler(FilesDown, _files_down)
     app.register_error_handler(Conflict, _conflict)
     app.register_error_handler(NotStorable, _not_storable)
@@ -93,6 +108,19 @@ def _busy(error: DatabaseBusy) -> Response:
     answer = problem(503, "database-busy", "Others keep the database locked", detail)
     answer.headers["Retry-After"] = str(BUSY_RETRY_SECONDS)
     return answer
+
+
+def _no_room(error: Exception) -> Response:
+    log.warning("%s %s: %s", request.method, request.path, error)
+    answer = problem(507, "disk-full", "There is no room on the disk", no_room_detail(error))
+    answer.headers["Retry-After"] = str(ROOM_RETRY_SECONDS)
+    return answer
+
+
+def no_room_detail(error: Exception) -> str:
+    """What a client is told, who can do something about it."""
+    why = "the disk is full" if isinstance(error, DiskFull) else str(error)
+    return f"{why}; nothing was stored: roll back or delete what is not needed, or ask again when there is room"
 
 
 def _files_down(error: FilesDown) -> Response:

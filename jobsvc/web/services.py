@@ -25,6 +25,8 @@ class Services:
     jobs: JobService
     results: Results
     files: Files
+    shortage: Callable[[], str | None]
+    """Why nothing should fill the disks at the moment; None if there is room."""
     left_over: LeftOver
     sweeper: Sweeper
     kinds: Mapping[str, Kind]

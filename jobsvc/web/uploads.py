@@ -15,7 +15,7 @@ from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityToo
 from werkzeug.formparser import MultiPartParser
 from werkzeug.sansio.multipart import File
 
-from jobsvc.store.errors import DatabaseBusy, DatabaseDown, FilesDown
+from jobsvc.store.errors import DatabaseBusy, DatabaseDown, DiskFull, FilesDown, NoRoom
 from jobsvc.store.files import Files, NewInput, Readable
 from jobsvc.web.gunzip import GZIP_MAGIC, Gunzip
 from jobsvc.web.services import services
@@ -59,7 +59,7 @@ def receive(job_id: str, *, digest: bool = False) -> Iterator[Upload]:
     """Receive the request's file as the input of the job `job_id` to be; a gzip file is unpacked as it comes.
 
     Unless the block calls `keep`, nothing of it is left behind. Raises
-    UploadRefused, RequestEntityTooLarge.
+    UploadRefused, RequestEntityTooLarge, NoRoom.
     """
     files = services().files
     target = _Target(job_id, services().settings.max_upload_bytes, digest)
@@ -73,7 +73,7 @@ def receive(job_id: str, *, digest: bool = False) -> Iterator[Upload]:
         upload = Upload(files.uploaded(job_id), target.filename, form, target.hexdigest())
         try:
             yield upload
-        except DatabaseBusy:
+        except (DatabaseBusy, DiskFull):
             raise
         except DatabaseDown:
             # Its job may have been stored all the same. If it was not, a later start moves the file aside.
@@ -110,6 +110,13 @@ def _parse(target: _Target) -> MultiDict[str, str]:
     return form
 
 
+def _check_room() -> None:
+    """Before all that is stored, since an upload takes room itself."""
+    shortage = services().shortage()
+    if shortage is not None:
+        raise NoRoom(shortage)
+
+
 class _Target:
     """Where the file part goes, once it comes: not more than `most` bytes of it, packed or unpacked."""
 
@@ -125,6 +132,7 @@ class _Target:
 
     def open(self, filename: str) -> None:
         self.filename = filename
+        _check_room()
         self.file = services().files.create_input(self._job_id)
 
     def write(self, data: bytes) -> None:
@@ -158,6 +166,7 @@ class _Target:
         assert self.file is not None
         if self.file.tell() + len(data) > self._most:
             raise RequestEntityTooLarge
+        _check_room()
         if self._digest is not None:
             self._digest.update(data)
         remaining = memoryview(data)

@@ -41,7 +41,7 @@ class OneJob(RuleBasedStateMachine):
         self._commits = self._open.enter_context(noted_commits())
         directory = Path(self._open.enter_context(tempfile.TemporaryDirectory()))
         url = self._open.enter_context(fresh(self.which))
-        self._settings = Settings(data_dir=directory / "data", database_url=url, max_running=1)
+        self._settings = Settings(data_dir=directory / "data", database_url=url, max_running=1, min_free_bytes=0)
         self._app_open = False
         self.state = ""
 

@@ -95,7 +95,7 @@ class Fleet:
 
     def start_worker(self, concurrency: int = 2, queues: str = "", *, wait: bool = True) -> WorkerProcess:
         environ = {name: text for name, text in os.environ.items() if not name.startswith("JOBSVC_")}
-        environ |= {**self.settings, "JOBSVC_DATA_DIR": str(self.data_dir)}
+        environ |= {"JOBSVC_MIN_FREE_BYTES": "0", **self.settings, "JOBSVC_DATA_DIR": str(self.data_dir)}
         number = len(self.workers)
         arguments = ["--concurrency", str(concurrency), *(["--queues", queues] if queues else [])]
         worker = WorkerProcess(number, self._directory / f"worker-{number}.log", environ, arguments)

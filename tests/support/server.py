@@ -60,6 +60,7 @@ class Server:
             **{name: text for name, text in os.environ.items() if not name.startswith("JOBSVC_")},
             "PORT": str(self.port),
             "JOBSVC_DATA_DIR": str(data_dir),
+            "JOBSVC_MIN_FREE_BYTES": "0",
             **settings,
         }
         self.process: subprocess.Popen[bytes] | None = None
