@@ -72,8 +72,13 @@ class Checkpoints:
         meter: Meter,
         now: Callable[[], datetime],
         when_cleared: Callable[[], None] = lambda: None,
+        *,
+        has_header: bool = False,
     ) -> None:
-        """`when_cleared` is called at the first checkpoint of a job that others wait for."""
+        """`when_cleared` is called at the first checkpoint of a job that others wait for.
+
+        `has_header` says that an earlier run has saved the work's columns and size.
+        """
         self._database = database
         self._when_cleared = when_cleared
         self._counts = job.crashes > 0
@@ -85,7 +90,7 @@ class Checkpoints:
         self._meter = meter
         self._done = job.done
         self._failed = job.failed
-        self._columns_saved = job.columns is not None
+        self._columns_saved = has_header
         self._max_failed: int | None = job.params.get("max_failed")
 
     def commit(

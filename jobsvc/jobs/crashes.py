@@ -20,7 +20,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from jobsvc.jobs.job import Job
+from jobsvc.jobs.job import Job, Place
 from jobsvc.jobs.states import UNDER_WAY
 from jobsvc.store import job_rows
 
@@ -75,10 +75,10 @@ def somebody_on_probation(connection: Connection, now: datetime) -> bool:
     return job_rows.exists_on_probation(connection, UNDER_WAY, SUSPECT_AFTER, now - most, now + most)
 
 
-def verdict(job: Job) -> str:
+def verdict(job: Job, place: Place) -> str:
     """Why a job is failed that has reached the limit, and what can be done."""
     return (
-        f"its process ended {job.crashes} times in a row without a new checkpoint. {_stands(job)}. "
+        f"its process ended {job.crashes} times in a row without a new checkpoint. {_stands(job, place)}. "
         "Mend what ends the process and resume the job: it goes on there"
     )
 
@@ -87,9 +87,9 @@ def rollback_verdict(job: Job) -> str:
     return f"its process ended {job.crashes} times in a row and nothing more was undone"
 
 
-def _stands(job: Job) -> str:
-    if job.cursor is None:
+def _stands(job: Job, place: Place) -> str:
+    if place.cursor is None:
         return "It has come to no checkpoint at all: what ends the process comes with its first items, or before them"
-    line = job.cursor.get("line")
+    line = place.cursor.get("line")
     where = f" (from line {line} of the file on)" if isinstance(line, int) else ""
     return f"What ends the process comes soon after its item {job.done + job.failed}{where}"

@@ -4,12 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Self
 
 from sqlalchemy import RowMapping
 
 from jobsvc.jobs.states import State
+
+UNKNOWN_MOMENT = datetime.fromtimestamp(0, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a job stands, and its header: what only a run and those who look into its file need. May be large."""
+
+    cursor: dict[str, Any] | None
+    columns: list[str] | None
+    unreadable: str = ""
+
+    @classmethod
+    def from_row(cls, row: RowMapping) -> Self:
+        odd = [
+            name
+            for name, value, kind in (("cursor", row["cursor"], dict), ("columns", row["columns"], list))
+            if value is not None and not isinstance(value, kind)
+        ]
+        if odd:
+            return cls(None, None, f"{' and '.join(odd)} in the database can't be read")
+        return cls(row["cursor"], row["columns"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +54,6 @@ class Job:
     queued_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
-    cursor: dict[str, Any] | None
-    columns: list[str] | None
     done: int
     failed: int
     position: int
@@ -58,10 +78,29 @@ class Job:
     not_before: datetime | None
     """When it may begin again after a crash, or has; None: at once. See `jobs/crashes.py`."""
 
+    unreadable: str = ""
+    """What of it can't be read, since somebody else wrote it. In its place stands something harmless."""
+
     @classmethod
     def from_row(cls, row: RowMapping) -> Self:
+        """Whatever stands in the row: a list of jobs must not end at one of them."""
         values: dict[str, Any] = {str(name): value for name, value in row.items()}
-        return cls(**values | {"state": State(row["state"])})
+        odd: list[str] = []
+        try:
+            values["state"] = State(row["state"])
+        except ValueError:
+            values["state"] = State.FAILED
+            odd.append("state")
+        if not isinstance(row["params"], dict):
+            values["params"] = {}
+            odd.append("params")
+        for name in ("created_at", "queued_at"):
+            if row[name] is None:
+                values[name] = UNKNOWN_MOMENT
+                odd.append(name)
+        if odd:
+            values["unreadable"] = f"{' and '.join(odd)} in the database can't be read"
+        return cls(**values)
 
     @property
     def percent(self) -> float:

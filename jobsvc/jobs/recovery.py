@@ -14,7 +14,7 @@ from jobsvc.jobs import crashes
 from jobsvc.jobs.checkpoint import AttemptLost, clean_up_terminated
 from jobsvc.jobs.crashes import NO_CRASH
 from jobsvc.jobs.hooks import HOOKS
-from jobsvc.jobs.job import Job
+from jobsvc.jobs.job import Job, Place
 from jobsvc.jobs.rollback import Rollback
 from jobsvc.jobs.service import SERVICE
 from jobsvc.jobs.states import State
@@ -119,7 +119,8 @@ def leave_behind(
     if max_crashes is not None:
         values, why = crashes.left(max_crashes, job, at, why)
         if after is State.INTERRUPTED and job.crashes >= max_crashes:
-            after, values = State.FAILED, {"error": crashes.verdict(job)}
+            place = Place.from_row(job_rows.place(connection, job.key))
+            after, values = State.FAILED, {"error": crashes.verdict(job, place)}
     log.warning("job %s, attempt %d, was %s when its run ended: %s", job.id, job.attempt, job.state, after)
     transition(connection, job, after, who=SERVICE, at=at, why=why, **values)
     if after is State.TERMINATED:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import BinaryIO
 
+from sqlalchemy import RowMapping
+
 from jobsvc.jobs.errors import FilesRemoved, NotAllowed
-from jobsvc.jobs.job import Job
+from jobsvc.jobs.job import Job, Place
 from jobsvc.jobs.results import NoResult
 from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import JobFailed
+from jobsvc.kinds.csv_encodings import UTF_8, known_encoding
 from jobsvc.kinds.csv_source import ADDED_COLUMNS, read_header
 from jobsvc.kinds.csv_text import csv_text
 from jobsvc.store import job_rows
@@ -26,6 +32,9 @@ HERE_AND_THERE_BYTES = 128 * 1024
 
 MOST_ROW_BYTES = 2 * 1024 * 1024
 """Of a longer row, which was refused for its length, only the beginning is given."""
+
+ANY_BYTES = "latin-1"
+"""An encoding in which every byte is a character."""
 
 _STILL = frozenset({State.PAUSED, State.TERMINATED, State.INTERRUPTED, State.FAILED, State.SUCCEEDED})
 """States in which the cursor stays where it is."""
@@ -51,37 +60,50 @@ class LeftOver:
         return self._failed(job, file)
 
     def _failed(self, job: Job, file: BinaryIO | None) -> Iterator[bytes]:
-        delimiter = job.params.get("delimiter", ",")
-        encoding = job.params.get("encoding", "utf-8")
-        extra = (job.cursor or {}).get("extra", 0)
-
-        def lines(rows: list[Sequence[object]]) -> bytes:
-            return csv_text(rows, delimiter).encode(encoding, "surrogateescape")
-
+        dialect = Dialect.of(job)
         try:
-            yield lines([[*ADDED_COLUMNS, *(job.columns or [])]])
-            after = 0
-            while True:
-                with self._database.read() as connection:
-                    found = job_rows.refused_after(connection, job.key, after, ROWS_AT_A_TIME)
-                rows: list[Sequence[object]] = []
-                for row in found:
-                    fields: list[str] = []
+            extra, columns = self._header(job, file, dialect)
+            yield dialect.row([*ADDED_COLUMNS, *columns])
+            for rows in self._refused(job):
+                piece = bytearray()
+                for row in rows:
+                    piece += dialect.row([row["line"] or row["item"], row["error"]])
                     if file is not None and row["offset"] is not None:
                         file.seek(row["offset"])
                         data = file.read(min(row["length"], MOST_ROW_BYTES))
-                        fields = _fields(data, encoding, delimiter)[extra:]
-                    rows.append([row["line"] or row["item"], row["error"], *fields])
-                    if len(rows) >= 100:
-                        yield lines(rows)
-                        rows = []
-                yield lines(rows)
-                if len(found) < ROWS_AT_A_TIME:
-                    return
-                after = found[-1]["item"]
+                        piece[-1:] = dialect.behind(data, extra)
+                    if len(piece) >= PIECE_BYTES:
+                        yield bytes(piece)
+                        piece.clear()
+                yield bytes(piece)
         finally:
             if file is not None:
                 file.close()
+
+    def _refused(self, job: Job) -> Iterator[Sequence[RowMapping]]:
+        after = 0
+        while True:
+            with self._database.read() as connection:
+                found = job_rows.refused_after(connection, job.key, after, ROWS_AT_A_TIME)
+            yield found
+            if len(found) < ROWS_AT_A_TIME:
+                return
+            after = found[-1]["item"]
+
+    def _header(self, job: Job, file: BinaryIO | None, dialect: Dialect) -> tuple[int, list[str]]:
+        """How many columns at the beginning of each row are left out, and the others' names.
+
+        They come from the file itself: the job's cursor is gone after a rollback.
+        """
+        if file is not None:
+            with suppress(JobFailed):
+                cursor, columns = read_header(file, dialect.encoding, dialect.delimiter)
+                return cursor["extra"], columns
+        return 0, self._place(job).columns or []
+
+    def _place(self, job: Job) -> Place:
+        with self._database.read() as connection:
+            return Place.from_row(job_rows.place(connection, job.key))
 
     def unprocessed(self, job: Job) -> Iterator[bytes]:
         """The header and every row past the cursor, byte for byte.
@@ -90,19 +112,19 @@ class LeftOver:
         """
         if job.state not in _STILL:
             raise NotAllowed(job.id, job.state, "asked for what it has not processed, before it stands still")
-        return self._unprocessed(job, self._open(job, READ_AHEAD_BYTES))
+        cursor = self._place(job).cursor
+        offset = None if cursor is None else cursor.get("offset")
+        return self._unprocessed(self._open(job, READ_AHEAD_BYTES), Dialect.of(job), offset)
 
-    def _unprocessed(self, job: Job, file: BinaryIO) -> Iterator[bytes]:
+    def _unprocessed(self, file: BinaryIO, dialect: Dialect, offset: int | None) -> Iterator[bytes]:
         with file:
             try:
-                header_end: int = read_header(
-                    file, job.params.get("encoding", "utf-8"), job.params.get("delimiter", ",")
-                )[0]["offset"]
+                header_end: int = read_header(file, dialect.encoding, dialect.delimiter)[0]["offset"]
             except JobFailed:
                 header_end = 0
             file.seek(0)
             yield file.read(header_end)
-            file.seek(job.cursor["offset"] if job.cursor else header_end)
+            file.seek(header_end if offset is None else offset)
             while data := file.read(PIECE_BYTES):
                 yield data
 
@@ -115,12 +137,60 @@ class LeftOver:
             raise NoResult(job.id) from None
 
 
-def _fields(data: bytes, encoding: str, delimiter: str) -> list[str]:
+@dataclass(frozen=True)
+class Dialect:
+    """How a job's upload is written."""
+
+    encoding: str
+    delimiter: str
+
+    @classmethod
+    def of(cls, job: Job) -> Dialect:
+        try:
+            encoding = known_encoding(job.params.get("encoding", UTF_8))
+        except ValueError:
+            # It was allowed once. Every byte is some character here, and remains it.
+            encoding = ANY_BYTES
+        delimiter = job.params.get("delimiter", ",")
+        return cls(encoding, delimiter if isinstance(delimiter, str) and len(delimiter) == 1 else ",")
+
+    def row(self, fields: Sequence[object]) -> bytes:
+        """One row. What the encoding has no character for is described in its place."""
+        return csv_text([fields], self.delimiter).encode(self.encoding, "described")
+
+    def behind(self, data: bytes, extra: int) -> bytes:
+        """What follows other fields: the row of these bytes, as well as its fields can be told apart.
+
+        The first `extra` of them are left out.
+        """
+        for encoding in (self.encoding, ANY_BYTES):
+            try:
+                text = data.decode(encoding, "surrogateescape")
+                fields = _fields(text, self.delimiter)[extra:]
+                if text.encode(encoding, "surrogateescape") == data:
+                    row = csv_text([["", *fields]], self.delimiter) if fields else "\n"
+                    return row.encode(encoding, "surrogateescape")
+            except UnicodeError:
+                # Bytes of which no two runs of characters can be told apart.
+                continue
+        raise AssertionError(ANY_BYTES)
+
+
+def _fields(text: str, delimiter: str) -> list[str]:
     """The fields of one refused row, as well as they can be told apart."""
-    text = data.decode(encoding, "surrogateescape")
     text = text.removesuffix("\n").removesuffix("\r")
     try:
         return next(csv.reader(iter([text]), delimiter=delimiter), [])
     except csv.Error:
         # A carriage return inside an unquoted field.
         return text.split(delimiter)
+
+
+def _described(error: UnicodeError) -> tuple[str, int]:
+    """What stands for characters that an encoding lacks: three points for an ellipsis, else as Python writes them."""
+    assert isinstance(error, UnicodeEncodeError)
+    lacking = error.object[error.start : error.end]
+    return lacking.replace("…", "...").encode("ascii", "namereplace").decode(), error.end
+
+
+codecs.register_error("described", _described)

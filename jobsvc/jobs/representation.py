@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import RowMapping
+import orjson
+from sqlalchemy import Row, RowMapping
 
 from jobsvc.jobs.job import Job
+from jobsvc.store.record_fields import Header, OddRecord, fields, shown
 
 
 def moment(at: datetime | None, timespec: str = "seconds") -> str | None:
     """A moment as RFC 3339 has it, in UTC."""
     return None if at is None else at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
 
+
+_TYPE = re.compile(r'\{"type":"([a-z.]+)"')
+"""How a message begins: see `webhooks/message.py`."""
 
 _LINKS = ("events", "webhooks", "pause", "resume", "terminate", "rollback", "failed", "unprocessed", "result")
 
@@ -38,7 +43,7 @@ def job_json(job: Job) -> dict[str, Any]:
         "params": dict(job.params),
         "filename": job.filename,
         "callback_url": job.callback_url,
-        "error": job.error,
+        "error": job.unreadable or job.error,
         "attempt": job.attempt,
         "rolled_back": job.rolled_back,
         "rollback": None if job.rollback_percent is None else {"percent": job.rollback_percent},
@@ -49,6 +54,23 @@ def job_json(job: Job) -> dict[str, Any]:
             "teams": f"/teams?job={job.id}",
         },
     }
+
+
+def record_json(header: Header, record: Row[Any]) -> bytes:
+    """A record as JSON text. One that is not what its job's columns say is shown as it stands in the database."""
+    made = {
+        "job_id": header.job_id,
+        "row": record.row,
+        "date": record.date,
+        "data": None,
+    }
+    try:
+        made["data"] = dict(zip(header.columns, fields(header, record.data), strict=True))
+        return orjson.dumps(made)
+    except (OddRecord, TypeError) as error:
+        why = str(error) if isinstance(error, OddRecord) else "it holds what JSON can't"
+        made |= {"date": shown(record.date), "data": None, "error": why, "raw": shown(record.data)}
+    return orjson.dumps(made)
 
 
 def event_json(event: RowMapping) -> dict[str, Any]:
@@ -64,7 +86,7 @@ def event_json(event: RowMapping) -> dict[str, Any]:
 def webhook_json(message: RowMapping) -> dict[str, Any]:
     return {
         "id": message["message_id"],
-        "type": json.loads(message["body"])["type"],
+        "type": found[1] if (found := _TYPE.match(message["beginning"])) else None,
         "url": message["url"],
         "created_at": moment(message["created_at"], "milliseconds"),
         "attempts": message["attempts"],

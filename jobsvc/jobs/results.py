@@ -6,10 +6,12 @@ from typing import Any, BinaryIO
 
 from jobsvc.jobs.errors import FilesRemoved, JobError, NotAllowed, UnknownJob
 from jobsvc.jobs.job import Job
+from jobsvc.jobs.representation import record_json
 from jobsvc.jobs.states import State
 from jobsvc.store import job_rows, results
 from jobsvc.store.database import Database
 from jobsvc.store.files import Files, Result
+from jobsvc.store.record_fields import Header, headers
 
 
 class NoResult(JobError):
@@ -28,33 +30,36 @@ class Results:
 
     def records(
         self, *, limit: int, after: tuple[int, int] | None, job_id: str | None
-    ) -> tuple[list[dict[str, Any]], tuple[int, int] | None]:
-        """Records in (job, row) order, with the (job key, row) behind which the next page begins."""
+    ) -> tuple[list[bytes], tuple[int, int] | None]:
+        """Records in (job, row) order, each as JSON text, with the (job key, row) behind which the next page begins.
+
+        As many as make up a page, one at least: a record repeats the names of its job's columns.
+        """
         if job_id is not None:
             self.check_made(job_id)
         with self._database.read() as connection:
-            rows, more = results.records_page(connection, limit=limit + 1, after=after, job_id=job_id)
-        last = rows[-1] if more else None
-        return (
-            [
-                {
-                    "job_id": row["job_id"],
-                    "row": row["row"],
-                    "date": row["date"],
-                    "data": dict(zip(row["columns"], row["data"], strict=True)),
-                }
-                for row in rows
-            ],
-            None if last is None else (last["job_key"], last["row"]),
-        )
+            rows, more = results.records_page(connection, limit=limit, after=after, job_id=job_id)
+            made: list[bytes] = []
+            produced = 0
+            known: dict[int, Header] = {}
+            for number, row in enumerate(rows):
+                if produced > results.PAGE_BYTES:
+                    more = True
+                    break
+                if row.job_key not in known:
+                    known = headers(connection, list(dict.fromkeys(later.job_key for later in rows[number:])))
+                made.append(record_json(known[row.job_key], row))
+                produced += len(made[-1])
+        last = rows[len(made) - 1] if more else None
+        return made, None if last is None else (last.job_key, last.row)
 
     def teams(self, *, limit: int, after: int | None, job_id: str | None) -> tuple[list[dict[str, Any]], int | None]:
         """Teams in the order in which they were made, with the id behind which the next page begins."""
         if job_id is not None:
             self.check_made(job_id)
         with self._database.read() as connection:
-            found = results.teams_page(connection, limit=limit + 1, after=after, job_id=job_id)
-        return found[:limit], found[limit - 1]["id"] if len(found) > limit else None
+            found, more = results.teams_page(connection, limit=limit, after=after, job_id=job_id)
+        return found, found[-1]["id"] if more else None
 
     def file(self, job: Job) -> Result:
         """The file that a job has made. Raises NotAllowed while it is unfinished, NoResult if there is none.

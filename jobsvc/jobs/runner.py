@@ -15,7 +15,7 @@ from jobsvc.jobs import crashes
 from jobsvc.jobs.checkpoint import AttemptLost, Checkpoints, break_off, ended_by_run, fail
 from jobsvc.jobs.claims import Claims
 from jobsvc.jobs.hooks import HOOKS, job_info, job_params, tell
-from jobsvc.jobs.job import Job
+from jobsvc.jobs.job import Job, Place
 from jobsvc.jobs.meter import Meter
 from jobsvc.jobs.recording import recorded
 from jobsvc.jobs.recovery import interrupt
@@ -138,15 +138,25 @@ class Runner:
     def _work(self, job: Job, signals: Signals) -> State:
         """From the cursor on. Returns `running` if the run was stopped, but nobody wants it stopped any more."""
         kind = self._kind(job)
+        place = self._place(job)
         info = job_info(kind, job)
         # A first run that never came to a checkpoint counts for nothing: its on_start may not have ended.
-        if job.cursor is None:
+        if place.cursor is None:
             kind.on_start(info)
         else:
             kind.on_resume(info)
-        with kind.open(self._context(kind, job, signals)) as work:
+        with kind.open(self._context(kind, job, place, signals)) as work:
             meter = Meter(monotonic, job.position, work.size)
-            checkpoints = Checkpoints(self._database, kind, job, work, meter, self._now, self.when_cleared)
+            checkpoints = Checkpoints(
+                self._database,
+                kind,
+                job,
+                work,
+                meter,
+                self._now,
+                self.when_cleared,
+                has_header=place.columns is not None,
+            )
             for block in work.blocks():
                 items, stopped = work.take(block, signals.stop.is_set)
                 work.flush()
@@ -228,6 +238,13 @@ class Runner:
         with self._database.read() as connection:
             return Job.from_row(job_rows.by_key(connection, job.key))
 
+    def _place(self, job: Job) -> Place:
+        with self._database.read() as connection:
+            place = Place.from_row(job_rows.place(connection, job.key))
+        if job.unreadable or place.unreadable:
+            raise JobFailed(job.unreadable or place.unreadable)
+        return place
+
     def _kind(self, job: Job) -> Kind:
         try:
             return self._kinds[job.kind]
@@ -237,14 +254,14 @@ class Runner:
     def _batch_items(self) -> int:
         return BATCH_ITEMS_WHEN_BUSY if self._database.is_busy else BATCH_ITEMS
 
-    def _context(self, kind: Kind, job: Job, signals: Signals) -> JobContext:
+    def _context(self, kind: Kind, job: Job, place: Place, signals: Signals) -> JobContext:
         return JobContext(
             key=job.key,
             id=job.id,
             params=job_params(kind, job.params),
             created_at=job.created_at,
-            cursor=job.cursor,
-            columns=job.columns,
+            cursor=place.cursor,
+            columns=place.columns,
             attempt=job.attempt,
             open_input=partial(self._files.open_input, job.id, stopped=signals.stop),
             open_output=partial(self._files.open_output, job.id, job.attempt, stopped=signals.stop),

@@ -29,6 +29,12 @@ from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseBusy, DatabaseDown, DiskFull
 from jobsvc.store.files import Files
 
+PAGE_CHARACTERS = 1024 * 1024
+"""About how much a page of jobs has at most."""
+
+MOST_LINES = 500
+"""How much of a job's history is read at once."""
+
 SERVICE = "service"
 """Who, in a job's history, when the service changed its state by itself."""
 
@@ -193,19 +199,30 @@ class JobService:
     ) -> tuple[list[Job], int | None]:
         """Jobs, newest first, and the `after` of the next page."""
         with self._database.read() as connection:
-            rows = job_rows.page(connection, limit=limit + 1, after=after, state=state, kind=kind, user=user)
-        jobs = [Job.from_row(row) for row in rows[:limit]]
-        return jobs, jobs[-1].key if len(rows) > limit else None
+            found = job_rows.page(connection, limit=limit + 1, after=after, state=state, kind=kind, user=user)
+            jobs: list[Job] = []
+            characters = 0
+            with found as rows:
+                for row in rows.mappings():
+                    if len(jobs) == limit or characters > PAGE_CHARACTERS:
+                        return jobs, jobs[-1].key
+                    job = Job.from_row(row)
+                    jobs.append(job)
+                    characters += len(str(job.params)) + len(job.error or "") + len(job.filename or "")
+        return jobs, None
 
-    def events(self, job_id: str) -> Sequence[RowMapping]:
-        """A job's history, oldest first. Raises UnknownJob."""
+    def events(self, job_id: str, after: int = 0, limit: int = MOST_LINES) -> Sequence[RowMapping]:
+        """A job's history behind the event `after`, oldest first. Raises UnknownJob."""
         with self._database.read() as connection:
-            return job_rows.events(connection, self._find(connection, job_id).key)
+            return job_rows.events(connection, self._find(connection, job_id).key, after, limit)
 
-    def webhooks(self, job_id: str) -> Sequence[RowMapping]:
-        """What was or is to be sent to a job's callback URL, oldest first. Raises UnknownJob."""
+    def webhooks(self, job_id: str, after: int = 0, limit: int = MOST_LINES) -> Sequence[RowMapping]:
+        """What was or is to be sent to a job's callback URL, behind the message `after`, oldest first.
+
+        Raises UnknownJob.
+        """
         with self._database.read() as connection:
-            return webhook_rows.of_job(connection, self._find(connection, job_id).key)
+            return webhook_rows.of_job(connection, self._find(connection, job_id).key, after, limit)
 
     def pause(self, job_id: str, who: str, wait: float) -> Job:
         """Ask for a pause and wait up to `wait` seconds for it, and for the database.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from time import monotonic
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
-import orjson
 from pydantic import BeforeValidator, Field, model_validator
 from sqlalchemy import Connection, func, select, tuple_
 
@@ -25,7 +24,9 @@ from jobsvc.kinds.contract import (
     Work,
 )
 from jobsvc.kinds.csv_text import csv_text
+from jobsvc.kinds.export_columns import Layouts, columns_of_all, columns_of_one
 from jobsvc.store.errors import OutputLost
+from jobsvc.store.streaming import streamed
 from jobsvc.store.tables import jobs, records
 
 FIXED_COLUMNS = ("job_id", "row", "date")
@@ -34,13 +35,16 @@ RECORDS_AT_A_TIME = 2000
 CHARACTERS_AT_A_TIME = 1024 * 1024
 """How many records, and about how much of them, are held in memory."""
 
-RECORDS_FETCHED = 50
-"""How many records the database hands over at once."""
+CELLS_AT_A_TIME = 50_000
+"""About how many cells of the export are written at once."""
 
 SECONDS_BETWEEN_CHECKPOINTS = 0.5
 
 Place: TypeAlias = tuple[int, int]
 """job key, row: where a record stands among those of its date."""
+
+Found: TypeAlias = tuple[int, int, Any]
+"""job key, row, and data: JSON text, unless somebody else has written it."""
 
 
 def _iso_date(value: object) -> date:
@@ -85,7 +89,7 @@ class CreateExport(Kind):
 class _Export(Work):
     """Positions are in dates. The cursor is the next date and where the file goes on.
 
-    Its header is settled when the export begins. What jobs make that were
+    Its header is settled with the first date. What jobs make that were
     submitted after it, or whose columns that header does not have, is not in it.
     """
 
@@ -96,42 +100,15 @@ class _Export(Work):
         self._job: str | None = context.params.job
         self._next: int = context.cursor["day"] if context.cursor else self._first.toordinal()
         self.size = (self._last - self._first).days + 1
-        with context.read() as connection:
-            involved = self._involved(connection)
         self.columns = context.columns
-        if self.columns is None:
-            self.columns = list(dict.fromkeys(name for _, names in involved.values() for name in names))
-        known = set(self.columns)
-        self._layouts = {
-            key: (job_id, _layout(names, self.columns))
-            for key, (job_id, names) in involved.items()
-            if known.issuperset(names)
-        }
-        self._next_with_records: date | None = self._first
+        self._layouts: Layouts | None = None
+        self._next_with_records: bytes | None = self._first.isoformat().encode()
         """No date before it has records, as far as is known; None: no date has any more."""
         self._ends: list[int] = []
-        self._file = self._open_file()
-
-    def _involved(self, connection: Connection) -> dict[int, tuple[str, list[str]]]:
-        """The id and columns of every job whose records may be exported, by key, in order."""
-        query = select(jobs.c.key, jobs.c.id, jobs.c.columns).order_by(jobs.c.key)
-        if self._job is not None:
-            query = query.where(jobs.c.id == self._job)
-        else:
-            in_range = records.c.date.between(self._first.isoformat(), self._last.isoformat())
-            earlier = records.c.job_key < self._context.key
-            query = query.where(jobs.c.key.in_(select(records.c.job_key).where(in_range, earlier).distinct()))
-        return {key: (job_id, columns or []) for key, job_id, columns in connection.execute(query)}
-
-    def _open_file(self) -> OutputFile:
-        """The file, to go on with behind what the cursor vouches for."""
         try:
-            file = self._context.open_output(self._context.cursor)
+            self._file: OutputFile = context.open_output(context.cursor)
         except OutputLost as error:
             raise JobFailed(str(error)) from error
-        if self._context.cursor is None:
-            file.write(csv_text([[*FIXED_COLUMNS, *(self.columns or [])]]).encode())
-        return file
 
     def blocks(self) -> Iterator[Block]:
         while self._next <= self._last.toordinal():
@@ -141,35 +118,66 @@ class _Export(Work):
 
     def process(self, day: date) -> None:
         """Write one date's records. Gives up within a long date if the run is asked to stop."""
+        if self._layouts is None:
+            self._layouts = self._begun()
         after: Place = (0, 0)
         more = self._has_records(day)
         while more:
             with self._context.read() as connection:
                 found, more = self._records_of(connection, day, after)
-            known = ((self._layouts[key], row, data) for key, row, data in found if key in self._layouts)
-            rows = [
-                [job_id, row, day.isoformat(), *_arranged(orjson.loads(data), layout)]
-                for (job_id, layout), row, data in known
-            ]
-            self._file.write(csv_text(rows).encode())
+            self._write(self._layouts, day, found)
             if not more:
                 break
             after = (found[-1][0], found[-1][1])
-            if self._context.stopped.is_set():
-                raise ItemAbandoned
+            self._look()
         self._ends.append(self._file.tell())
+
+    def _begun(self) -> Layouts:
+        """Settle the columns, if no earlier run has, and write the header, if it isn't there."""
+        context = self._context
+        if self.columns is None:
+            if self._job is not None:
+                self.columns = columns_of_one(context.read, self._job)
+            else:
+                self.columns = columns_of_all(context.read, self._first, self._last, context.key, context.stopped)
+        if self._file.tell() == 0:
+            self._file.write(csv_text([[*FIXED_COLUMNS, *self.columns]]).encode())
+        return Layouts(context.read, self.columns, job_id=self._job, below=context.key)
+
+    def _write(self, layouts: Layouts, day: date, found: Sequence[Found]) -> None:
+        """Write records, a piece at a time: rows can be much longer than their records."""
+        rows: list[list[Any]] = []
+        cells = 0
+        for number, (key, row, data) in enumerate(found):
+            if not layouts.knows(key):
+                layouts.load(later[0] for later in found[number:])
+            made = layouts.row(key, row, day.isoformat(), data)
+            if made is not None:
+                rows.append(made)
+                cells += len(made)
+            if cells > CELLS_AT_A_TIME:
+                self._file.write(csv_text(rows).encode())
+                rows, cells = [], 0
+                self._look()
+        self._file.write(csv_text(rows).encode())
+
+    def _look(self) -> None:
+        if self._context.stopped.is_set():
+            raise ItemAbandoned
 
     def _has_records(self, day: date) -> bool:
         """Whether the date has records. Dates without any, which may be most, are skipped without asking for each."""
-        if self._next_with_records is None or day < self._next_with_records:
+        wanted = day.isoformat().encode()
+        if self._next_with_records is None or wanted < self._next_with_records:
             return False
         with self._context.read() as connection:
             query = select(func.min(records.c.date)).where(records.c.date >= day.isoformat())
             found = connection.execute(query).scalar_one()
-        self._next_with_records = None if found is None else date.fromisoformat(found)
-        return self._next_with_records == day
+        # As bytes, in which the database compares them: what is no date at all is just passed by.
+        self._next_with_records = found.encode(errors="surrogateescape") if isinstance(found, str) else None
+        return self._next_with_records == wanted
 
-    def _records_of(self, connection: Connection, day: date, after: Place) -> tuple[list[tuple[int, int, str]], bool]:
+    def _records_of(self, connection: Connection, day: date, after: Place) -> tuple[list[Found], bool]:
         """Some of a date's records behind `after`, and whether there may be more."""
         query = (
             select(records.c.job_key, records.c.row, records.c.data)
@@ -179,10 +187,11 @@ class _Export(Work):
         )
         if self._job is not None:
             # The sum keeps SQLite from searching the whole job for each date, instead of the date's index.
-            query = query.where((records.c.job_key + 0).in_(self._layouts))
-        found: list[tuple[int, int, str]] = []
+            mine = select(jobs.c.key).where(jobs.c.id == self._job).scalar_subquery()
+            query = query.where((records.c.job_key + 0) == mine)
+        found: list[Found] = []
         characters = 0
-        with connection.execution_options(yield_per=RECORDS_FETCHED).execute(query) as result:
+        with streamed(connection, query) as result:
             for key, row, data in result:
                 found.append((key, row, data))
                 characters += len(data)
@@ -228,13 +237,3 @@ class _Dates(Block):
 
     def refusal(self, item: int, error: str) -> Refusal:
         return Refusal(item, error)
-
-
-def _layout(names: list[str], columns: list[str]) -> list[int | None]:
-    """For each of the export's columns, where among a job's own `names` it stands."""
-    places = {name: index for index, name in enumerate(names)}
-    return [places.get(name) for name in columns]
-
-
-def _arranged(fields: list[str], layout: list[int | None]) -> list[str]:
-    return ["" if index is None else fields[index] for index in layout]

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    CursorResult,
     RowMapping,
     Select,
     bindparam,
@@ -28,7 +29,11 @@ from sqlalchemy import (
 )
 
 from jobsvc.store.queue_tables import entries, status
+from jobsvc.store.streaming import streamed
 from jobsvc.store.tables import job_events, jobs, refused_rows
+
+JOB = tuple(column for column in jobs.c if column.name not in ("cursor", "columns"))
+"""What is read of a job: without what only its run needs, which may be large. See `place`."""
 
 
 def add(connection: Connection, values: Mapping[str, Any]) -> int:
@@ -40,7 +45,7 @@ def add(connection: Connection, values: Mapping[str, Any]) -> int:
 
 def by_id(connection: Connection, job_id: str, *, lock: bool = False) -> RowMapping | None:
     """A job that was not forgotten."""
-    query = select(jobs).where(jobs.c.id == job_id, jobs.c.deleted_at.is_(None))
+    query = select(*JOB).where(jobs.c.id == job_id, jobs.c.deleted_at.is_(None))
     return connection.execute(_locked(query) if lock else query).mappings().one_or_none()
 
 
@@ -49,8 +54,13 @@ def existed(connection: Connection, job_id: str) -> bool:
     return connection.execute(select(jobs.c.key).where(jobs.c.id == job_id)).one_or_none() is not None
 
 
+def place(connection: Connection, key: int) -> RowMapping:
+    """The `cursor` and the `columns` of a job."""
+    return connection.execute(select(jobs.c.cursor, jobs.c.columns).where(jobs.c.key == key)).mappings().one()
+
+
 def by_key(connection: Connection, key: int, *, lock: bool = False) -> RowMapping:
-    query = select(jobs).where(jobs.c.key == key)
+    query = select(*JOB).where(jobs.c.key == key)
     return connection.execute(_locked(query) if lock else query).mappings().one()
 
 
@@ -66,20 +76,20 @@ def page(
     state: str | None = None,
     kind: str | None = None,
     user: str | None = None,
-) -> Sequence[RowMapping]:
-    """Jobs, newest first, below the key `after`."""
-    query = select(jobs).where(jobs.c.deleted_at.is_(None)).order_by(jobs.c.key.desc()).limit(limit)
+) -> CursorResult[*tuple[Any, ...]]:
+    """Jobs, newest first, below the key `after`: to be read one after the other, and closed."""
+    query = select(*JOB).where(jobs.c.deleted_at.is_(None)).order_by(jobs.c.key.desc()).limit(limit)
     if after is not None:
         query = query.where(jobs.c.key < after)
     for column, wanted in ((jobs.c.state, state), (jobs.c.kind, kind), (jobs.c.user, user)):
         if wanted is not None:
             query = query.where(column == wanted)
-    return connection.execute(query).mappings().all()
+    return streamed(connection, query)
 
 
 def in_states(connection: Connection, states: Collection[str]) -> Sequence[RowMapping]:
     """All jobs in these states, oldest first; locked."""
-    query = _locked(select(jobs).where(jobs.c.state.in_(states)).order_by(jobs.c.key))
+    query = _locked(select(*JOB).where(jobs.c.state.in_(states)).order_by(jobs.c.key))
     return connection.execute(query).mappings().all()
 
 
@@ -114,7 +124,7 @@ def without_entry(connection: Connection, states: Collection[str], limit: int) -
     A row that is being changed is passed over: the next look finds it.
     """
     alive = exists().where(entries.c.id == jobs.c.queue_entry, status.in_(("todo", "doing")))
-    query = select(jobs).where(jobs.c.state.in_(states), ~alive).order_by(jobs.c.key).limit(limit)
+    query = select(*JOB).where(jobs.c.state.in_(states), ~alive).order_by(jobs.c.key).limit(limit)
     return connection.execute(query.with_for_update(of=jobs, key_share=True, skip_locked=True)).mappings().all()
 
 
@@ -143,7 +153,7 @@ def first_in_state(connection: Connection, state: str, due: Due) -> RowMapping |
     A row that another transaction holds is waited for, not skipped: it may be let
     go unchanged, and then its turn would have been missed.
     """
-    query = select(jobs).where(jobs.c.state == state, *due.clauses()).order_by(jobs.c.queued_at, jobs.c.key)
+    query = select(*JOB).where(jobs.c.state == state, *due.clauses()).order_by(jobs.c.queued_at, jobs.c.key)
     return connection.execute(_locked(query.limit(1))).mappings().one_or_none()
 
 
@@ -152,7 +162,7 @@ def first_rollback(
 ) -> RowMapping | None:
     """The oldest job in `state` whose rollback stands at `rollback`, and whose key is not in `but`; locked."""
     wanted = (jobs.c.state == state, jobs.c.rollback == rollback, jobs.c.key.not_in(but))
-    query = select(jobs).where(*wanted, *due.clauses())
+    query = select(*JOB).where(*wanted, *due.clauses())
     return connection.execute(_locked(query.order_by(jobs.c.key).limit(1))).mappings().one_or_none()
 
 
@@ -210,10 +220,10 @@ def add_event(
     connection.execute(insert(job_events), event)
 
 
-def events(connection: Connection, key: int) -> Sequence[RowMapping]:
-    """A job's history, oldest first."""
-    query = select(job_events).where(job_events.c.job_key == key).order_by(job_events.c.id)
-    return connection.execute(query).mappings().all()
+def events(connection: Connection, key: int, after: int, limit: int) -> Sequence[RowMapping]:
+    """A job's history behind the event `after`, oldest first."""
+    query = select(job_events).where(job_events.c.job_key == key, job_events.c.id > after).order_by(job_events.c.id)
+    return connection.execute(query.limit(limit)).mappings().all()
 
 
 def last_event(connection: Connection, key: int) -> RowMapping:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,8 @@ def _connect(dialect: Dialect, _entry: ConnectionPoolEntry, arguments: Any, name
 def _prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
     # The driver's own transaction handling is off; `_begin` begins them.
     connection.isolation_level = None
+    # Bytes that are no UTF-8 can't be written by us; whatever reads a list of others' rows must not end at them.
+    connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")

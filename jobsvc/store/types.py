@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer, String, Text, TypeDecorator, cast, type_coerce
+from sqlalchemy.dialects.sqlite import DATETIME
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
@@ -17,11 +18,33 @@ IsoDate = String(10).with_variant(String(10, collation="C"), "postgresql")
 """A date YYYY-MM-DD, in the order of its bytes."""
 
 
+class _SqliteMoment(DATETIME):
+    """SQLite's moments are texts. What is none comes out as nothing."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)  # type: ignore[no-untyped-call]
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        read: Any = super().result_processor(dialect, coltype)
+
+        def moment(value: Any) -> datetime | None:
+            try:
+                found: datetime | None = read(value)
+            except (ValueError, TypeError):
+                return None
+            return found
+
+        return moment
+
+
 class UtcDateTime(TypeDecorator[datetime]):
     """A moment. Aware datetimes go in, UTC datetimes come out, also where the database knows no time zones."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return _SqliteMoment() if dialect.name == "sqlite" else DateTime(timezone=True)
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return None if value is None else value.astimezone(UTC)
@@ -32,14 +55,23 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class Unreadable(str):
+    """What stands in the database where JSON should; no list of others' rows ends at it."""
+
+
 class _Decoded(TypeDecorator[Any]):
-    """JSON text that is decoded when it is read."""
+    """JSON text that is decoded when it is read, or Unreadable."""
 
     impl = Text
     cache_ok = True
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
-        return None if value is None else json.loads(value)
+        if value is None:
+            return None
+        try:
+            return json.loads(value)
+        except (ValueError, TypeError, RecursionError):
+            return Unreadable(value)
 
 
 class Jsonb(UserDefinedType[Any]):

@@ -86,7 +86,15 @@ def note_failed(connection: Connection, message: RowMapping, error: str, next_at
     return connection.execute(update(webhooks).where(*unchanged).values(values)).rowcount == 1
 
 
-def of_job(connection: Connection, job_key: int) -> Sequence[RowMapping]:
-    """A job's messages, oldest first."""
-    query = select(webhooks).where(webhooks.c.job_key == job_key).order_by(webhooks.c.id)
+def of_job(connection: Connection, job_key: int, after: int, limit: int) -> Sequence[RowMapping]:
+    """A job's messages behind the message `after`, oldest first; of the `body`, only its `beginning`."""
+    query = (
+        select(*(column for column in webhooks.c if column.name != "body"), _BEGINNING)
+        .where(webhooks.c.job_key == job_key, webhooks.c.id > after)
+        .order_by(webhooks.c.id)
+        .limit(limit)
+    )
     return connection.execute(query).mappings().all()
+
+
+_BEGINNING = func.substr(webhooks.c.body, 1, 100).label("beginning")

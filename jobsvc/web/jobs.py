@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, request, send_file
@@ -13,6 +14,7 @@ from jobsvc.jobs.job import Job
 from jobsvc.jobs.representation import event_json, job_json, webhook_json
 from jobsvc.jobs.states import State
 from jobsvc.web import parameters
+from jobsvc.web.json_list import json_list
 from jobsvc.web.services import services, user
 from jobsvc.web.takes import given, takes
 
@@ -51,14 +53,14 @@ def delete(job_id: str) -> tuple[str, int]:
 
 @bp.get("/<job_id>/events")
 @takes()
-def events(job_id: str) -> dict[str, Any]:
-    return {"events": [event_json(event) for event in services().jobs.events(job_id)]}
+def events(job_id: str) -> Response:
+    return json_list("events", partial(services().jobs.events, job_id), event_json)
 
 
 @bp.get("/<job_id>/webhooks")
 @takes()
-def webhooks(job_id: str) -> dict[str, Any]:
-    return {"webhooks": [webhook_json(message) for message in services().jobs.webhooks(job_id)]}
+def webhooks(job_id: str) -> Response:
+    return json_list("webhooks", partial(services().jobs.webhooks, job_id), webhook_json)
 
 
 @bp.post("/<job_id>/pause")

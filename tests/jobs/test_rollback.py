@@ -20,6 +20,7 @@ from jobsvc.kinds import create_export
 from jobsvc.kinds.contract import Effects, JobContext, JobInfo, Kind
 from jobsvc.kinds.create_export import CreateExport
 from jobsvc.kinds.row_kind import Item, RowKind, Source
+from jobsvc.store import job_rows
 from jobsvc.web import original
 from jobsvc.web.services import Services
 from tests.support.gated import TIMEOUT, Gate, Gated
@@ -66,7 +67,9 @@ def succeeded(house: House, count: int = 5) -> Job:
 def assert_rolled_back(house: House, job: Job) -> Job:
     after = house.job(job)
     assert (after.state, after.rolled_back, after.rollback) == (State.TERMINATED, True, None)
-    assert (after.done, after.cursor, after.position, after.error) == (0, None, 0, None)
+    assert (after.done, after.position, after.error) == (0, 0, None)
+    with house.database.read() as connection:
+        assert job_rows.place(connection, job.key)["cursor"] is None
     assert after.finished_at is not None
     assert after.rollback_percent == 100.0
     assert house.rows(job) == []

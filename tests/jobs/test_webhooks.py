@@ -411,7 +411,7 @@ def test_a_transition_that_is_rolled_back_leaves_no_message(app: Flask, gated: G
     database = Database(services_of(app).settings.url)
     with database.connect() as connection:
         assert transition(connection, job, State.FAILED, who="Ann", at=now(), error="no")
-        assert len(webhook_rows.of_job(connection, job.key)) == 1
+        assert len(webhook_rows.of_job(connection, job.key, 0, 10)) == 1
         connection.rollback()
     database.close()
     assert webhooks_of(app, job) == []

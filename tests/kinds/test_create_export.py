@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from jobsvc.kinds import create_export
+from jobsvc.kinds import create_export, export_columns
+from jobsvc.store import record_places
 from jobsvc.store.local_files import LocalFiles
 from jobsvc.web.services import Services
 from tests.support.api import Api
@@ -265,3 +266,41 @@ def test_a_terminated_export_leaves_no_file(api: Api, services: Services, stops:
     # The run's thread removes the file after its last commit; closing waits for the thread.
     services.close()
     assert [name for name in stored(services.files) if job_id in name] == []
+
+
+def test_a_stop_is_obeyed_while_an_export_looks_for_its_columns_and_a_resume_looks_again(
+    api: Api, first: str, second: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate()
+    step = export_columns.next_step
+
+    def gated(*arguments: Any, **more: Any) -> record_places.Step:
+        gate.pass_through()
+        return step(*arguments, **more)
+
+    monkeypatch.setattr(export_columns, "next_step", gated)
+    monkeypatch.setattr(record_places, "ENTRIES_AT_A_TIME", 1)
+    job_id = api.export("2026-01-01", "2026-01-03")
+    gate.open(1)
+    gate.wait_reached(2)
+    assert api.post(f"/jobs/{job_id}/pause?wait=0")[0] == 202
+    gate.open(1)
+    assert api.wait_for(job_id, "paused")["progress"]["done"] == 0
+    assert gate.reached == 2
+    gate.open()
+    api.post(f"/jobs/{job_id}/resume")
+    rows = exported(api, job_id)
+    assert rows[0] == ["job_id", "row", "date", "date", "a", "b", "c"]
+    assert [row[1] for row in rows[1:]] == WHOLE
+
+
+def test_a_resumed_export_does_not_look_for_its_columns_again(
+    api: Api, stops: Stops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = api.export("2026-01-01", "2026-01-03")
+    stops.gate.open(1)
+    pause_at(api, job_id, stops, 2)
+    monkeypatch.setattr(export_columns, "next_step", None)
+    stops.gate.open()
+    api.post(f"/jobs/{job_id}/resume")
+    assert [row[1] for row in exported(api, job_id)[1:]] == WHOLE

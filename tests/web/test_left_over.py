@@ -195,7 +195,6 @@ def test_mended_rows_go_in_with_their_line_and_error_columns_left_out(
 
     job = wait_for(services, mended, State.SUCCEEDED)
     assert (job.done, job.failed) == (len(weather.errors), 0)
-    assert job.columns == fields_of(weather.header)
     records = records_of(client, mended)
     assert list(records.values()) == [fields_of(whole) for whole in weather.whole.values()]
 
@@ -220,7 +219,8 @@ def test_uploaded_as_they_are_rows_that_are_still_broken_are_refused_for_the_sam
     wait_for(services, first, State.SUCCEEDED)
     again = upload(client, failed_of(client, first))
     job = wait_for(services, again, State.SUCCEEDED)
-    assert (job.done, job.failed, job.columns) == (0, 2, ["date", "n"])
+    assert (job.done, job.failed) == (0, 2)
+    assert table(failed_of(client, again))[0] == ["line", "error", "date", "n"]
     (_, *before), (_, *after) = table(failed_of(client, first)), table(failed_of(client, again))
     assert [row[1:] for row in after] == [row[1:] for row in before]
     assert [row[0] for row in after] == ["2", "3"]
@@ -293,3 +293,42 @@ def test_jobs_without_an_upload_have_nothing_unprocessed(client: FlaskClient, se
 @pytest.mark.parametrize("what", ["failed", "unprocessed"])
 def test_a_job_that_is_not_there_has_nothing_left_over(client: FlaskClient, what: str) -> None:
     assert_problem(client.get(f"/jobs/nobody/{what}"), 404, "unknown-job")
+
+
+def test_a_reason_that_the_encoding_has_no_characters_for_is_described_and_the_row_stays_as_it_was(
+    client: FlaskClient, services: Services
+) -> None:
+    long = ("é" * 50).encode("latin-1")
+    job_id = upload(client, b"date,n\n" + long + b",1\n\xe9,2\n", encoding="latin-1", date_column="date")
+    wait_for(services, job_id, State.SUCCEEDED)
+    header, first, second = failed_of(client, job_id).splitlines()
+    assert first.endswith(long + b",1")
+    assert "é...', which" in first.decode("latin-1")
+    assert (header, second.split(b",")[-2:]) == (b"line,error,date,n", [b"\xe9", b"2"])
+
+
+@pytest.mark.parametrize("encoding", ["shift_jis", "gb18030", "euc_kr", "cp932", "ascii", "utf-8"])
+def test_refused_rows_keep_bytes_that_are_none_of_the_encoding(
+    client: FlaskClient, services: Services, encoding: str
+) -> None:
+    """Also where an error takes in bytes that are characters, and where others stand for the same text."""
+    rows = [b"\x81\x30,x", b"\xff\xfe,x", b"\x81", b"\x87\x90,1,2", b"\xa4\xd4\x41,x,y", b"\xed\xa0\x80,x,y"]
+    job_id = upload(client, b"a,b\n" + b"".join(row + b"\n" for row in rows), encoding=encoding)
+    wait_for(services, job_id, State.SUCCEEDED)
+    refused = [line.split(b",", 2) for line in failed_of(client, job_id).splitlines()[1:]]
+    assert len(refused) >= 4
+    for line, _, given in refused:
+        # Quotes may have been put around a field, if there is anything to quote.
+        assert given.replace(b'"', b"").endswith(rows[int(line) - 2]), (line, given)
+
+
+def test_after_a_rollback_the_refused_rows_of_a_mended_file_are_still_given_back_whole(
+    client: FlaskClient, services: Services
+) -> None:
+    job_id = upload(client, b"line,error,date,n\n2,why,no date,1\n3,why,2026-01-01,2\n")
+    wait_for(services, job_id, State.SUCCEEDED)
+    before = failed_of(client, job_id)
+    assert client.post(f"/jobs/{job_id}/rollback").status_code == 200
+    wait_for(services, job_id, State.TERMINATED)
+    assert failed_of(client, job_id) == before
+    assert table(before)[1][2:] == ["no date", "1"]
