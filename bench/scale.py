@@ -28,6 +28,8 @@ class Scale:
     unfinished_jobs: int
     start_rounds: int
     """Odd, too."""
+    silent_seconds: float
+    """For how long clients keep the server waiting."""
 
 
 FULL = Scale(
@@ -43,6 +45,7 @@ FULL = Scale(
     first_items=15,
     unfinished_jobs=10_000,
     start_rounds=3,
+    silent_seconds=120.0,
 )
 
 QUICK = Scale(
@@ -58,4 +61,5 @@ QUICK = Scale(
     first_items=5,
     unfinished_jobs=3_000,
     start_rounds=1,
+    silent_seconds=10.0,
 )

@@ -84,8 +84,10 @@ class HttpLoop(ThreadWorker):  # type: ignore[misc]
         self.set_accept_enabled(False)
         until = monotonic() + self.cfg.graceful_timeout
         self._stop_at = monotonic() + self.patience.stop
-        for conn in (*self._held, *self._waiting):
+        for conn in self._held:
             conn.deadline = min(conn.deadline, self._stop_at)
+        for conn in list(self._waiting):
+            self._give_up(conn)
         while self.nr_conns > 0 and monotonic() < until:
             self.notify()
             self.wait_for_and_dispatch_events(STOPPING_TICK_SECONDS)

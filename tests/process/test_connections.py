@@ -185,7 +185,9 @@ def test_a_body_is_asked_for_only_when_it_will_be_read(served: Served) -> None:
         assert client.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.sendall(b"{}")
         assert head(read_until_closed(client))[0] == 400
-    status, headers, _ = ask(served.port, b"POST /nowhere HTTP/1.1\r\n" + expect + b"1000000\r\n\r\n")
+    # Where the next request would begin is known to nobody then.
+    kept = expect.replace(b"Connection: close\r\n", b"")
+    status, headers, _ = ask(served.port, b"POST /nowhere HTTP/1.1\r\n" + kept + b"1000000\r\n\r\n")
     assert (status, headers["connection"]) == (404, "close")
 
 
