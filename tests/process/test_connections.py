@@ -290,7 +290,8 @@ def test_a_shutdown_is_as_quick_as_ever_whatever_clients_do(make_server: Callabl
     print(f"gone after {seconds:.2f} s")
     # Silent transfers are given three seconds, and not the whole of the thirty.
     assert seconds < 15
-    assert served.server.stored(served.endless)[0] == "interrupted"
+    # Or it had not begun again since the last pause.
+    assert served.server.stored(served.endless)[0] in ("interrupted", "queued")
 
 
 def test_an_upload_that_goes_on_is_finished_in_a_shutdown(make_server: Callable[..., Server]) -> None:
