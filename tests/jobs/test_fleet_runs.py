@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Semaphore, Thread
 
 import pytest
 from sqlalchemy import Connection, text
 
 from jobsvc.clock import now
 from jobsvc.engines.fleet import AHEAD, ROLLBACK_QUEUE, FleetEngine, Task
+from jobsvc.jobs import fleet_runs
 from jobsvc.jobs.announcements import Announcements
 from jobsvc.jobs.errors import QueueFull
 from jobsvc.jobs.fleet_runs import FleetRuns
@@ -158,6 +159,37 @@ def test_an_entry_runs_its_job_to_the_end(post: Post) -> None:
     post.fleet.run(key, entry, Signals())
     assert post.job(job).state is State.SUCCEEDED
     assert post.rows(job) == [1, 2, 3]
+
+
+def test_an_entry_whose_worker_has_no_room_waits_until_there_is_some_or_the_run_is_to_stop(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet_runs, "LOOK_SECONDS", 0.01)
+    room = post.fleet._room
+    looks, shortage = Semaphore(0), ["the disk is full"]
+
+    def look() -> str | None:
+        looks.release()
+        return shortage[0] if shortage else None
+
+    monkeypatch.setattr(room, "shortage", look)
+    jobs = [post.submit(count=1), post.submit(count=1)]
+    post.gated.gate.open()
+    signals = Signals()
+    stopped = post.run_on_a_thread(*post.fetch(), signals)
+    for _ in range(3):
+        assert looks.acquire(timeout=TIMEOUT)
+    post.service.pause(jobs[0].id, WHO, 0)
+    signals.stop.set()
+    stopped.join(TIMEOUT)
+    assert (post.job(jobs[0]).state, post.job(jobs[0]).attempt) == (State.PAUSED, 0)
+    going_on = post.run_on_a_thread(*post.fetch(), Signals())
+    for _ in range(3):
+        assert looks.acquire(timeout=TIMEOUT)
+    assert post.job(jobs[1]).attempt == 0
+    shortage.clear()
+    going_on.join(TIMEOUT)
+    assert post.job(jobs[1]).state is State.SUCCEEDED
 
 
 def test_pausing_a_queued_job_takes_its_entry_back_and_resuming_gives_it_another(post: Post) -> None:
