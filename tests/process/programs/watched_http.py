@@ -1,4 +1,4 @@
-"""Workers that say in the log what they do, and one that has little patience, for a test to wait for."""
+"""Workers that say in the log what they do, and that have more or less patience, for a test to wait for."""
 
 from __future__ import annotations
 
@@ -27,3 +27,9 @@ class Impatient(HttpWorker):  # type: ignore[misc]
     patience = ClientPatience(
         head=1.0, body=1.0, answer=1.0, slot=0.2, silent=4.0, least_bytes=100, linger=0.5, longest_linger=2.0
     )
+
+
+class Patient(HttpWorker):
+    """Whatever it waits for takes longer than a test may."""
+
+    patience = ClientPatience(head=60.0, body=60.0, chunks=60.0, answer=60.0, slot=60.0, silent=60.0, linger=60.0)
