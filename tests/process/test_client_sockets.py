@@ -17,6 +17,8 @@ from gunicorn.workers import base, gthread
 
 from jobsvc.process.client_patience import ClientPatience
 from jobsvc.process.client_socket import ClientSocket, ClientTooSlow
+from jobsvc.process.http_connection import Connection, Next
+from jobsvc.process.http_loop import HttpLoop
 from jobsvc.process.http_worker import HttpWorker
 from jobsvc.process.request_head import PROXY_V2, Head, chunked_end, find_head
 from jobsvc.process.transfer_slots import TransferSlots
@@ -92,6 +94,24 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 Pair = tuple[socket.socket, socket.socket]
 QUICK = ClientPatience(silent=0.2, least_bytes=1000)
+
+
+def test_a_body_of_chunks_is_small_until_it_turns_out_to_be_an_upload(pair: Pair) -> None:
+    def arrived(*pieces: bytes) -> Connection:
+        conn = Connection(Config(), pair[0], ("127.0.0.1", 1), ("127.0.0.1", 2), ClientPatience())
+        for piece in pieces:
+            conn.gathered += piece
+            conn.look()
+        return conn
+
+    head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
+    assert arrived(head, b"\r\n", b"2\r\n{").look() is Next.CHUNKS
+    assert arrived(head, b"\r\n", b"2\r\n{", b"}\r\n0\r\n\r\n").look() is Next.THREAD
+    assert arrived(head, b"\r\n20000\r\n", bytes(70_000)).look() is Next.SLOT
+    assert arrived(head, b"Expect: 100-continue\r\n\r\n").look() is Next.SLOT
+    late = arrived(head, b"\r\n")
+    late.seems_large = True
+    assert late.look() is Next.SLOT
 
 
 def test_a_client_that_sends_nothing_or_takes_nothing_is_given_up(pair: Pair, tmp_path: Path) -> None:
@@ -264,9 +284,8 @@ def test_gunicorn_has_the_attributes_that_the_worker_relies_on() -> None:
         assert f"self.{name} = " in answer, name
     assert "self.sock.sendfile(respiter.filelike, offset=offset, count=nbytes)" in answer
     assert "_expected_100_continue" in inspect.getsource(wsgi.create)
-    overridden = {
-        name for name in vars(HttpWorker) if callable(getattr(HttpWorker, name)) and not name.startswith("__")
-    }
-    ours = {name for name in overridden if name.startswith("_")} - {"_keepalive_after"}
+    ours = {name for name in vars(HttpWorker) | vars(HttpLoop) if name.startswith("_") and not name.startswith("__")}
     # A private name that gunicorn begins to use would be overridden without anybody noticing.
-    assert not {name for name in ours if hasattr(gthread.ThreadWorker, name)}
+    assert {name for name in ours if hasattr(gthread.ThreadWorker, name)} == {"_keepalive_after"}
+    for name in ("_held", "_waiting", "_busy", "_slots", "_stop_at", "_look_at"):
+        assert f"self.{name} " not in source, name
