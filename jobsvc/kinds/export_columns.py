@@ -137,7 +137,11 @@ class Layouts:
 
 def _texts(found: list[Any]) -> list[str]:
     """Fields as they stand in a CSV. The built-in kinds make nothing but texts; other values are written as JSON."""
-    if set(map(type, found)) <= {str}:
+    try:
+        "".join(found)
+    except TypeError:
+        pass
+    else:
         return found
     return [
         "" if field is None else field if isinstance(field, str) else orjson.dumps(field).decode() for field in found
