@@ -14,6 +14,7 @@ from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.jobs import DeleteJobCondition
 from procrastinate.worker import Worker
 
+from jobsvc.engines.lease import Lease
 from jobsvc.engines.patient import PatientJobManager
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,13 @@ class Registered(Protocol):
 
 
 S = TypeVar("S", bound=RunSignals)
+S_co = TypeVar("S_co", bound=RunSignals, covariant=True)
+
+
+class MakeSignals(Protocol[S_co]):
+    """Makes what a run looks at, of what says whether the queue wants it to stop, and the lease of its worker."""
+
+    def __call__(self, should_abort: Callable[[], bool], lease: Lease) -> S_co: ...
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,14 @@ class _Worker(Worker):
         self._leave()
         super().stop()  # type: ignore[no-untyped-call]
 
+    async def _shutdown(self, side_tasks: list[asyncio.Task[Any]]) -> None:
+        # Those end at once, and with them the heartbeats: a run that takes its time to leave needs them still.
+        heartbeats = asyncio.create_task(self._update_heartbeat())  # type: ignore[no-untyped-call]
+        try:
+            await super()._shutdown(side_tasks)
+        finally:
+            heartbeats.cancel()
+
 
 class Crew(Generic[S]):
     """Takes entries from some of the queues, and carries them out on threads.
@@ -80,15 +96,16 @@ class Crew(Generic[S]):
         times: Times,
         *,
         registered: Registered,
-        signals: Callable[[Callable[[], bool]], S],
+        signals: MakeSignals[S],
         listen: bool = True,
     ) -> None:
-        """`registered` is told the number of each worker that begins; `signals` makes what a run looks at."""
+        """`registered` is told the number of each worker that begins."""
         self._purpose, self._queues, self._slots = purpose, queues, slots
         self._times, self._signals, self._listen = times, signals, listen
         self.app = App(connector=connector)
+        self._lease = Lease(times.stalled_after)
         self.app.job_manager = PatientJobManager(
-            connector, registered=partial(registered, purpose=purpose), given_up=self._given_up
+            connector, self._lease, registered=partial(registered, purpose=purpose), given_up=self._given_up
         )
         self._worker: _Worker | None = None
         self._guard = Lock()
@@ -100,7 +117,7 @@ class Crew(Generic[S]):
 
         def task(context: JobContext, key: int) -> None:
             assert context.job.id is not None
-            signals = self._signals(context.should_abort)
+            signals = self._signals(context.should_abort, self._lease)
             with self._guard:
                 self._live.add(signals)
                 leaving = self._leaving

@@ -20,8 +20,9 @@ from typing import Any, Generic
 
 from procrastinate import App, PsycopgConnector
 
-from jobsvc.engines.crew import Crew, Registered, S, Times
+from jobsvc.engines.crew import Crew, MakeSignals, Registered, S, Times
 from jobsvc.engines.fleet import ROLLBACK_QUEUE, Task
+from jobsvc.engines.lease import allow_alarm
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +42,7 @@ later and later while the database is away, and be late by as much as that was."
 class Duties(Generic[S]):
     """What there is to do, all of it on threads. An entry is named by its number, a job by its key."""
 
-    signals: Callable[[Callable[[], bool]], S]
-    """Makes what a run looks at; it is given what says whether the queue wants the run to stop."""
+    signals: MakeSignals[S]
     run: Callable[[int, int, S], None]
     """`run(key, entry, signals)`"""
     roll_back: Callable[[int, int, S], None]
@@ -105,6 +105,7 @@ class FleetWorker(Generic[S]):
     async def _main(self, began_to_end: Callable[[], None], finish: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(_started(self._threads))
+        allow_alarm()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._begin_to_end, began_to_end)
         # They share the connections.

@@ -18,6 +18,8 @@ from procrastinate.connector import BaseConnector
 from procrastinate.exceptions import ConnectorException
 from procrastinate.manager import JobManager, NotificationCallback
 
+from jobsvc.engines.lease import Lease
+
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.5
@@ -36,17 +38,26 @@ def is_away(error: ConnectorException) -> bool:
 
 
 class PatientJobManager(JobManager):
-    """Used on one event loop. `given_up()` is called when the worker's row is found to be gone."""
+    """Used on one event loop; heartbeats renew the `lease`.
+
+    `given_up()` is called when the worker's row is found to be gone, or may be any moment.
+    """
 
     def __init__(
-        self, connector: BaseConnector, *, registered: Callable[[int], None], given_up: Callable[[], None]
+        self, connector: BaseConnector, lease: Lease, *, registered: Callable[[int], None], given_up: Callable[[], None]
     ) -> None:
         super().__init__(connector)
+        self._lease = lease
         self._registered = registered
         self._given_up = given_up
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> jobs.Job | None:
         """The next entry; None, after a moment, if the database is away."""
+        if self._lease.is_over():
+            await self.update_heartbeat(worker_id)
+        if self._lease.is_over():
+            await asyncio.sleep(RETRY_SECONDS)
+            return None
         try:
             return await super().fetch_job(queues, worker_id)
         except ConnectorException as error:
@@ -67,6 +78,7 @@ class PatientJobManager(JobManager):
             log.info("entry %s of the queue was taken from this worker: %s", job.id, error.__cause__)
 
     async def update_heartbeat(self, worker_id: int) -> None:
+        sent = self._lease.clock()
         try:
             await super().update_heartbeat(worker_id)
             found = await self.connector.execute_query_one_async(IS_KNOWN, worker_id=worker_id)
@@ -75,12 +87,18 @@ class PatientJobManager(JobManager):
                 raise
             log.warning("no heartbeat: %s", error.__cause__)
             return
-        if not found["known"]:
+        if not found["known"] or not self._lease.renew(sent):
             self._given_up()
 
     async def register_worker(self) -> int:
-        worker_id = await self._again_and_again(super().register_worker)
+        worker_id = await self._again_and_again(self._register)
         await asyncio.to_thread(self._registered, worker_id)
+        return worker_id
+
+    async def _register(self) -> int:
+        sent = self._lease.clock()
+        worker_id: int = await super().register_worker()
+        self._lease.begin(sent)
         return worker_id
 
     async def unregister_worker(self, worker_id: int) -> None:

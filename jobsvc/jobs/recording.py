@@ -35,6 +35,6 @@ def recorded(record: Callable[[], T], signals: Signals) -> T | None:
             log.error(what, pause, error, exc_info=unexplained(error))
         if signals.shutting_down:
             return None
-        if signals.stop.wait(pause):
+        if signals.asked_within(pause):
             signals.heed()
         pause = min(LONGEST_PAUSE_SECONDS, 2 * pause)

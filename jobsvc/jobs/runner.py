@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from datetime import datetime
 from functools import partial
 from time import monotonic
@@ -158,14 +159,15 @@ class Runner:
                 has_header=place.columns is not None,
             )
             for block in work.blocks():
-                items, stopped = work.take(block, signals.stop.is_set)
+                with signals.items_under_way() if work.acts_at_once() else nullcontext():
+                    items, stopped = work.take(block, signals.stop.is_set)
                 work.flush()
                 if stopped:
                     signals.heed()
                 state = checkpoints.commit(
                     block,
                     items,
-                    leaving=lambda: signals.shutting_down,
+                    leaving=lambda: signals.leaving,
                     urgent=(lambda: True) if stopped else signals.stop.is_set,
                 )
                 if work.failure is not None:
@@ -187,9 +189,7 @@ class Runner:
             signals.heed()
         log.warning("job %s, attempt %d: %s", job.id, job.attempt, error)
         kind, why = self._kinds.get(job.kind), None if stopped else str(error)
-        return recorded(
-            lambda: break_off(self._database, kind, job, why, self._now, leaving=signals.shutting_down), signals
-        )
+        return recorded(lambda: break_off(self._database, kind, job, why, self._now, leaving=signals.leaving), signals)
 
     def _make_way(self, job: Job, error: DiskFull | NoRoom, signals: Signals) -> State | None:
         """There is no room: the job stops at its checkpoint, and is queued, to go on when there is some."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from threading import Condition, Event
 from time import monotonic
+from typing import Protocol
 
 
 class Signals:
@@ -41,6 +43,19 @@ class Signals:
             self._being_asked -= 1
             self._asked.notify_all()
 
+    @property
+    def leaving(self) -> bool:
+        """Whether the run is to leave its process, so that it goes on elsewhere or later."""
+        return self.shutting_down
+
+    def items_under_way(self) -> AbstractContextManager[object]:
+        """Around items that look at `stop` before they begin."""
+        return nullcontext()
+
+    def asked_within(self, seconds: float) -> bool:
+        """Wait up to so many seconds for a request."""
+        return self.stop.wait(seconds)
+
     def heed(self) -> None:
         """The run has seen that it is to stop, and is about to read what was asked: what comes later stops it again.
 
@@ -59,17 +74,49 @@ class Signals:
             self._asked.notify_all()
 
 
+class Lease(Protocol):
+    """For how long a worker of the fleet can be sure that nobody else has its jobs."""
+
+    def is_over(self) -> bool:
+        """Whether no further item may begin. It is asked before every item."""
+
+    def items_under_way(self) -> AbstractContextManager[object]:
+        """Around items: what is done about them when it runs out is the lease's."""
+
+
+class NoLease:
+    """Nobody else can have the jobs of this process."""
+
+    def is_over(self) -> bool:
+        return False
+
+    def items_under_way(self) -> AbstractContextManager[object]:
+        return nullcontext()
+
+
 class FleetSignals(Signals):
-    """The same, where the request to stop comes through the fleet's queue.
+    """The same, where the request to stop comes through the fleet's queue, and the worker has a lease.
 
     `should_abort` is asked before every item; it must look at nothing but memory.
     """
 
-    __slots__ = ()
+    __slots__ = ("_event", "_lease")
 
-    def __init__(self, should_abort: Callable[[], bool]) -> None:
+    def __init__(self, should_abort: Callable[[], bool], lease: Lease | None = None) -> None:
         super().__init__()
-        self.stop = AbortableEvent(should_abort)
+        self._lease = lease or NoLease()
+        self.stop = self._event = AbortableEvent(should_abort, self._lease.is_over)
+
+    @property
+    def leaving(self) -> bool:
+        return self.shutting_down or self._lease.is_over()
+
+    def items_under_way(self) -> AbstractContextManager[object]:
+        return self._lease.items_under_way()
+
+    def asked_within(self, seconds: float) -> bool:
+        # Without a lease there is still something to wait for: that the database answers.
+        return self._event.wait_asked(seconds)
 
 
 LOOK_SECONDS = 0.05
@@ -77,15 +124,22 @@ LOOK_SECONDS = 0.05
 
 
 class AbortableEvent(Event):
-    """An Event that is also set once `should_abort` says yes, until it is cleared: an abort is asked for only once."""
+    """An Event that is also set once `should_abort` says yes, until it is cleared: an abort is asked for only once.
 
-    def __init__(self, should_abort: Callable[[], bool]) -> None:
+    And as long as `is_over` says yes, whoever clears it.
+    """
+
+    def __init__(self, should_abort: Callable[[], bool], is_over: Callable[[], bool] = lambda: False) -> None:
         super().__init__()
-        self._should_abort = should_abort
+        self._should_abort, self._is_over = should_abort, is_over
         self._aborted = False
         """Whether the abort was seen, and cleared; used by the run's own thread alone."""
 
     def is_set(self) -> bool:
+        return super().is_set() or self._is_over() or (not self._aborted and self._should_abort())
+
+    def is_asked(self) -> bool:
+        """Whether it is set by somebody, or by an abort."""
         return super().is_set() or (not self._aborted and self._should_abort())
 
     def clear(self) -> None:
@@ -94,8 +148,14 @@ class AbortableEvent(Event):
         super().clear()
 
     def wait(self, timeout: float | None = None) -> bool:
+        return self._wait(self.is_set, timeout)
+
+    def wait_asked(self, timeout: float) -> bool:
+        return self._wait(self.is_asked, timeout)
+
+    def _wait(self, is_set: Callable[[], bool], timeout: float | None) -> bool:
         deadline = None if timeout is None else monotonic() + timeout
-        while not self.is_set():
+        while not is_set():
             left = LOOK_SECONDS if deadline is None else min(LOOK_SECONDS, deadline - monotonic())
             if left <= 0:
                 return False

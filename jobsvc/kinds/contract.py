@@ -210,6 +210,11 @@ class Work(ABC):
     def blocks(self) -> Iterator[Block]:
         """The remaining items, in blocks. Called once."""
 
+    @classmethod
+    def acts_at_once(cls) -> bool:
+        """Whether something is done about an item when it is taken, and not at the checkpoint alone."""
+        return cls.take is not Work.take or cls.process is not Work.process
+
     def take(self, block: Block, look: Callable[[], bool]) -> tuple[list[Any], bool]:
         """Take a block's items one after the other, looking before each whether to stop.
 

@@ -92,7 +92,9 @@ def test_nothing_is_lost_when_the_database_stops_and_everybody_recovers(
         web.wait_for(jobs[1], "paused", "succeeded")
         web.post(f"/jobs/{jobs[1]}/resume")
     fleet.wait_all([*jobs, late])
-    assert all(worker.runs for worker in fleet.workers), fleet.story()
+    # One that had an item under way for longer than its lease may have ended, by that and nothing else.
+    ended = [worker.process.returncode for worker in fleet.workers if not worker.runs]
+    assert ended in ([], [-signal.SIGALRM]), fleet.story()
     assert_exactly_once(fleet.data_dir, jobs[0], long_part, fleet.url)
     assert_exactly_once(fleet.data_dir, late, part, fleet.url)
     for job_id in jobs[1:]:

@@ -83,24 +83,32 @@ def test_with_default_settings_a_killed_worker_s_upload_goes_on_within_fifteen_s
     assert_exactly_once(fleet.data_dir, job_id, flights, fleet.url)
 
 
-def test_a_worker_that_was_frozen_until_it_was_given_up_leaves_no_effect_and_works_on(
+def test_a_worker_that_was_frozen_within_an_item_until_it_was_given_up_does_nothing_more(
     fleet: Fleet, long_part: Path, part: Path
 ) -> None:
     web = fleet.start_web()
-    frozen = fleet.start_worker()
+    frozen = fleet.start_worker(concurrency=3)
+    # One that stands within its first items all the time.
+    endless = fleet.ticks(100_000, block=100_000)
+    web.wait_for(endless, "running")
     ticks = fleet.ticks(TICKS)
     web.wait_done(ticks, 1)
     upload = web.upload(long_part, date_column=DATE_COLUMN)
     web.wait_done(upload, 10_000)
     frozen.signal(signal.SIGSTOP)
     at = fleet.query("SELECT state, done FROM jobs ORDER BY key")
-    assert [state for state, _ in at] == ["running", "running"], f"not both were running when it was frozen: {at}"
+    assert [state for state, _ in at] == ["running"] * 3, f"not all were running when it was frozen: {at}"
     other = fleet.start_worker()
+    status, _ = web.post(f"/jobs/{endless}/terminate?wait=0", {})
+    assert status == 202
+    web.wait_for(endless, "terminated")
     fleet.wait_all([ticks, upload])
     before = fleet.query("SELECT id, state, attempt, done, cursor::text FROM jobs ORDER BY key")
     frozen.signal(signal.SIGCONT)
+    assert frozen.process.wait(30) == -signal.SIGALRM, fleet.story()
+    # What whoever looks after it would do.
+    fleet.start_worker()
     other.stop()
-    # The one that was frozen is alone now: what it does shows that it has woken up and looked about.
     late = web.upload(part, date_column=DATE_COLUMN)
     fleet.wait_all([late], 60)
     assert (
@@ -110,7 +118,7 @@ def test_a_worker_that_was_frozen_until_it_was_given_up_leaves_no_effect_and_wor
     assert_exactly_once(fleet.data_dir, upload, long_part, fleet.url)
     fleet.assert_counted(ticks, TICKS)
     assert_exactly_once(fleet.data_dir, late, part, fleet.url)
-    assert [row[2] for row in before] == [2, 2]
+    assert [row[2] for row in before] == [1, 2, 2]
     fleet.assert_queue_empty()
 
 

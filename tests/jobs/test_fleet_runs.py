@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Semaphore, Thread
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
@@ -14,6 +15,7 @@ from jobsvc.clock import now
 from jobsvc.engines.fleet import AHEAD, ROLLBACK_QUEUE, FleetEngine, Task
 from jobsvc.jobs import fleet_runs
 from jobsvc.jobs.announcements import Announcements
+from jobsvc.jobs.checkpoint import Checkpoints
 from jobsvc.jobs.errors import QueueFull
 from jobsvc.jobs.fleet_runs import FleetRuns
 from jobsvc.jobs.job import Job
@@ -24,12 +26,15 @@ from jobsvc.jobs.service import JobService
 from jobsvc.jobs.signals import FleetSignals, Signals
 from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import JobInfo, Kind
+from jobsvc.kinds.csv_work import CsvWork
+from jobsvc.kinds.row_kind import _ItemWork
 from jobsvc.settings import Settings
 from jobsvc.store import job_rows
 from jobsvc.store.database import Database
 from jobsvc.store.local_files import LocalFiles
 from tests.support.databases import fresh
-from tests.support.gated import TIMEOUT, Gated
+from tests.support.gated import TIMEOUT, Gated, _GatedWork
+from tests.support.leases import Paper
 
 WHO = "Ann"
 
@@ -262,6 +267,37 @@ def test_a_run_that_leaves_with_its_worker_has_its_job_queued_ahead_of_others_at
     assert post.fetch() == (job.key, left.queue_entry)
     assert [line["to"] for line in post.service.events(job.id)] == ["queued", "running", "interrupted", "queued"]
     assert post.job(other).state is State.QUEUED
+
+
+def test_a_run_whose_lease_has_run_out_begins_no_further_item_and_hands_its_job_over(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease, at_commit, commit = Paper(), list[int](), Checkpoints.commit
+
+    def noted(*arguments: Any, **more: Any) -> State:
+        at_commit.append(lease.under_way)
+        return commit(*arguments, **more)
+
+    monkeypatch.setattr(Checkpoints, "commit", noted)
+    job = post.submit(count=10, block=2)
+    key, entry = post.fetch()
+    thread = post.run_on_a_thread(key, entry, FleetSignals(lambda: False, lease))
+    post.gated.gate.open(2)
+    post.gated.gate.wait_reached(3)
+    assert lease.under_way == 1
+    lease.over = True
+    post.gated.gate.open()
+    thread.join(TIMEOUT)
+    left = post.job(job)
+    assert (left.state, post.rows(job), post.gated.gate.reached) == (State.QUEUED, [1, 2, 3], 3)
+    assert left.queue_entry != entry
+    assert at_commit == [0, 0], "nothing is under way while it is written down"
+
+
+def test_rows_that_are_only_read_keep_no_process_from_outliving_its_lease() -> None:
+    assert _GatedWork.acts_at_once()
+    assert _ItemWork.acts_at_once()
+    assert not CsvWork.acts_at_once()
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from jobsvc.clock import now
+from jobsvc.engines.lease import Lease
 from jobsvc.engines.patient import PatientJobManager
 from jobsvc.jobs.lost_workers import LostWorkers
 from jobsvc.settings import Settings
@@ -162,7 +163,7 @@ def test_a_worker_that_begins_forgets_nobody(url: str, database: Database) -> No
     async def begin() -> None:
         connector = PsycopgConnector(conninfo=conninfo(url))
         async with App(connector=connector).open_async():
-            manager = PatientJobManager(connector, registered=lambda _: None, given_up=nothing)
+            manager = PatientJobManager(connector, Lease(STALLED_AFTER), registered=lambda _: None, given_up=nothing)
             await manager.prune_stalled_workers(STALLED_AFTER)
 
     asyncio.run(begin())

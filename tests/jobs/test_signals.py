@@ -6,6 +6,7 @@ from threading import Event, Thread
 
 from jobsvc.jobs.signals import FleetSignals
 from tests.support.gated import TIMEOUT
+from tests.support.leases import Paper
 
 
 def test_an_abort_and_a_shutdown_both_stop() -> None:
@@ -47,3 +48,25 @@ def test_who_waits_is_woken_by_an_abort() -> None:
     aborted.set()
     assert woken.wait(TIMEOUT)
     assert signals.stop.wait(TIMEOUT)
+
+
+def test_a_lease_that_has_run_out_stops_and_no_heeding_hides_it() -> None:
+    lease = Paper()
+    signals = FleetSignals(lambda: False, lease)
+    assert not signals.stop.is_set()
+    assert not signals.leaving
+    lease.over = True
+    assert signals.stop.is_set()
+    assert signals.leaving
+    signals.heed()
+    assert signals.stop.is_set()
+    assert not signals.shutting_down, "what is to be recorded is tried on"
+
+
+def test_who_waits_for_a_request_is_not_woken_by_the_end_of_a_lease() -> None:
+    lease = Paper()
+    lease.over = True
+    signals = FleetSignals(lambda: False, lease)
+    assert not signals.asked_within(0.01)
+    signals.shut_down()
+    assert signals.asked_within(TIMEOUT)
