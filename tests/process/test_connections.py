@@ -131,8 +131,11 @@ def ask(port: int, request: bytes) -> tuple[int, dict[str, str], bytes]:
 def test_clients_that_leave_the_server_waiting_delay_nobody_else(served: Served, kind: Any) -> None:
     if kind is silent_clients.unread_download:
         kind = kind(served.download)
+    worker = served.server.worker_pid()
     with Crowd(served.port, [kind], EACH):
         assert served.slowest() < SOON_SECONDS
+    poll(lambda: not _refused(served), 10, "what they held to be free again")
+    assert served.server.worker_pid() == worker
 
 
 def test_a_connection_stays_usable_after_an_answer_that_came_before_the_body_was_read(served: Served) -> None:
