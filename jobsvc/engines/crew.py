@@ -72,6 +72,10 @@ class _Worker(Worker):
         self._leave()
         super().stop()  # type: ignore[no-untyped-call]
 
+    def entries(self) -> list[int]:
+        """The numbers of the entries that it has at work."""
+        return [context.job.id for context in self._running_jobs.values() if context.job.id is not None]
+
     async def _shutdown(self, side_tasks: list[asyncio.Task[Any]]) -> None:
         # Those end at once, and with them the heartbeats: a run that takes its time to leave needs them still.
         heartbeats = asyncio.create_task(self._update_heartbeat())  # type: ignore[no-untyped-call]
@@ -105,7 +109,11 @@ class Crew(Generic[S]):
         self.app = App(connector=connector)
         self._lease = Lease(times.stalled_after)
         self.app.job_manager = PatientJobManager(
-            connector, self._lease, registered=partial(registered, purpose=purpose), given_up=self._given_up
+            connector,
+            self._lease,
+            registered=partial(registered, purpose=purpose),
+            given_up=self._given_up,
+            running=lambda: () if self._worker is None else self._worker.entries(),
         )
         self._worker: _Worker | None = None
         self._guard = Lock()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import TypeVar
 
 import psycopg
@@ -23,6 +23,11 @@ from jobsvc.engines.lease import Lease
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.5
+
+UNKNOWN_TO_IT = """
+    SELECT id FROM procrastinate_jobs
+    WHERE worker_id = %(worker_id)s AND status = 'doing' AND NOT id = ANY(%(running)s)
+"""
 
 IS_KNOWN = "SELECT EXISTS (SELECT FROM procrastinate_workers WHERE id = %(worker_id)s) AS known"
 
@@ -44,9 +49,19 @@ class PatientJobManager(JobManager):
     """
 
     def __init__(
-        self, connector: BaseConnector, lease: Lease, *, registered: Callable[[int], None], given_up: Callable[[], None]
+        self,
+        connector: BaseConnector,
+        lease: Lease,
+        *,
+        registered: Callable[[int], None],
+        given_up: Callable[[], None],
+        running: Callable[[], Collection[int]] = tuple,
     ) -> None:
+        """`running` tells the entries that the worker has at work."""
         super().__init__(connector)
+        self._running = running
+        self._doubtful = False
+        """Whether an entry may have been given to the worker in an answer that did not arrive."""
         self._lease = lease
         self._registered = registered
         self._given_up = given_up
@@ -59,6 +74,9 @@ class PatientJobManager(JobManager):
             await asyncio.sleep(RETRY_SECONDS)
             return None
         try:
+            if self._doubtful:
+                await self._give_back(worker_id)
+                self._doubtful = False
             return await super().fetch_job(queues, worker_id)
         except ConnectorException as error:
             if isinstance(error.__cause__, psycopg.errors.ForeignKeyViolation):
@@ -66,9 +84,17 @@ class PatientJobManager(JobManager):
                 return None
             if not is_away(error):
                 raise
+            self._doubtful = True
             log.warning("no work can be fetched: %s", error.__cause__)
             await asyncio.sleep(RETRY_SECONDS)
             return None
+
+    async def _give_back(self, worker_id: int) -> None:
+        """End the entries that the worker is said to have and knows nothing of: the sweep finds their jobs without."""
+        running = list(self._running())
+        for row in await self.connector.execute_query_all_async(UNKNOWN_TO_IT, worker_id=worker_id, running=running):
+            log.warning("entry %d of the queue did not arrive at its worker", row["id"])
+            await self.finish_job_by_id_async(row["id"], jobs.Status.FAILED, delete_job=True)
 
     async def finish_job(self, job: jobs.Job, status: jobs.Status, delete_job: bool) -> None:
         """An entry is over. That it is gone already means that this worker was given up."""

@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 from procrastinate import App, PsycopgConnector
+from procrastinate.exceptions import ConnectorException
 
 from jobsvc.engines.crew import Crew, Times
 from jobsvc.engines.lease import END_AT, STOP_AT, Lease
@@ -192,6 +193,50 @@ def test_an_entry_is_not_fetched_without_a_lease(url: str, clock: Clock) -> None
             assert await manager.fetch_job(None, worker) is None
             clock.lease.begin(clock.now)
             assert await manager.fetch_job(None, worker) is not None
+
+    asyncio.run(live())
+
+
+def test_an_entry_whose_answer_was_lost_is_given_back_and_those_at_work_are_kept(
+    url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def numbers() -> list[int]:
+        with psycopg.connect(url) as connection:
+            return [number for (number,) in connection.execute("SELECT id FROM procrastinate_jobs ORDER BY id")]
+
+    async def live() -> None:
+        connector = PsycopgConnector(conninfo=url)
+        running: list[int] = []
+        async with App(connector=connector).open_async():
+            manager = PatientJobManager(
+                connector, clock.lease, registered=lambda _: None, given_up=lambda: None, running=lambda: running
+            )
+            worker = await manager.register_worker()
+            with psycopg.connect(url) as connection:
+                for _ in range(3):
+                    connection.execute(
+                        "INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('a', 'jobsvc.run')"
+                    )
+            first, lost, third = numbers()
+            fetched = await manager.fetch_job(None, worker)
+            assert fetched is not None
+            assert fetched.id == first
+            running.append(first)
+
+            ask = connector.execute_query_one_async
+
+            async def breaks(*arguments: Any, **more: Any) -> Any:
+                await ask(*arguments, **more)
+                raise ConnectorException from psycopg.OperationalError("the connection is lost")
+
+            with monkeypatch.context() as patch:
+                patch.setattr(connector, "execute_query_one_async", breaks)
+                assert await manager.fetch_job(None, worker) is None
+            assert numbers() == [first, lost, third]
+            again = await manager.fetch_job(None, worker)
+            assert again is not None
+            assert again.id == third
+            assert numbers() == [first, third]
 
     asyncio.run(live())
 

@@ -151,14 +151,19 @@ class OneJob(RuleBasedStateMachine):
 
     @rule()
     def roll_back(self) -> None:
-        status, job = self._api.post(f"/jobs/{self._job_id}/rollback?wait=30")
+        wait = 0 if self.state == "terminating" else 30
+        status, job = self._api.post(f"/jobs/{self._job_id}/rollback?wait={wait}")
         if self.state not in ("succeeded", "terminated", "terminating"):
             assert status == 409
             return
-        assert (status, job["state"], job["rolled_back"]) == (200, "terminated", True)
         if self.state == "terminating":
-            # Its run has stood at an item all this time; what it does now has no effect.
+            # Its run stands at an item: nothing is rolled back before it has left.
+            assert (status, job["state"], job["rolled_back"]) == (202, "terminating", False)
             self._pass(1)
+            job = self._api.wait_for(self._job_id, "terminated")
+        else:
+            assert status == 200
+        assert (job["state"], job["rolled_back"]) == ("terminated", True)
         self.state, self.taken = "terminated", 0
 
     @rule()

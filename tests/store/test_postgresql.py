@@ -166,7 +166,8 @@ def test_json_comes_back_as_it_was_and_other_people_s_jsonb_is_left_to_the_drive
         theirs.create(connection)
         connection.execute(insert(theirs).values(value=value))
         job = job_rows.by_key(connection, key)
-        assert (job["params"], job["columns"], job["cursor"]) == (value, ["x", "y"], None)
+        place = job_rows.place(connection, key)
+        assert (job["params"], place["columns"], place["cursor"]) == (value, ["x", "y"], None)
         assert connection.execute(text("SELECT jsonb_typeof(params) FROM jobs")).scalar_one() == "object"
         assert connection.execute(text("SELECT cursor IS NULL FROM jobs")).scalar_one()
         assert connection.execute(select(theirs.c.value)).scalar_one() == value
