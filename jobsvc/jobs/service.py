@@ -17,6 +17,7 @@ from jobsvc.jobs.crashes import NO_CRASH
 from jobsvc.jobs.errors import CantRollBack, KeyReused, NotAllowed, QueueFull, UnknownJob
 from jobsvc.jobs.hooks import tell
 from jobsvc.jobs.job import Job
+from jobsvc.jobs.long_waits import LongWaits
 from jobsvc.jobs.new_job import NewJob
 from jobsvc.jobs.rollback import Rollback
 from jobsvc.jobs.states import FINISHED, UNDER_WAY, State
@@ -99,6 +100,7 @@ class JobService:
         self._now = now
         self._max_queued = max_queued
         self._remembered = timedelta(hours=idempotency_hours)
+        self._long_waits = LongWaits()
 
     def new_id(self, user: str, kind: str) -> str:
         """An id for a job to be. The unique column `jobs.id` holds it to its promise."""
@@ -388,7 +390,8 @@ class JobService:
         What was asked for stands in the database: if that is locked now, the job is returned as it was last seen.
         """
         try:
-            return self._settled(job, until)
+            with self._long_waits.bounded(until) as bound:
+                return self._settled(job, bound)
         except DatabaseBusy:
             return job
 
