@@ -131,7 +131,9 @@ class Checkpoints:
             failed = self._failed + len(refusals)
             values = {"cursor": end.cursor, "position": end.position, "done": done, "failed": failed}
             values |= self._meter.figures(end.position)
-            if self._counts:
+            # One that has got nowhere proves nothing: its run has broken off at its first item.
+            proved = self._counts and bool(items or end.refused)
+            if proved:
                 values |= NO_CRASH
             if too_many or (refused_late and self._over_limit(failed)):
                 values["error"] = f"{failed} rows were refused, more than max_failed={self._max_failed}"
@@ -140,7 +142,7 @@ class Checkpoints:
                 values = self._with_header(values)
                 state = _obey(connection, self._kind, job, leaving=leaving(), at=self._now(), **values)
         self._done, self._failed, self._columns_saved = done, failed, True
-        if self._counts:
+        if proved:
             self._counts = False
             if on_probation(self._job):
                 self._when_cleared()

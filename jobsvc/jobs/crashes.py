@@ -75,6 +75,15 @@ def somebody_on_probation(connection: Connection, now: datetime) -> bool:
     return job_rows.exists_on_probation(connection, UNDER_WAY, SUSPECT_AFTER, now - most, now + most)
 
 
+def idle_verdict(job: Job) -> str:
+    """The same for a job whose runs keep a connection to the database while they wait for something else."""
+    return (
+        f"{job.crashes} times in a row the database ended a transaction of its run that was idle for too long, without "
+        "a new checkpoint between: its kind must not keep a connection (item.read, context.read) while it waits for "
+        "something else. Mend the kind, and resume the job"
+    )
+
+
 def verdict(job: Job, place: Place) -> str:
     """Why a job is failed that has reached the limit, and what can be done."""
     return (

@@ -28,6 +28,8 @@ from jobsvc.store.tidying import tidy_strays
 
 log = logging.getLogger(__name__)
 
+IDLE_TOO_LONG = "the database ended a transaction of the run that was idle for too long"
+
 LEFT_BEHIND = {
     State.RUNNING: State.INTERRUPTED,
     State.PAUSING: State.PAUSED,
@@ -36,7 +38,6 @@ LEFT_BEHIND = {
 """Where a job goes whose run died with its process."""
 
 
-@again_on_conflict
 def recover(
     database: Database,
     files: Files,
@@ -56,18 +57,28 @@ def recover(
 
     Returns the jobs whose kinds are to be told of it (see `hooks.tell`).
     """
-    settled = []
     tidy_strays(database, files, now())
+    settled = _settle_all(database, now, resume, kinds, max_crashes)
+    for job in settled:
+        if job.state is State.TERMINATED:
+            # Not in the transaction: a store that hangs would make the database end it.
+            files.discard_output(job.id)
+    return [job for job in settled if job.state in HOOKS]
+
+
+@again_on_conflict
+def _settle_all(
+    database: Database, now: Callable[[], datetime], resume: bool, kinds: Mapping[str, Kind], max_crashes: int
+) -> list[Job]:
+    """Returns the jobs that were under way, as they stand now."""
+    settled: list[Job] = []
     # Also on a full disk the service starts, so that it can be read, and something removed.
     with database.write(urgent=True) as connection:
         for state in LEFT_BEHIND:
             for job in _in_state(connection, state):
                 why = "the service had died; its run ended with it"
-                after = leave_behind(connection, job, kinds.get(job.kind), now(), why, max_crashes)
-                if after is State.TERMINATED:
-                    files.discard_output(job.id)
-                if after in HOOKS:
-                    settled.append(Job.from_row(job_rows.by_key(connection, job.key)))
+                leave_behind(connection, job, kinds.get(job.kind), now(), why, max_crashes)
+                settled.append(Job.from_row(job_rows.by_key(connection, job.key)))
         if resume:
             for job in _in_state(connection, State.INTERRUPTED):
                 why = "the service started again"
@@ -84,19 +95,25 @@ def interrupt(
     *,
     ended: str = "the database was away; the run ended with it",
     again: str = "the database answers again",
+    max_idle: int | None = None,
 ) -> State:
     """Settle a job whose run could not write, now that the database takes this: it is queued where it was running.
 
     `ended` says for its history why the run ended, `again` why the job goes on. Returns
     the state that it was left in. Raises AttemptLost if it has been settled already, which
     the run's last transaction may have done.
+
+    `max_idle` says that the database has ended a transaction of the run that was idle for too
+    long, and how often that may happen without a new checkpoint before the job has failed.
     """
+    if max_idle is not None:
+        ended = IDLE_TOO_LONG
     with database.write(urgent=True) as connection:
         # Waits for the end of what the run may have left open on the server.
         current = Job.from_row(job_rows.by_key(connection, job.key, lock=True))
         if current.attempt != job.attempt or current.rollback or current.state not in LEFT_BEHIND:
             raise AttemptLost
-        after = leave_behind(connection, current, kind, now(), ended)
+        after = leave_behind(connection, current, kind, now(), ended, max_idle)
         if after is State.INTERRUPTED:
             interrupted = Job.from_row(job_rows.by_key(connection, job.key))
             transition(connection, interrupted, State.QUEUED, who=SERVICE, at=now(), why=again)
@@ -120,7 +137,8 @@ def leave_behind(
         values, why = crashes.left(max_crashes, job, at, why)
         if after is State.INTERRUPTED and job.crashes >= max_crashes:
             place = Place.from_row(job_rows.place(connection, job.key))
-            after, values = State.FAILED, {"error": crashes.verdict(job, place)}
+            error = crashes.idle_verdict(job) if why.startswith(IDLE_TOO_LONG) else crashes.verdict(job, place)
+            after, values = State.FAILED, {"error": error}
     log.warning("job %s, attempt %d, was %s when its run ended: %s", job.id, job.attempt, job.state, after)
     transition(connection, job, after, who=SERVICE, at=at, why=why, **values)
     if after is State.TERMINATED:

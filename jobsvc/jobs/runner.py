@@ -26,7 +26,7 @@ from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import JobContext, JobFailed, Kind
 from jobsvc.store import job_rows
 from jobsvc.store.database import Database
-from jobsvc.store.errors import DatabaseDown, DiskFull, FilesDown, NoRoom
+from jobsvc.store.errors import DatabaseDown, DiskFull, FilesDown, IdleTooLong, NoRoom
 from jobsvc.store.files import Files
 from jobsvc.store.room import FULL, Room
 
@@ -50,9 +50,12 @@ class Runner:
         kinds: Mapping[str, Kind],
         now: Callable[[], datetime],
         room: Room | None = None,
+        *,
+        max_crashes: int = 5,
     ) -> None:
         """A run stops at its next checkpoint when the disks are short of `room`."""
         self._room = room or Room()
+        self._max_crashes = max_crashes
         self._database = database
         self._files = files
         self._kinds = kinds
@@ -64,7 +67,8 @@ class Runner:
             next_due=lambda connection, at: job_rows.next_due(connection, State.QUEUED, None, at),
             begin=self._begin,
             wanted=lambda job: job.state is State.QUEUED,
-            begun=lambda job: job.state in UNDER_WAY,
+            # With a rollback wanted or begun since, the attempt is not a run's any more, or never was.
+            begun=lambda job: job.state in UNDER_WAY and job.rollback is None,
             reserve=False,
         )
         self.claim, self.claim_entry = self._claims.claim, self._claims.claim_entry
@@ -123,7 +127,12 @@ class Runner:
         except DatabaseDown as error:
             log.warning("job %s, attempt %d: lost the database: %s", job.id, job.attempt, error)
             kind = self._kinds.get(job.kind)
-            return recorded(lambda: interrupt(self._database, kind, job, self._now), signals)
+            # What its own run does again and again is no outage.
+            limit = self._max_crashes if isinstance(error, IdleTooLong) else None
+            return recorded(
+                lambda: interrupt(self._database, kind, job, self._now, max_idle=limit),
+                signals,
+            )
         except BaseException as error:
             # Also a SystemExit: it is the kind's, and concerns its job alone.
             return self._record_failure(job, error, signals)
@@ -212,7 +221,7 @@ class Runner:
         if state is State.SUCCEEDED:
             try:
                 self._files.tidy_output(job.id, job.attempt)
-            except FilesDown as error:
+            except (FilesDown, OSError) as error:
                 log.warning("job %s: files that are of no use any more stay until it is forgotten: %s", job.id, error)
         # A run that has lost its job may have made a file after those of the job were removed.
         elif state is State.TERMINATED or (state is None and self._has_no_files(job)):

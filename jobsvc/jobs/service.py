@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timedelta
+from threading import Thread
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, RowMapping
@@ -24,6 +25,7 @@ from jobsvc.jobs.states import FINISHED, UNDER_WAY, State
 from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import Kind
 from jobsvc.patience import LEAST_SECONDS, REQUEST_SECONDS, Deadline, patience
+from jobsvc.patience import left as patience_left
 from jobsvc.store import clock, idempotency_keys, job_ids, job_rows, webhook_rows
 from jobsvc.store.again import again_on_conflict
 from jobsvc.store.database import Database
@@ -418,10 +420,21 @@ class JobService:
             return self._find(connection, seen.id) if mine else None
 
     def _tell(self, job: Job) -> None:
-        """Do what follows on this transaction's having paused or terminated a job."""
-        if job.state is State.TERMINATED:
-            self._files.discard_output(job.id)
-        tell(self._kinds, job)
+        """Do what follows on this transaction's having paused or terminated a job.
+
+        It is waited for as long as the request may wait. A store that hangs, or a hook
+        that takes its time, goes on without it.
+        """
+
+        def follow() -> None:
+            if job.state is State.TERMINATED:
+                self._files.discard_output(job.id)
+            tell(self._kinds, job)
+
+        aside = Thread(target=follow, name="jobsvc-told", daemon=True)
+        aside.start()
+        left = patience_left()
+        aside.join(REQUEST_SECONDS if left is None else left)
 
     def _end_request(self, connection: Connection, job: Job) -> bool:
         """End what was asked of a job that has no run; returns whether there was anything to end."""

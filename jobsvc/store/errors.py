@@ -25,6 +25,13 @@ class DatabaseBusy(DatabaseDown):
     """
 
 
+class IdleTooLong(DatabaseDown):
+    """The server has ended a transaction in which nothing happened for too long. Nothing of it took effect.
+
+    Its process was frozen; or it keeps a connection while it waits for something else, and will again.
+    """
+
+
 class DiskFull(DatabaseDown):
     """There is no room left for what was to be written, or the disk refuses it. Nothing was changed.
 

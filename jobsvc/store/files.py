@@ -143,7 +143,7 @@ class Files(ABC):
         """Remove what a job has made that has been terminated. What a store keeps that is down goes with the job."""
         try:
             self.remove_output(job_id)
-        except FilesDown as error:
+        except (FilesDown, OSError) as error:
             log.warning("what job %s has made stays until the job is forgotten: %s", job_id, error)
 
     def remove(self, job_id: str) -> None:

@@ -18,7 +18,7 @@ def open_room(settings: Settings) -> Room:
     places: dict[str, Path] = {}
     reserve = None
     if not is_postgresql(settings.url):
-        database = Path(make_url(settings.url).database or "")
+        database = Path(make_url(settings.url).database or "").resolve()
         places["database"] = database.parent
         reserve = Reserve(database.with_name(f"{database.name}-reserve"))
     if not settings.files_url:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from jobsvc.patience import BACKGROUND_SECONDS, Deadline, applied, current
-from jobsvc.store.errors import Conflict, DatabaseBusy, DatabaseDown, DiskFull, NotStorable
+from jobsvc.store.errors import Conflict, DatabaseBusy, DatabaseDown, DiskFull, IdleTooLong, NotStorable
 
 POOLED_CONNECTIONS = 10
 """Idle connections that are kept."""
@@ -34,7 +34,7 @@ AGAIN_SECONDS = 0.1
 MIGRATIONS_LOCK = 7_032_001
 """An advisory lock: whoever holds it applies migrations."""
 
-SUSPECTS_LOCK = 7_032_002
+SUSPECTS_LOCK = 7_032_004
 """Another one: whoever holds it decides whether a job may begin that has crashed."""
 
 _CONFLICTS = {"40001", "40P01"}
@@ -50,9 +50,19 @@ _DOWN = {"57P01", "57P02", "57P03", "57P05", "53300", "25006", "25P03", "25P04"}
 """SQLSTATE: the server shuts down, has crashed, is starting, ends an idle session, has no connection left, is a
 standby, ends a session that is idle within a transaction, or whose transaction takes too long."""
 
+_IDLE_TOO_LONG = "25P03"
+"""SQLSTATE: idle_in_transaction_session_timeout."""
+
+_IDLE_TEXT = "idle-in-transaction timeout"
+"""What a server says in English where the driver has no SQLSTATE any more: its connection is closed by then."""
+
+_DOWN_BY_STATE: dict[str | None, type[DatabaseDown]] = {_DISK_FULL: DiskFull, _IDLE_TOO_LONG: IdleTooLong}
+
 _LIMIT = "jobsvc_limit"
 
 _SET = "SET LOCAL lock_timeout = "
+
+_GOES_BACK = ("ROLLBACK", "RELEASE")
 
 
 def connect_parameters(url: str, session: str | None = None, idle_seconds: float = IDLE_SECONDS) -> dict[str, Any]:
@@ -166,7 +176,9 @@ def translated(error: SQLAlchemyError) -> Exception | None:
     if error.connection_invalidated or lost or state in {_DISK_FULL, *_DOWN} or (state or "").startswith("08"):
         # The lines below the first one give advice to people who set up a database.
         first = said.partition("\n")[0]
-        return DiskFull(first) if state == _DISK_FULL else DatabaseDown(first)
+        if _IDLE_TEXT in said:
+            state = _IDLE_TOO_LONG
+        return _DOWN_BY_STATE.get(state, DatabaseDown)(first)
     return None
 
 
@@ -197,6 +209,9 @@ def _before_statement(
     """Have the statement wait for locks no longer than its transaction may wait still: PostgreSQL limits each wait."""
     limit: _Limit | None = connection.info.get(_LIMIT)
     if limit is None or statement.startswith(_SET) or monotonic() < limit.renew_at:
+        return
+    # What goes back to a savepoint waits for nobody, and in a failed transaction nothing else may come.
+    if statement.startswith(_GOES_BACK):
         return
     # 0 would stand for no limit.
     # Not by a cursor of the server's, which what comes after it may want.

@@ -51,7 +51,7 @@ class Sqlite:
         self.writing: Engine = self.engine.execution_options(jobsvc_writes=True)
         self._turn = WriteTurn()
         self._gate = ReadGate()
-        self._log = BoundedLog(self.engine, Path(make_url(url).database or ""), self._gate)
+        self._log = BoundedLog(self.engine, Path(make_url(url).database or "").resolve(), self._gate)
 
     @contextmanager
     def turn(self, urgent: Callable[[], bool], deadline: Deadline | None) -> Iterator[None]:
