@@ -47,8 +47,12 @@ class Watched(Claims):
 
 all_there = threading.Barrier(len(JOBS))
 
+made = threading.Event()
+"""Set when there is a service to ask: jobs of the process before begin while it is being made."""
+
 
 def among_all(job_id: str) -> bool:
+    made.wait()
     return services.jobs.get(job_id).attempt <= AMONG_ALL
 
 
@@ -82,6 +86,7 @@ runner.Claims = Watched  # type: ignore[misc]
 app = create_app(extra_kinds=[Poison(), Other()])
 services = app.extensions["jobsvc"]
 assert isinstance(services, Services)
+made.set()
 for job_id, kind in JOBS.items():
     try:
         services.jobs.get(job_id)
