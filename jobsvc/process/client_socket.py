@@ -67,6 +67,10 @@ class ClientSocket:
             del self.unsent[:sent]
         return True
 
+    def begin(self) -> None:
+        """Another request is due: what its client moves is counted from the beginning."""
+        self._moved, self._waited = 0, 0.0
+
     def collect(self) -> None:
         """The stream is over."""
         self.streams = False

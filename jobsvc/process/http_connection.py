@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from enum import Enum, auto
+from time import monotonic
 from typing import Any
 
 from gunicorn import http  # type: ignore[import-untyped]
@@ -17,7 +18,7 @@ from jobsvc.process.transfer_slots import SMALL_BYTES
 
 
 class Stage(Enum):
-    """What a connection waits for while no thread has it; in this order they make room for new ones."""
+    """What a connection waits for while no thread has it."""
 
     LINGERING = auto()
     """The last answer was sent: for the client to close."""
@@ -62,6 +63,8 @@ class Connection(TConn):  # type: ignore[misc]
         self.gathered = bytearray()
         """What has arrived of the next request, and behind it."""
         self.stage = Stage.IDLE
+        self.since = monotonic()
+        """When it was accepted, or its last answer was taken: since then, its next request is due."""
         self.deadline = 0.0
         self.has_slot = False
         self.keep = True
@@ -119,6 +122,8 @@ class Connection(TConn):  # type: ignore[misc]
     def begin_next(self) -> None:
         """After an answer: what has arrived behind its request begins the next one."""
         self.gathered += self.parser.unreader.take_buffered()
+        self.since = monotonic()
+        self.sock.begin()
         self._head = None
         self._searched = 0
         self._told_to_go_on = False

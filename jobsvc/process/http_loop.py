@@ -7,7 +7,6 @@ connections that end.
 
 from __future__ import annotations
 
-import errno
 import resource
 import selectors
 import socket
@@ -19,10 +18,12 @@ from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
+from jobsvc.process.accept_errors import GONE, NO_ROOM
 from jobsvc.process.client_patience import ClientPatience
 from jobsvc.process.client_socket import CONTINUE
 from jobsvc.process.http_answer import broken_off, head_too_long, no_slot, too_late
 from jobsvc.process.http_connection import Connection, Next, Stage
+from jobsvc.process.making_room import least_missed
 from jobsvc.process.request_head import MAX_HEAD_BYTES
 from jobsvc.process.transfer_slots import TransferSlots
 
@@ -36,8 +37,8 @@ STOPPING_TICK_SECONDS = 0.1
 LOOK_SECONDS = 0.1
 """Deadlines are looked at so often at most, and once a tick at least."""
 
-NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-GONE = {errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED}
+END_SECONDS = 1.5
+"""What is left of the time for a shutdown when no connection is waited for any longer: the runs must end as well."""
 
 
 class HttpLoop(ThreadWorker):  # type: ignore[misc]
@@ -63,6 +64,8 @@ class HttpLoop(ThreadWorker):  # type: ignore[misc]
         self._busy: set[Connection] = set()
         self._stop_at: float | None = None
         self._look_at = 0.0
+        self._accept_at = 0.0
+        """Not before then: there is no room, and nobody who could make it."""
 
     # The main loop.
 
@@ -72,8 +75,9 @@ class HttpLoop(ThreadWorker):  # type: ignore[misc]
             self.notify()
             if self.nr_conns >= self.worker_connections:
                 self._make_room()
-            self.set_accept_enabled(self.nr_conns < self.worker_connections)
-            self.wait_for_and_dispatch_events(TICK_SECONDS)
+            accepts = self.nr_conns < self.worker_connections and monotonic() >= self._accept_at
+            self.set_accept_enabled(accepts)
+            self.wait_for_and_dispatch_events(TICK_SECONDS if accepts else LOOK_SECONDS)
             if not self.is_parent_alive():
                 break
             self._expire()
@@ -82,7 +86,8 @@ class HttpLoop(ThreadWorker):  # type: ignore[misc]
     def _stop(self) -> None:
         """Finish what has begun; what has not, has a moment."""
         self.set_accept_enabled(False)
-        until = monotonic() + self.cfg.graceful_timeout
+        seconds = self.cfg.graceful_timeout
+        until = monotonic() + max(seconds - END_SECONDS, seconds / 2)
         self._stop_at = monotonic() + self.patience.stop
         for conn in self._held:
             conn.deadline = min(conn.deadline, self._stop_at)
@@ -142,12 +147,12 @@ class HttpLoop(ThreadWorker):  # type: ignore[misc]
             ):
                 _cut(conn)
 
-    def _make_room(self) -> None:
-        """Close one connection that no thread has: of those that matter least, the one that has waited longest."""
-        if self._held:
-            self._close(min(self._held, key=lambda conn: conn.stage.value))
-        elif self._waiting:
-            self._close(self._waiting[0])
+    def _make_room(self) -> bool:
+        """Close one connection that no thread has. Returns False where none may be closed yet."""
+        conn = least_missed((*self._held, *self._waiting))
+        if conn is not None:
+            self._close(conn)
+        return conn is not None
 
     # Requests come.
 
@@ -156,7 +161,8 @@ class HttpLoop(ThreadWorker):  # type: ignore[misc]
             client, address = listener.accept()
         except OSError as error:
             if error.errno in NO_ROOM:
-                self._make_room()
+                if not self._make_room():
+                    self._accept_at = monotonic() + LOOK_SECONDS
             elif error.errno not in GONE:
                 raise
             return

@@ -7,7 +7,9 @@ and within the bounds of `ClientPatience`.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from threading import Barrier
 from typing import Any
 
 from gunicorn.http import wsgi  # type: ignore[import-untyped]
@@ -37,6 +39,19 @@ class HttpWorker(HttpLoop):
             )
         if cfg.protocol != "http":
             raise RuntimeError(f"--protocol {cfg.protocol}: only http is spoken here")
+
+    def get_thread_pool(self) -> ThreadPoolExecutor:
+        """All threads begin at once: one that can't begin later would end the main loop, and the jobs with it."""
+        pool: ThreadPoolExecutor = super().get_thread_pool()
+        all_there = Barrier(self.cfg.threads + 1)
+        try:
+            for _ in range(self.cfg.threads):
+                pool.submit(all_there.wait)
+            all_there.wait()
+        except RuntimeError:
+            all_there.abort()
+            raise
+        return pool
 
     def handle(self, conn: Connection) -> bool:
         keep = bool(super().handle(conn))

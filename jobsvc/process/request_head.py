@@ -17,8 +17,12 @@ _FRAMING = re.compile(
     rb"^(content-length|transfer-encoding|expect)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE
 )
 
+MOST_DIGITS = 18
+"""More than any length that is meant has; whatever has more is as good as endless."""
+
 PROXY_V2 = b"\r\n\r\n\x00\r\nQUIT\n"
 PROXY_V2_FIXED_BYTES = 16
+PROXY_V1 = b"PROXY "
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,30 @@ def find_head(received: bytes | bytearray, searched: int = 0, *, proxy: bool = F
         text = value.strip()
         match name.lower():
             case b"content-length" if body is not None:
-                body = int(text) if text.isdigit() and len(text) < 19 else 0
+                body = _length(text)
             case b"transfer-encoding":
                 body = None
             case b"expect":
-                expects = text.lower() == b"100-continue"
+                if text.lower() != b"100-continue":
+                    # The parser refuses it without waiting for more.
+                    return Head(size)
+                expects = _is_http_1_1(received, begin, proxy=proxy)
     return Head(size, body, expects)
+
+
+def _length(text: bytes) -> int:
+    """What is no number is refused by the parser, without waiting for more."""
+    if not text.isdigit():
+        return 0
+    digits = text.lstrip(b"0")
+    return int(digits or b"0") if len(digits) <= MOST_DIGITS else 10**MOST_DIGITS
+
+
+def _is_http_1_1(received: bytes | bytearray, begin: int, *, proxy: bool) -> bool:
+    """Whoever speaks an older version is not told to go on, whatever it expects."""
+    if proxy and received.startswith(PROXY_V1, begin):
+        begin = received.find(_LINE_END, begin) + len(_LINE_END)
+    return received[begin : received.find(_LINE_END, begin)].endswith(b"HTTP/1.1")
 
 
 def _proxy_bytes(received: bytes | bytearray) -> int | None:

@@ -39,8 +39,14 @@ PROXY = PROXY_V2 + b"\x21\x11" + (12).to_bytes(2, "big") + b"\r\n\r\n" + bytes(8
         (b"POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", None, False),
         (b"PUT / HTTP/1.1\r\nExpect: 100-Continue\r\nContent-Length: 3\r\n\r\n", 3, True),
         (b"PUT / HTTP/1.1\r\nContent-Length: -3\r\n\r\n", 0, False),
+        (b"PUT / HTTP/1.1\r\nContent-Length: 0000000000000000000000100\r\n\r\n", 100, False),
+        (b"PUT / HTTP/1.1\r\nContent-Length: 000\r\n\r\n", 0, False),
+        (b"PUT / HTTP/1.1\r\nContent-Length: 1%s\r\n\r\n" % (b"0" * 5000), 10**18, False),
+        # Whoever speaks HTTP/1.0 does not wait to be told to go on.
+        (b"PUT / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n", 3, False),
         (b"PUT / HTTP/1.1\r\nX-Content-Length: 3\r\n\r\n", 0, False),
         # The parser refuses these without waiting for more.
+        (b"PUT / HTTP/1.1\r\nContent-Length: 3\r\nExpect: wonders\r\n\r\n", 0, False),
         (b"GET / HTTP/1.0\n", 0, False),
         (b"GET / HTTP/1.0\r\nA: b\n", 0, False),
     ],
@@ -65,6 +71,8 @@ def test_what_a_proxy_puts_before_a_request_is_no_end_of_its_head() -> None:
     assert find_head(GET, proxy=True) == Head(len(GET))
     line = b"PROXY TCP4 1.2.3.4 5.6.7.8 9 10\r\n"
     assert find_head(line + GET, proxy=True) == Head(len(line) + len(GET))
+    expects = b"PUT / HTTP/1.1\r\nExpect: 100-continue\r\n\r\n"
+    assert find_head(line + expects, proxy=True) == Head(len(line) + len(expects), 0, True)
 
 
 def test_the_end_of_a_body_of_chunks_is_found_in_whatever_pieces_it_comes() -> None:
@@ -141,6 +149,12 @@ def test_a_trickle_is_given_up_and_a_slow_client_is_not(pair: Pair, monkeypatch:
     with pytest.raises(ClientTooSlow, match=r"only 40 bytes arrived in 0 seconds"):
         receive(trickle, 10)
     receive(ClientSocket(pair[0], QUICK), 500)
+    several = ClientSocket(pair[0], QUICK)
+    for _ in range(100):
+        # What was waited for in one request does not count in the next one.
+        several.begin()
+        pair[1].sendall(b"x")
+        assert several.recv(1000) == b"x"
 
 
 def test_an_answer_is_collected_and_what_the_client_does_not_take_waits_in_memory(pair: Pair) -> None:
@@ -227,6 +241,7 @@ RELIED_ON: list[tuple[Any, str, str]] = [
     (gthread.PollableMethodQueue, "defer", "self, callback, *args"),
     (gthread.PollableMethodQueue, "run_callbacks", "self, _fileobj, max_callbacks=50"),
     (gthread.ThreadWorker, "run", "self"),
+    (gthread.ThreadWorker, "get_thread_pool", "self"),
     (gthread.ThreadWorker, "accept", "self, listener"),
     (gthread.ThreadWorker, "enqueue_req", "self, conn"),
     (gthread.ThreadWorker, "finish_request", "self, conn, fs"),
@@ -289,5 +304,5 @@ def test_gunicorn_has_the_attributes_that_the_worker_relies_on() -> None:
     ours = {name for name in vars(HttpWorker) | vars(HttpLoop) if name.startswith("_") and not name.startswith("__")}
     # A private name that gunicorn begins to use would be overridden without anybody noticing.
     assert {name for name in ours if hasattr(gthread.ThreadWorker, name)} == {"_keepalive_after"}
-    for name in ("_held", "_waiting", "_busy", "_slots", "_stop_at", "_look_at"):
+    for name in ("_held", "_waiting", "_busy", "_slots", "_stop_at", "_look_at", "_accept_at"):
         assert f"self.{name} " not in source, name

@@ -272,6 +272,27 @@ def test_more_connections_than_the_server_can_hold_make_room_for_new_ones(impati
         assert impatient.slowest(1) < SOON_SECONDS
 
 
+def test_small_halves_of_requests_on_all_connections_shut_nobody_out(make_server: Callable[..., Server]) -> None:
+    settings = {"JOBSVC_KINDS": "tests.support.ticks:Ticks"}
+    server = make_server([*PATIENT, "--worker-connections", "40"], **settings).start()
+    request = b"GET /healthz HTTP/1.1\r\n" + LOCAL + b"Connection: close\r\n\r\n"
+    with Crowd(server.port, [silent_clients.half_a_body], 60):
+        for _ in range(5):
+            with connect(server.port) as quiet:
+                # Whoever comes later makes room for itself, and not at the cost of who has just come.
+                assert ask(server.port, request)[0] == 200
+                quiet.sendall(request)
+                assert head(read_until_closed(quiet))[0] == 200
+        # Lengths that the parser reads as any others.
+        zeros = LOCAL + b"Content-Length: " + b"0" * 20 + b"100\r\n\r\n{"
+        long = [connect(server.port) for _ in range(36)]
+        for client in long:
+            client.sendall(b"POST /exportData HTTP/1.1\r\n" + zeros)
+        assert ask(server.port, request)[0] == 200
+        for client in long:
+            client.close()
+
+
 def test_a_shutdown_is_as_quick_as_ever_whatever_clients_do(make_server: Callable[..., Server]) -> None:
     settings = {"JOBSVC_KINDS": "tests.support.ticks:Ticks", "JOBSVC_SHUTDOWN_TIMEOUT": "30"}
     served = Served(make_server(PATIENT, **settings).start())
