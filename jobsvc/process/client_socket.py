@@ -6,8 +6,11 @@ import errno
 import os
 import select
 import socket
+import struct
 from time import monotonic
 from typing import BinaryIO
+
+from gunicorn.http.errors import NoMoreData  # type: ignore[import-untyped]
 
 from jobsvc.process.client_patience import ClientPatience
 
@@ -21,8 +24,23 @@ UNSENT_BYTES = 256 * 1024
 a slow reader minutes until the next byte could be sent, and the reader would seem to be silent."""
 
 
-class ClientTooSlow(TimeoutError):
-    """The client was waited for long enough."""
+CUT_SECONDS = 0.25
+"""A thread that waits for a client to take something looks so often whether it is still to."""
+
+RESETS = struct.pack("ii", 1, 0)
+ENDS = struct.pack("ii", 0, 0)
+"""What SO_LINGER says of how a connection is closed."""
+
+
+class ClientTooSlow(NoMoreData, TimeoutError):  # type: ignore[misc]
+    """The client was waited for long enough: no more will come of its request."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__()
+        self._message = message
+
+    def __str__(self) -> str:
+        return self._message
 
 
 class ClientSocket:
@@ -40,6 +58,9 @@ class ClientSocket:
         self._moved = 0
         self.unsent = bytearray()
         self.streams = False
+        self.breaks_off = False
+        """Part of an answer was sent, and not all of it: the connection ends with a reset, however it ends."""
+        self._is_cut = False
         self.receiving_since: float | None = None
         """Since when a thread has been waiting for the client to send something; read by other threads."""
         self.sending_since: float | None = None
@@ -71,15 +92,30 @@ class ClientSocket:
         """Another request is due: what its client moves is counted from the beginning."""
         self._moved, self._waited = 0, 0.0
 
+    def cut(self) -> None:
+        """Let a thread that sends, now or later, raise an OSError; other threads call this."""
+        self._is_cut = True
+
+    def end_stream(self) -> None:
+        """The answer was sent whole."""
+        self.breaks_off = False
+        self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ENDS)
+
     def collect(self) -> None:
-        """The stream is over."""
+        """A stream is over."""
         self.streams = False
         self._raw.setblocking(False)
 
     # With waiting.
 
     def stream(self) -> None:
-        """From now on, send at once; begins with what was collected."""
+        """From now on, send at once; begins with what was collected.
+
+        Until `end_stream`, whatever closes the connection resets it, be it the end of the process:
+        where an answer has no other end, the client would take any other for it.
+        """
+        self.breaks_off = True
+        self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESETS)
         self._raw.settimeout(self._patience.silent)
         if self._raw.family != getattr(socket, "AF_UNIX", None) and hasattr(socket, "TCP_NOTSENT_LOWAT"):
             self._raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
@@ -117,9 +153,8 @@ class ClientSocket:
         while rest:
             begun = self.sending_since = monotonic()
             try:
+                self._wait_until_writable()
                 sent = self._raw.send(rest)
-            except TimeoutError:
-                raise self._takes_nothing() from None
             finally:
                 self.sending_since = None
             self._count(sent, monotonic() - begun, "was taken")
@@ -142,10 +177,10 @@ class ClientSocket:
 
     def _sendfile_once(self, file: BinaryIO, offset: int, count: int) -> int:
         while True:
+            self._wait_until_writable()
             try:
                 sent = os.sendfile(self._raw.fileno(), file.fileno(), offset, count)
             except BlockingIOError:
-                self._wait_until_writable()
                 continue
             if sent == 0:
                 raise OSError(errno.EIO, "the file is shorter than the answer has announced")
@@ -154,11 +189,15 @@ class ClientSocket:
     def _wait_until_writable(self) -> None:
         poll = select.poll()
         poll.register(self._raw, select.POLLOUT)
-        if not poll.poll(self._patience.silent * 1000):
-            raise self._takes_nothing()
-
-    def _takes_nothing(self) -> ClientTooSlow:
-        return ClientTooSlow(f"nothing was taken for {self._patience.silent:g} seconds")
+        rest = self._patience.silent
+        while not self._is_cut:
+            begun = monotonic()
+            if poll.poll(min(rest, CUT_SECONDS) * 1000):
+                return
+            rest -= monotonic() - begun
+            if rest <= 0:
+                raise ClientTooSlow(f"nothing was taken for {self._patience.silent:g} seconds")
+        raise ConnectionAbortedError(errno.ECONNABORTED, "the server ends")
 
     def _count(self, moved: int, waited: float, what: str) -> None:
         """Bounds a trickle: only the time that was spent on waiting for the client counts."""

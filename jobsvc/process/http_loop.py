@@ -267,7 +267,10 @@ class HttpLoop(ThreadWorker):  # type: ignore[misc]
         conn.stage = Stage.ANSWERING
         conn.deadline = self._deadline(self.patience.answer)
         self._held[conn] = None
-        self._go_on(conn)
+        if conn.sock.breaks_off:
+            self._close(conn)
+        else:
+            self._go_on(conn)
 
     def _refuse(self, conn: Connection, answer: bytes) -> None:
         """Send an answer of the server's own, and close."""
@@ -359,6 +362,9 @@ class HttpLoop(ThreadWorker):  # type: ignore[misc]
 
 def _cut(conn: Connection) -> None:
     """Let the thread that waits for the client see the end of the connection."""
+    if conn.sock.breaks_off:
+        conn.sock.cut()
+        return
     try:
         conn.sock.shutdown(socket.SHUT_RDWR)
     except OSError:

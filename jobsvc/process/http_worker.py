@@ -14,6 +14,7 @@ from typing import Any
 
 from gunicorn.http import wsgi  # type: ignore[import-untyped]
 
+from jobsvc.process.application_errors import of_application
 from jobsvc.process.client_socket import ClientTooSlow
 from jobsvc.process.http_answer import Answer
 from jobsvc.process.http_connection import Connection, hold_back_continue
@@ -71,13 +72,15 @@ class HttpWorker(HttpLoop):
             resp, environ = wsgi.create(req, conn.sock, conn.client, conn.server, self.cfg, response_class=Answer)
             environ["wsgi.multithread"] = True
             self._count(resp)
-            pieces = self.wsgi(environ, resp.start_response)
+            with of_application():
+                pieces = self.wsgi(environ, resp.start_response)
             try:
                 resp.send(pieces, conn, self._slots, is_file=isinstance(pieces, environ["wsgi.file_wrapper"]))
             finally:
                 self.log.access(resp, req, environ, datetime.now() - begun)  # noqa: DTZ005
                 if hasattr(pieces, "close"):
-                    pieces.close()
+                    with of_application():
+                        pieces.close()
             return not resp.should_close()
         except ClientTooSlow as error:
             self.log.info("%s %s was given up: %s", req.method, req.path, error)

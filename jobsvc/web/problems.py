@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 from flask import Flask, Response, request
+from gunicorn.http.errors import NoMoreData, ParseException  # type: ignore[import-untyped]
 from werkzeug.exceptions import HTTPException
 
 from jobsvc.jobs.errors import (
@@ -66,6 +67,8 @@ def problem(status: int, kind: str | None, title: str, detail: str | None, **mor
 def register(app: Flask) -> None:
     app.register_error_handler(JobError, job_problem)
     app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(ParseException, _malformed_body)
+    app.register_error_handler(NoMoreData, _incomplete_body)
     app.register_error_handler(DatabaseClosed, _ending)
     app.register_error_handler(DatabaseBusy, _busy)
     app.register_error_handler(DatabaseDown, _down)
@@ -142,6 +145,18 @@ def _not_storable(error: NotStorable) -> Response:
     return problem(
         400, "not-storable", "A value can't be stored", "the database has no room for such a character or number"
     )
+
+
+def _malformed_body(error: ParseException) -> Response:
+    """The server finds it while the body is read, where it comes in chunks."""
+    return problem(400, "malformed-body", "The body is not well-formed", str(error))
+
+
+def _incomplete_body(error: NoMoreData) -> Response:
+    if isinstance(error, TimeoutError):
+        return problem(408, "request-timeout", "The request did not arrive", f"the body did not arrive: {error}")
+    detail = "the connection was closed before the end of the body"
+    return problem(400, "incomplete-body", "The body is incomplete", detail)
 
 
 def _http_error(error: HTTPException) -> Response:
