@@ -119,6 +119,17 @@ def test_an_answer_that_is_cut_at_a_shutdown_does_not_look_whole(connect: Connec
         client.received()
 
 
+def test_nor_does_one_that_is_cut_between_two_of_its_pieces(connect: Connect) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield from [PIECE] * 4
+        _cut(client.conn)
+        yield PIECE
+
+    client = connect(answering(pieces))
+    with pytest.raises(ConnectionResetError):
+        client.ask(OLD)
+
+
 @pytest.mark.parametrize("error", [RuntimeError("broken"), OSError(errno.ESTALE, "broken"), BrokenPipeError("broken")])
 def test_what_the_application_raises_before_anything_was_sent_is_answered(connect: Connect, error: Exception) -> None:
     def pieces() -> Iterator[bytes]:

@@ -88,3 +88,23 @@ def test_without_descriptors_and_without_anybody_to_close_nobody_is_accepted_for
 def test_all_threads_are_there_from_the_beginning(worker: HttpWorker) -> None:
     with worker.get_thread_pool() as pool:
         assert len(pool._threads) == 4
+
+
+def test_a_shutdown_leaves_time_for_what_comes_after_the_connections(
+    worker: HttpWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+
+    def wait(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr("jobsvc.process.http_loop.monotonic", lambda: now)
+    monkeypatch.setattr(worker, "wait_for_and_dispatch_events", wait)
+    monkeypatch.setattr(worker, "notify", lambda: None)
+    worker.cfg.set("graceful_timeout", 10)
+    worker.tpool = worker.get_thread_pool()
+    # A thread has it, and keeps it.
+    worker.nr_conns = 1
+    worker._stop()
+    assert 8.4 < now < 8.7
