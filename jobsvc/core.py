@@ -55,7 +55,9 @@ def build_core(settings: Settings, extra_kinds: Iterable[Kind] = (), session: st
         database.backend.lock_for_migrations(connection)
         make_tables(connection, kinds.values())
     announcements = Announcements()
-    runner = Runner(database, files, kinds, now, room, max_crashes=settings.max_crashes)
+    runner = Runner(
+        *(database, files, kinds, now, room), max_crashes=settings.max_crashes, max_row_bytes=settings.max_row_bytes
+    )
     rollbacks = Rollbacks(database, files, kinds, now)
     return Core(database, files, room, kinds, announcements, runner, rollbacks)
 

@@ -26,6 +26,9 @@ from sqlalchemy.exc import ArgumentError
 MIB = 1024**2
 GIB = 1024**3
 
+MOST_ROW_BYTES = 16 * 1024 * 1024
+"""Some rows are held in memory at a time."""
+
 MOST_SECONDS = 10**9
 """The system can't wait for much longer."""
 
@@ -64,6 +67,7 @@ class Settings:
     max_crashes: int = 5
     max_upload_bytes: int = 2 * GIB
     min_free_bytes: int = 256 * MIB
+    max_row_bytes: int = 1024 * 1024
     allow_anonymous: bool = False
     kinds: tuple[str, ...] = ()
     idempotency_hours: float = 24.0
@@ -308,6 +312,12 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("JOBSVC_MAX_CRASHES", "max_crashes", _whole(1), "a whole number of attempts, 1 or more"),
     Variable("JOBSVC_MAX_UPLOAD_BYTES", "max_upload_bytes", _whole(1), "a whole number of bytes, 1 or more"),
     Variable("JOBSVC_MIN_FREE_BYTES", "min_free_bytes", _whole(0), "a whole number of bytes; 0 lets the disks fill up"),
+    Variable(
+        "JOBSVC_MAX_ROW_BYTES",
+        "max_row_bytes",
+        _whole(1, MOST_ROW_BYTES),
+        f"a whole number of bytes from 1 to {MOST_ROW_BYTES}",
+    ),
     Variable("JOBSVC_KINDS", "kinds", _names, "package.module:Class, further ones behind commas"),
     Variable("JOBSVC_IDEMPOTENCY_HOURS", "idempotency_hours", _number(0, 10_000), "a number of hours from 0 to 10000"),
     Variable(

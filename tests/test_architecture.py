@@ -13,7 +13,7 @@ SQL = {"select", "insert", "update", "delete", "text", "func", "create_engine", 
 """What a query or a connection can be made with."""
 
 
-CONTRACT = {"jobsvc.kinds.contract", "jobsvc.kinds.contract.Kind"}
+CONTRACT = {"jobsvc.kinds.contract", "jobsvc.kinds.contract.Kind", "jobsvc.kinds.contract.BadUpload"}
 
 
 DATABASE_ERRORS = (

@@ -140,7 +140,9 @@ def test_everybody_is_invited_though_the_api_fails_now_and_then(
     assert api.troubles > 10
     assert api.invited == {f"{job['id']}:{n + 1}": {"email": f"p{n}@example.org", "team": "Blue"} for n in range(40)}
     refused = service.get_bytes(f"/jobs/{job['id']}/failed").decode()
-    assert refused == ("line,error,email\n42,'nobody' is no address,nobody\n43,the API answers 410,gone@example.org\n")
+    assert refused == (
+        "_line,_error,email\n42,'nobody' is no address,nobody\n43,the API answers 410,gone@example.org\n"
+    )
 
 
 def test_a_source_of_its_own_needs_no_upload(make_job: Callable[[str], Any], service: Server):

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Executable, Table
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.exc import OperationalError
 
+from jobsvc.jobs.commonest import commonest
 from jobsvc.jobs.crashes import NO_CRASH, on_probation
 from jobsvc.jobs.hooks import contained
 from jobsvc.jobs.job import Job
@@ -37,6 +38,9 @@ _OBEYED = {State.PAUSING: State.PAUSED, State.TERMINATING: State.TERMINATED}
 
 MOST_ERROR_CHARACTERS = 500
 """How much of why an item was refused is kept; there may be millions of them."""
+
+REASONS_LOOKED_AT = 1000
+"""Of how many refused rows the commonest reason is found, where no row was done."""
 
 
 class AttemptLost(Exception):
@@ -90,6 +94,7 @@ class Checkpoints:
         self._meter = meter
         self._done = job.done
         self._failed = job.failed
+        self._blank = job.blank
         self._columns_saved = has_header
         self._max_failed: int | None = job.params.get("max_failed")
 
@@ -129,10 +134,12 @@ class Checkpoints:
                 job_rows.add_refused(connection, job.key, [_row(refusal) for refusal in refusals])
             done = self._done + len(items) - len(refused_late)
             failed = self._failed + len(refusals)
-            values = {"cursor": end.cursor, "position": end.position, "done": done, "failed": failed}
+            blank = self._blank + end.blank
+            values: dict[str, Any] = {"cursor": end.cursor, "position": end.position}
+            values |= {"done": done, "failed": failed, "blank": blank}
             values |= self._meter.figures(end.position)
             # One that has got nowhere proves nothing: its run has broken off at its first item.
-            proved = self._counts and bool(items or end.refused)
+            proved = self._counts and bool(items or end.refused or end.blank)
             if proved:
                 values |= NO_CRASH
             if too_many or (refused_late and self._over_limit(failed)):
@@ -141,7 +148,7 @@ class Checkpoints:
             else:
                 values = self._with_header(values)
                 state = _obey(connection, self._kind, job, leaving=leaving(), at=self._now(), **values)
-        self._done, self._failed, self._columns_saved = done, failed, True
+        self._done, self._failed, self._blank, self._columns_saved = done, failed, blank, True
         if proved:
             self._counts = False
             if on_probation(self._job):
@@ -162,15 +169,30 @@ class Checkpoints:
     def _with_header(self, values: dict[str, Any]) -> dict[str, Any]:
         if self._columns_saved:
             return values
-        return values | {"columns": self._work.columns, "size": self._work.size}
+        return values | self._header()
+
+    def _header(self) -> dict[str, Any]:
+        """What is remembered of the file once it was opened."""
+        if self._columns_saved:
+            return {"size": self._work.size, "columns": self._work.columns}
+        warnings = [*self._job.warnings, *(text for text in self._work.warnings if text not in self._job.warnings)]
+        return {"size": self._work.size, "columns": self._work.columns, "warnings": warnings}
 
     @again_on_conflict
     def succeed(self) -> State:
         """Every item is behind the job: note that it succeeded, unless it is to be terminated."""
         with self._database.write(urgent=True) as connection:
             job = _current(connection, self._job)
-            values: dict[str, Any] = {"size": self._work.size, "columns": self._work.columns}
+            values = self._header()
+            if self._failed and not self._done:
+                values["error"] = self._nothing_done(connection)
+                return end_job(connection, self._kind, job, State.FAILED, at=self._now(), **values)
             return end_job(connection, self._kind, job, State.SUCCEEDED, at=self._now(), **values)
+
+    def _nothing_done(self, connection: Connection) -> str:
+        rows = job_rows.refused_after(connection, self._job.key, 0, REASONS_LOOKED_AT)
+        what = "the only row was refused" if self._failed == 1 else f"all {self._failed} rows were refused"
+        return f"{what}, most often since {commonest([row['error'] for row in rows])}"
 
 
 def _may_pass(error: BaseException, leaving: Callable[[], bool]) -> bool:

@@ -77,6 +77,10 @@ class Job:
     """Attempts in a row that came to no checkpoint and did not end in good order, one that is under way included."""
     not_before: datetime | None
     """When it may begin again after a crash, or has; None: at once. See `jobs/crashes.py`."""
+    blank: int
+    """Lines of its file that were left out since nothing is in them."""
+    warnings: list[str]
+    """What its owner should know, and what did not stop it."""
 
     unreadable: str = ""
     """What of it can't be read, since somebody else wrote it. In its place stands something harmless."""
@@ -94,6 +98,9 @@ class Job:
         if not isinstance(row["params"], dict):
             values["params"] = {}
             odd.append("params")
+        if not isinstance(row["warnings"], list):
+            values["warnings"] = []
+            odd.append("warnings")
         for name in ("created_at", "queued_at"):
             if row[name] is None:
                 values[name] = UNKNOWN_MOMENT

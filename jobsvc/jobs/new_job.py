@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from jobsvc.jobs.errors import InvalidParameter
 from jobsvc.jobs.hooks import contained
-from jobsvc.kinds.contract import BadParameter, Kind, Readable
+from jobsvc.kinds.contract import BadParameter, Kind, Prepared, Readable
 
 
 @dataclass(frozen=True)
@@ -23,27 +23,38 @@ class Idempotency:
 
 @dataclass(frozen=True)
 class NewJob:
-    """A job to be. `params` were checked by `checked_params`."""
+    """A job to be. `params` and `warnings` come from `checked`."""
 
     id: str
     kind: str
     user: str
     params: Mapping[str, Any]
+    warnings: Sequence[str] = ()
     filename: str | None = None
     callback_url: str | None = None
     idempotency: Idempotency | None = None
 
 
-def checked_params(kind: Kind, given: Mapping[str, Any], upload: Readable | None = None) -> dict[str, Any]:
-    """The parameters of a job, with their defaults, as they are stored.
+@dataclass(frozen=True)
+class Checked:
+    """The parameters of a job, with their defaults, as they are stored, and what its owner should know."""
 
-    `given` may hold strings, as forms do; an empty string counts as not given.
-    Raises InvalidParameter, which names a parameter that is not known, or the first that is not usable.
+    params: Mapping[str, Any]
+    warnings: Sequence[str] = ()
+
+
+def checked(kind: Kind, given: Mapping[str, Any], upload: Readable | None = None) -> Checked:
+    """Check the parameters of a job to be.
+
+    `given` may hold strings, as forms do; an empty string counts as not given, unless it
+    says something to the kind. Raises BadUpload, and InvalidParameter, which names a
+    parameter that is not known, or the first that is not usable.
     """
     try:
+        empty = kind.Params.may_be_empty
+        said = {name: value for name, value in given.items() if value != "" or name in empty}
         with contained(kind):
-            params = kind.Params.model_validate({name: value for name, value in given.items() if value != ""})
-            params = kind.prepare(params, upload)
+            prepared = kind.prepare(kind.Params.model_validate(said), upload)
     except ValidationError as error:
         errors = error.errors(include_url=False)
         # A name that is not known says more than the one that is missing in its place.
@@ -55,5 +66,11 @@ def checked_params(kind: Kind, given: Mapping[str, Any], upload: Readable | None
         raise InvalidParameter(name, first["msg"].removeprefix("Value error, ")) from None
     except BadParameter as error:
         raise InvalidParameter(error.name, str(error)) from None
-    stored: dict[str, Any] = params.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return stored
+    if not isinstance(prepared, Prepared):
+        prepared = Prepared(prepared)
+    return Checked(prepared.params.model_dump(mode="json", by_alias=True, exclude_none=True), prepared.warnings)
+
+
+def checked_params(kind: Kind, given: Mapping[str, Any], upload: Readable | None = None) -> dict[str, Any]:
+    """The parameters alone. Raises what `checked` raises."""
+    return dict(checked(kind, given, upload).params)

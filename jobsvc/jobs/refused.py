@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-import csv
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +17,8 @@ from jobsvc.jobs.results import NoResult
 from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import JobFailed
 from jobsvc.kinds.csv_encodings import UTF_8, known_encoding
-from jobsvc.kinds.csv_source import ADDED_COLUMNS, read_header
+from jobsvc.kinds.csv_format import MOST_ROW_BYTES, CsvFormat, Quotes
+from jobsvc.kinds.csv_header import REFUSED_COLUMNS, read_header
 from jobsvc.kinds.csv_text import csv_text
 from jobsvc.store import job_rows
 from jobsvc.store.database import Database
@@ -29,9 +30,6 @@ PIECE_BYTES = 256 * 1024
 
 HERE_AND_THERE_BYTES = 128 * 1024
 """How much is read ahead where rows may stand far apart."""
-
-MOST_ROW_BYTES = 2 * 1024 * 1024
-"""Of a longer row, which was refused for its length, only the beginning is given."""
 
 ANY_BYTES = "latin-1"
 """An encoding in which every byte is a character."""
@@ -48,9 +46,9 @@ class LeftOver:
         self._files = files
 
     def failed(self, job: Job) -> Iterator[bytes]:
-        """`line`, `error` and the original fields of every refused row, in order, in the upload's own dialect.
+        """`_line`, `_error` and every refused row, byte for byte, in order; the first two in the upload's own dialect.
 
-        Rows without a place in a file have their item number as `line`. Raises
+        Rows without a place in a file have their item number as `_line`. Raises
         FilesRemoved if the upload was.
         """
         try:
@@ -63,15 +61,18 @@ class LeftOver:
         dialect = Dialect.of(job)
         try:
             extra, columns = self._header(job, file, dialect)
-            yield dialect.row([*ADDED_COLUMNS, *columns])
+            yield dialect.row([*REFUSED_COLUMNS, *columns])
             for rows in self._refused(job):
                 piece = bytearray()
                 for row in rows:
                     piece += dialect.row([row["line"] or row["item"], row["error"]])
                     if file is not None and row["offset"] is not None:
-                        file.seek(row["offset"])
-                        data = file.read(min(row["length"], MOST_ROW_BYTES))
-                        piece[-1:] = dialect.behind(data, extra)
+                        piece[-1:] = dialect.form.delimiter.encode()
+                        for data in _bytes_of(file, row["offset"], row["length"], dialect, extra):
+                            piece += data
+                            if len(piece) >= PIECE_BYTES:
+                                yield bytes(piece)
+                                piece.clear()
                     if len(piece) >= PIECE_BYTES:
                         yield bytes(piece)
                         piece.clear()
@@ -97,8 +98,8 @@ class LeftOver:
         """
         if file is not None:
             with suppress(JobFailed):
-                cursor, columns = read_header(file, dialect.encoding, dialect.delimiter)
-                return cursor["extra"], columns
+                header = read_header(file, dialect.form)
+                return header.start["extra"], header.columns
         return 0, self._place(job).columns or []
 
     def _place(self, job: Job) -> Place:
@@ -119,7 +120,7 @@ class LeftOver:
     def _unprocessed(self, file: BinaryIO, dialect: Dialect, offset: int | None) -> Iterator[bytes]:
         with file:
             try:
-                header_end: int = read_header(file, dialect.encoding, dialect.delimiter)[0]["offset"]
+                header_end: int = read_header(file, dialect.form).start["offset"]
             except JobFailed:
                 header_end = 0
             file.seek(0)
@@ -137,12 +138,27 @@ class LeftOver:
             raise NoResult(job.id) from None
 
 
+def _bytes_of(file: BinaryIO, offset: int, length: int, dialect: Dialect, extra: int) -> Iterator[bytes]:
+    """A row as it was sent, in pieces, without its first `extra` columns. It always has a line end."""
+    file.seek(offset)
+    last = b""
+    while length > 0 and (data := file.read(min(length, PIECE_BYTES))):
+        length -= len(data)
+        if extra:
+            # They are ours, and short: a number, and a reason.
+            data, extra = data[dialect.cut(data, extra) :], 0
+        if data:
+            yield data
+            last = data[-1:]
+    if last not in (b"\n", b"\r"):
+        yield b"\n"
+
+
 @dataclass(frozen=True)
 class Dialect:
     """How a job's upload is written."""
 
-    encoding: str
-    delimiter: str
+    form: CsvFormat
 
     @classmethod
     def of(cls, job: Job) -> Dialect:
@@ -152,38 +168,54 @@ class Dialect:
             # It was allowed once. Every byte is some character here, and remains it.
             encoding = ANY_BYTES
         delimiter = job.params.get("delimiter", ",")
-        return cls(encoding, delimiter if isinstance(delimiter, str) and len(delimiter) == 1 else ",")
+        quotes = job.params.get("quotes", Quotes.STRICT)
+        return cls(
+            CsvFormat(
+                encoding,
+                delimiter if isinstance(delimiter, str) and len(delimiter) == 1 else ",",
+                Quotes(quotes) if quotes in list(Quotes) else Quotes.STRICT,
+                max_row_bytes=MOST_ROW_BYTES,
+            )
+        )
 
     def row(self, fields: Sequence[object]) -> bytes:
         """One row. What the encoding has no character for is described in its place."""
-        return csv_text([fields], self.delimiter).encode(self.encoding, "described")
+        delimiter = self.form.delimiter
+        if self.form.quotes is Quotes.NONE:
+            # Nothing can enclose them: what would end a field is left out.
+            ends = re.compile(f"[\r\n{re.escape(delimiter)}]+")
+            text = delimiter.join(ends.sub(" ", str(field)) for field in fields) + "\n"
+        else:
+            text = csv_text([fields], delimiter)
+        return text.encode(self.form.encoding, "described")
 
-    def behind(self, data: bytes, extra: int) -> bytes:
-        """What follows other fields: the row of these bytes, as well as its fields can be told apart.
-
-        The first `extra` of them are left out.
-        """
-        for encoding in (self.encoding, ANY_BYTES):
+    def cut(self, data: bytes, columns: int) -> int:
+        """Where a row's bytes go on after its first fields; their end if it has no more."""
+        if not columns:
+            return 0
+        for encoding in (self.form.encoding, ANY_BYTES):
             try:
                 text = data.decode(encoding, "surrogateescape")
-                fields = _fields(text, self.delimiter)[extra:]
-                if text.encode(encoding, "surrogateescape") == data:
-                    row = csv_text([["", *fields]], self.delimiter) if fields else "\n"
-                    return row.encode(encoding, "surrogateescape")
+                head = text[: self._end_of(text, columns)].encode(encoding, "surrogateescape")
             except UnicodeError:
                 # Bytes of which no two runs of characters can be told apart.
                 continue
-        raise AssertionError(ANY_BYTES)
+            if data.startswith(head):
+                return len(head)
+        return 0
+
+    def _end_of(self, text: str, columns: int) -> int:
+        at = 0
+        for _ in range(columns):
+            enclosed = None if self.form.quotes is Quotes.NONE else _ENCLOSED.match(text, at)
+            end = text.find(self.form.delimiter, enclosed.end() if enclosed else at)
+            if end < 0:
+                return len(text.rstrip("\r\n"))
+            at = end + 1
+        return at
 
 
-def _fields(text: str, delimiter: str) -> list[str]:
-    """The fields of one refused row, as well as they can be told apart."""
-    text = text.removesuffix("\n").removesuffix("\r")
-    try:
-        return next(csv.reader(iter([text]), delimiter=delimiter), [])
-    except csv.Error:
-        # A carriage return inside an unquoted field.
-        return text.split(delimiter)
+_ENCLOSED = re.compile(r'"(?:[^"]|"")*"')
 
 
 def _described(error: UnicodeError) -> tuple[str, int]:

@@ -36,6 +36,7 @@ def job_json(job: Job) -> dict[str, Any]:
         "progress": {
             "done": job.done,
             "failed": job.failed,
+            "blank": job.blank,
             "percent": job.percent,
             "rate": job.rate,
             "eta_seconds": job.eta_seconds,
@@ -43,6 +44,7 @@ def job_json(job: Job) -> dict[str, Any]:
         "params": dict(job.params),
         "filename": job.filename,
         "callback_url": job.callback_url,
+        "warnings": job.warnings,
         "error": job.unreadable or job.error,
         "attempt": job.attempt,
         "rolled_back": job.rolled_back,

@@ -24,6 +24,7 @@ from jobsvc.jobs.signals import Signals
 from jobsvc.jobs.states import UNDER_WAY, State
 from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import JobContext, JobFailed, Kind
+from jobsvc.kinds.csv_format import MAX_ROW_BYTES
 from jobsvc.store import job_rows
 from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseDown, DiskFull, FilesDown, IdleTooLong, NoRoom
@@ -52,6 +53,7 @@ class Runner:
         room: Room | None = None,
         *,
         max_crashes: int = 5,
+        max_row_bytes: int = MAX_ROW_BYTES,
     ) -> None:
         """A run stops at its next checkpoint when the disks are short of `room`."""
         self._room = room or Room()
@@ -60,6 +62,7 @@ class Runner:
         self._files = files
         self._kinds = kinds
         self._now = now
+        self._max_row_bytes = max_row_bytes
         self._claims = Claims(
             database,
             now,
@@ -277,4 +280,5 @@ class Runner:
             read=self._database.read,
             stopped=signals.stop,
             batch_items=self._batch_items,
+            max_row_bytes=self._max_row_bytes,
         )

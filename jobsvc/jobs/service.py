@@ -160,6 +160,7 @@ class JobService:
             "kind": new.kind,
             "user": new.user,
             "params": dict(new.params),
+            "warnings": list(new.warnings),
             "filename": new.filename,
             "callback_url": new.callback_url,
             "state": State.QUEUED,

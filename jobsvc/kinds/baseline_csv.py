@@ -3,33 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date
 from itertools import count, repeat
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import orjson
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from sqlalchemy import delete, func, select
 
-from jobsvc.kinds.contract import BadParameter, Block, Effects, JobContext, JobFailed, Kind, Readable, Refused, Work
-from jobsvc.kinds.csv_params import CsvParams, header_of, settled_delimiter
+from jobsvc.kinds.contract import (
+    BadParameter,
+    Block,
+    Effects,
+    JobContext,
+    JobFailed,
+    Kind,
+    Prepared,
+    Readable,
+    Refused,
+    Work,
+)
+from jobsvc.kinds.csv_dates import Dates, check_date_format
+from jobsvc.kinds.csv_params import CsvParams, settled
 from jobsvc.kinds.csv_text import shortened
 from jobsvc.kinds.csv_work import CsvWork
 from jobsvc.store.tables import records
 
-DATES_REMEMBERED = 10_000
-"""How many dates that were found right a run remembers: files have few different ones, but need not."""
-
-DATE_LENGTH = 10
-"""An ISO date, YYYY-MM-DD, is this many characters long."""
-
 Record: TypeAlias = tuple[int, int, str, str]
 """job key, row, date, and the fields as a JSON array."""
 
+DATE = "date"
+"""The column that the date is taken from where nobody names one."""
+
 
 class BaselineParams(CsvParams):
+    may_be_empty = frozenset({"date_column"})
+
     date_column: str | None = Field(
-        None, description="the column that a record's date is taken from; by default a column called date, else today"
+        None,
+        description="the column that a record's date is taken from; empty: none, all records get the day of upload; "
+        "by default a column called date, if there is one",
+    )
+    date_format: Annotated[str, AfterValidator(check_date_format)] | None = Field(
+        None, description="how dates are written, such as %d/%m/%Y; by default they begin with YYYY-MM-DD"
     )
 
 
@@ -40,16 +55,16 @@ class BaselineCSV(Kind):
     def open(self, context: JobContext) -> Work:
         return _Records(context)
 
-    def prepare(self, params: BaselineParams, upload: Readable | None) -> BaselineParams:
+    def prepare(self, params: BaselineParams, upload: Readable | None) -> Prepared:
         assert upload is not None
-        params = params.model_copy(update={"delimiter": settled_delimiter(params, upload)})
-        columns = header_of(params, upload)
-        if params.date_column is not None and columns is not None and params.date_column not in columns:
-            raise BadParameter(
-                "date_column",
-                f"there is no column {shortened(params.date_column)!r}; {_names(columns)}",
-            )
-        return params
+        found = settled(params, upload)
+        try:
+            index = _date_index(found.columns, params.date_column)
+        except LookupError as error:
+            raise BadParameter("date_column", str(error)) from None
+        if params.date_format is not None and index is None:
+            raise BadParameter("date_format", "there is no column that a date is taken from: name it with date_column")
+        return Prepared(found.params, found.warnings)
 
     def undo(self, effects: Effects, limit: int) -> int:
         mine = records.c.job_key == effects.job_key
@@ -68,14 +83,13 @@ class _Records(CsvWork):
         self._default_date = context.created_at.date().isoformat()
         try:
             self._date_index = _date_index(self.source.columns, context.params.date_column)
-        except JobFailed:
+        except LookupError as error:
             self.close()
-            raise
-        self._dates: set[str] = set()
-        """Dates that were checked already: a file has few different ones."""
+            raise JobFailed(str(error)) from None
+        self._dates = Dates(context.params.date_format)
 
     def blocks(self) -> Iterator[Block]:
-        return self.source.blocks(self._record, self._plain_records, rows=self._batch_items)
+        return self.source.blocks(self._record, self._plain_records, self._records, self._batch_items)
 
     def apply(self, effects: Effects, items: Sequence[Record]) -> Sequence[tuple[int, str]]:
         if self._dry_run:
@@ -84,30 +98,33 @@ class _Records(CsvWork):
         return ()
 
     def _record(self, row: int, fields: list[str]) -> Record:
-        if self._date_index is None:
-            day = self._default_date
-        else:
-            day = fields[self._date_index][:DATE_LENGTH]
-            if not self._is_date(day):
+        day = self._default_date
+        if self._date_index is not None:
+            text = fields[self._date_index]
+            found = self._dates.find(text)
+            if found is None:
                 name = self.source.columns[self._date_index]
-                raise Refused(
-                    f"{shortened(name)} is {shortened(fields[self._date_index], 40)!r}, "
-                    "which doesn't begin with a date YYYY-MM-DD"
-                )
+                raise Refused(f"{shortened(name)} is {shortened(text, 40)!r}, which {self._dates.reproach(text)}")
+            day = found
         return self._key, row, day, orjson.dumps(fields).decode()
+
+    def _records(self, first_row: int, rows: list[list[str]]) -> list[Record] | None:
+        """The same from many rows at once; None if one of them has no date."""
+        index = self._date_index
+        days = None if index is None else self._dates.find_all([fields[index] for fields in rows])
+        if index is not None and days is None:
+            return None
+        return list(zip(repeat(self._key), count(first_row), days or repeat(self._default_date), _json_of_each(rows)))
 
     def _plain_records(self, first_row: int, lines: list[str]) -> list[Record] | None:
         """The records of lines in which nothing is quoted or needs escaping: their JSON is text replacement."""
-        days: Iterator[str] | list[str]
-        if self._date_index is None:
-            days = repeat(self._default_date)
-        else:
-            days = [day[:DATE_LENGTH] for day in self._column(lines, self._date_index)]
-            if not all(map(self._is_date, set(days) - self._dates)):
-                return None
+        index = self._date_index
+        days = None if index is None else self._dates.find_all(self._column(lines, index))
+        if index is not None and days is None:
+            return None
         separated = "\n".join(lines).replace(self._delimiter, '","')
         data = ('["' + separated.replace("\n", '"]\n["') + '"]').split("\n")
-        return list(zip(repeat(self._key), count(first_row), days, data))
+        return list(zip(repeat(self._key), count(first_row), days or repeat(self._default_date), data))
 
     def _column(self, lines: list[str], index: int) -> list[str]:
         delimiter = self._delimiter
@@ -115,28 +132,29 @@ class _Records(CsvWork):
             return [line.rsplit(delimiter, 1)[-1] for line in lines]
         return [line.split(delimiter, index + 1)[index] for line in lines]
 
-    def _is_date(self, text: str) -> bool:
-        if text in self._dates:
-            return True
-        try:
-            # fromisoformat also reads other ISO forms, such as 2013-W01-1.
-            if date.fromisoformat(text).isoformat() != text:
-                return False
-        except ValueError:
-            return False
-        if len(self._dates) >= DATES_REMEMBERED:
-            self._dates.clear()
-        self._dates.add(text)
-        return True
+
+def _json_of_each(rows: list[list[str]]) -> list[str]:
+    """The JSON of each row. One call for all of them is many times quicker than a call for each."""
+    # JSON has no line ends but those that it is told to have.
+    found = orjson.dumps(rows).decode()[1:-1].replace("],[", "]\n[").split("\n")
+    # A field may have the very text that stands between rows.
+    return found if len(found) == len(rows) else [orjson.dumps(fields).decode() for fields in rows]
 
 
 def _date_index(columns: list[str], wanted: str | None) -> int | None:
+    """Where the column of the dates is; None if there is none. Raises LookupError if the wanted one isn't there.
+
+    Case and outer spaces make no difference where no name is the same.
+    """
+    if wanted == "":
+        return None
+    name = DATE if wanted is None else wanted
+    if name in columns:
+        return columns.index(name)
+    alike = [at for at, column in enumerate(columns) if column.strip().casefold() == name.strip().casefold()]
+    if alike:
+        return alike[0]
     if wanted is None:
-        return columns.index("date") if "date" in columns else None
-    if wanted not in columns:
-        raise JobFailed(f"there is no column {shortened(wanted)!r} to take the date from; {_names(columns)}")
-    return columns.index(wanted)
-
-
-def _names(columns: list[str]) -> str:
-    return f"the header has {shortened(', '.join(columns), 500)}"
+        return None
+    header = shortened(", ".join(columns), 500)
+    raise LookupError(f"there is no column {shortened(wanted)!r} to take the date from; the header has {header}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain, repeat
 from typing import TypeAlias
 
 from sqlalchemy import delete, func, select
 
-from jobsvc.kinds.contract import Block, Effects, JobContext, JobFailed, Kind, Readable, Refused, Work
-from jobsvc.kinds.csv_params import CsvParams, settled_delimiter
+from jobsvc.kinds.contract import Block, Effects, JobContext, JobFailed, Kind, Prepared, Readable, Refused, Work
+from jobsvc.kinds.csv_params import UploadParams, settled
 from jobsvc.kinds.csv_text import shortened
 from jobsvc.kinds.csv_work import CsvWork
 from jobsvc.store.tables import dry_run_teams, team_members, teams
@@ -25,14 +26,15 @@ Team: TypeAlias = tuple[int, str, list[str]]
 
 class BulkTeam(Kind):
     name = "bulkTeam"
-    Params = CsvParams
+    Params = UploadParams
 
     def open(self, context: JobContext) -> Work:
         return _Teams(context)
 
-    def prepare(self, params: CsvParams, upload: Readable | None) -> CsvParams:
+    def prepare(self, params: UploadParams, upload: Readable | None) -> Prepared:
         assert upload is not None
-        return params.model_copy(update={"delimiter": settled_delimiter(params, upload)})
+        found = settled(params, upload)
+        return Prepared(found.params, found.warnings)
 
     def undo(self, effects: Effects, limit: int) -> int:
         mine = teams.c.job_key == effects.job_key
@@ -54,15 +56,15 @@ class _Teams(CsvWork):
         self._batch_items = context.batch_items
         self._dry_run: bool = context.params.dry_run
         header = self.source.columns
-        if header[0] != TEAM:
+        if header[0].strip().casefold() != TEAM:
             self.close()
             raise JobFailed(
                 f"the first column must be called {TEAM!r}; the header has {shortened(', '.join(header), 500)}"
             )
-        self._lists = [name == MEMBERS for name in header[1:]]
+        self._lists = [name.strip().casefold() == MEMBERS for name in header[1:]]
 
     def blocks(self) -> Iterator[Block]:
-        return self.source.blocks(self._team, rows=self._batch_items)
+        return self.source.blocks(self._team, wanted=self._batch_items)
 
     def _team(self, row: int, fields: list[str]) -> Team:
         name = fields[0].strip()
@@ -71,7 +73,8 @@ class _Teams(CsvWork):
         if len(name.encode()) > MOST_NAME_BYTES:
             raise Refused(f"the team's name is longer than {MOST_NAME_BYTES} bytes")
         members: list[str] = []
-        for field, is_list in zip(fields[1:], self._lists, strict=True):
+        # A row has as many members as it has, whatever the header says.
+        for field, is_list in zip(fields[1:], chain(self._lists, repeat(False)), strict=False):
             names = field.split(";") if is_list else [field]
             members += [member.strip() for member in names if member.strip()]
         return row, name, members

@@ -30,6 +30,8 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, Executable, MetaData, Table
 from sqlalchemy.engine import CursorResult
 
+from jobsvc.kinds.csv_format import MAX_ROW_BYTES
+
 Cursor: TypeAlias = dict[str, Any]
 """Where the next item starts: a small JSON object, enough to go on from there in O(1)."""
 
@@ -44,6 +46,10 @@ class BadParameter(Exception):
     def __init__(self, name: str, message: str) -> None:
         super().__init__(message)
         self.name = name
+
+
+class BadUpload(Exception):
+    """The uploaded file is not usable at all; the text says why."""
 
 
 class Refused(Exception):
@@ -81,6 +87,8 @@ class End:
     cursor: Cursor
     position: int
     refused: Sequence[Refusal] = ()
+    blank: int = 0
+    """Lines up to there, from the block's first on, that are no items since nothing is in them."""
 
 
 class Block(ABC):
@@ -185,6 +193,8 @@ class JobContext:
     """For items that take long or wait; see ItemAbandoned."""
     batch_items: Callable[[], int] = field(repr=False)
     """About how many quick items the next block should have; asked before each."""
+    max_row_bytes: int = MAX_ROW_BYTES
+    """The longest row of an upload that is taken, in bytes."""
 
 
 class Work(ABC):
@@ -194,6 +204,8 @@ class Work(ABC):
     """The header to remember on the job, if the kind has one."""
     size: int = 0
     """How much there is to do, in the unit of `End.position`."""
+    warnings: Sequence[str] = ()
+    """What the job's owner should know of its file, seen when it was opened at the beginning."""
 
     failure: BaseException | None = None
     """What an item raised: the job fails with it, once the items before it are committed."""
@@ -270,6 +282,17 @@ class KindParams(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
+    may_be_empty: ClassVar[frozenset[str]] = frozenset()
+    """Parameters of which an empty text says something; for others it counts as not given."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Parameters as they are stored, and what the job's owner should know beside them."""
+
+    params: Any
+    warnings: Sequence[str] = ()
+
 
 @dataclass(frozen=True)
 class JobInfo:
@@ -306,9 +329,9 @@ class Kind(ABC):
         """Open the job at its cursor. Raises JobFailed if it can't be worked on at all."""
 
     def prepare(self, params: Any, upload: Readable | None) -> Any:
-        """Check the parameters beside the upload before the job is accepted; returns them, completed.
+        """Check the parameters beside the upload before the job is accepted.
 
-        Raises BadParameter.
+        Returns them, completed, or `Prepared` to add warnings. Raises BadParameter, BadUpload.
         """
         return params
 

@@ -23,13 +23,12 @@ from jobsvc.kinds.contract import (
     Refusal,
     Work,
 )
-from jobsvc.kinds.csv_text import csv_text
+from jobsvc.kinds.csv_header import BYTE_ORDER_MARK, EXPORTED_COLUMNS, distinct
+from jobsvc.kinds.csv_text import csv_text, defused
 from jobsvc.kinds.export_columns import Layouts, columns_of_all, columns_of_one
 from jobsvc.store.errors import OutputLost
 from jobsvc.store.streaming import streamed
 from jobsvc.store.tables import jobs, records
-
-FIXED_COLUMNS = ("job_id", "row", "date")
 
 RECORDS_AT_A_TIME = 2000
 CHARACTERS_AT_A_TIME = 1024 * 1024
@@ -65,6 +64,10 @@ class ExportParams(KindParams):
     first: IsoDate = Field(alias="from", description="the first date, YYYY-MM-DD")
     last: IsoDate = Field(alias="to", description="the last date, included")
     job: str | None = Field(None, description="export only what this job made")
+    for_spreadsheet: bool = Field(
+        False,
+        description="begin with a byte order mark, and put an apostrophe before what a spreadsheet takes for a formula",
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> ExportParams:
@@ -141,7 +144,8 @@ class _Export(Work):
             else:
                 self.columns = columns_of_all(context.read, self._first, self._last, context.key, context.stopped)
         if self._file.tell() == 0:
-            self._file.write(csv_text([[*FIXED_COLUMNS, *self.columns]]).encode())
+            names, _ = distinct([*EXPORTED_COLUMNS, *self.columns])
+            self._file.write((BYTE_ORDER_MARK if context.params.for_spreadsheet else b"") + self._text([names]))
         return Layouts(context.read, self.columns, job_id=self._job, below=context.key)
 
     def _write(self, layouts: Layouts, day: date, found: Sequence[Found]) -> None:
@@ -156,10 +160,15 @@ class _Export(Work):
                 rows.append(made)
                 cells += len(made)
             if cells > CELLS_AT_A_TIME:
-                self._file.write(csv_text(rows).encode())
+                self._file.write(self._text(rows))
                 rows, cells = [], 0
                 self._look()
-        self._file.write(csv_text(rows).encode())
+        self._file.write(self._text(rows))
+
+    def _text(self, rows: list[list[Any]]) -> bytes:
+        if self._context.params.for_spreadsheet:
+            rows = [[defused(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
+        return csv_text(rows).encode()
 
     def _look(self) -> None:
         if self._context.stopped.is_set():

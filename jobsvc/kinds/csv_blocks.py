@@ -21,56 +21,79 @@ class CsvBlock(Block):
         self.first_row: int = start["row"]
         self.first_line: int = start["line"]
         self.offset: int = start["offset"]
-        self.next_row, self.next_line = self.first_row, self.first_line
 
-    def _end(self, row: int, line: int, offset: int, refused: Sequence[Refusal] = ()) -> End:
-        return End(self._start | {"offset": offset, "row": row, "line": line}, offset, refused)
+    def _end(
+        self, row: int, line: int, offset: int, refused: Sequence[Refusal] = (), blank: int = 0, in_vain: int = 0
+    ) -> End:
+        cursor = self._start | {"offset": offset, "row": row, "line": line}
+        cursor["in_vain"] += in_vain
+        return End(cursor, offset, refused, blank)
 
 
-class PlainBlock(CsvBlock):
-    """Every line is a row and none is refused by the source. Offsets are only added up when asked for."""
+class WholeBlock(CsvBlock):
+    """Every row is an item. Offsets are only added up when asked for."""
 
-    def __init__(self, start: Cursor, items: list[Any], lines: list[bytes]) -> None:
+    def __init__(self, start: Cursor, items: list[Any], lines: list[bytes], ends: Sequence[int]) -> None:
+        """`lines` are those of the rows; the row at index i ends with the first `ends[i]` of them."""
         super().__init__(start)
         self.items = items
         self._lines = lines
+        self._ends = ends
         self.line_count = len(lines)
-        self.next_row += len(lines)
-        self.next_line += len(lines)
 
     def end(self, taken: int) -> End:
-        offset = self.offset + sum(map(len, self._lines[:taken]))
-        return self._end(self.first_row + taken, self.first_line + taken, offset)
+        lines = self._ends[taken - 1] if taken else 0
+        return self._end(self.first_row + taken, self.first_line + lines, self._offset(lines))
 
     def refusal(self, item: int, error: str) -> Refusal:
         index = item - self.first_row
-        offset = self.offset + sum(map(len, self._lines[:index]))
-        return Refusal(item, error, self.first_line + index, offset, len(self._lines[index]))
+        first, end = self._ends[index - 1] if index else 0, self._ends[index]
+        length = sum(map(len, self._lines[first:end]))
+        return Refusal(item, error, self.first_line + first, self._offset(first), length)
+
+    def _offset(self, lines: int) -> int:
+        return self.offset + sum(map(len, self._lines[:lines]))
 
 
-class ParsedBlock(CsvBlock):
-    """Rows as csv.reader sees them; some may be refused already."""
+class MixedBlock(CsvBlock):
+    """Rows told apart one by one, with lines between them that are left out; some rows may be refused already."""
 
     def __init__(self, start: Cursor) -> None:
         super().__init__(start)
         self.items: list[Any] = []
+        self.next_row, self.line_count = self.first_row, 0
+        self.in_vain = 0
+        """Bytes that were read for its rows and are to be read again."""
         self._item_rows: list[int] = []
         self._refused: list[Refusal] = []
-        self._starts = [(self.offset, self.first_line)]
-        self.read_in_vain = 0
-        """Bytes that were read for the block's last row, which turned out to have no end."""
-        self.line_count = 0
+        self._blank = 0
+        self._starts: list[tuple[int, int, int, int]] = []
+        """Of each row: its offset and line, the blank lines before it, and what was read in vain before it."""
+        self._lengths: list[int] = []
+        self._offset = self.offset
+
+    @property
+    def stands_at(self) -> int:
+        """The offset behind its last line so far."""
+        return self._offset
 
     def add(self, item: Any, length: int, lines: int) -> None:
         self.items.append(item)
         self._item_rows.append(self.next_row)
         self._advance(length, lines)
 
-    def refuse(self, length: int, lines: int, error: str) -> None:
-        """Add a row of `length` bytes on `lines` lines as refused."""
+    def refuse(self, length: int, lines: int, error: str, in_vain: int = 0) -> None:
+        """Add a row of `length` bytes on `lines` lines as refused; `in_vain` bytes are to be read again."""
         row = self.next_row
         self._advance(length, lines)
+        self.in_vain += in_vain
         self._refused.append(self.refusal(row, error))
+
+    def leave_out(self, length: int) -> None:
+        """Pass by a blank line."""
+        self._offset += length
+        self.line_count += 1
+        self._blank += 1
 
     def end(self, taken: int) -> End:
         return self._end_before(self._item_rows[taken] if taken < len(self._item_rows) else self.next_row)
@@ -79,22 +102,25 @@ class ParsedBlock(CsvBlock):
         return self._end_before(item + 1)
 
     def _end_before(self, row: int) -> End:
-        offset, line = self._starts[row - self.first_row]
-        end = self._end(row, line, offset, [refusal for refusal in self._refused if refusal.item < row])
-        if row == self.next_row:
-            end.cursor["in_vain"] += self.read_in_vain
-        return end
+        here = self._here() if row == self.next_row else self._starts[row - self.first_row]
+        offset, line, blank, in_vain = here
+        refused = [refusal for refusal in self._refused if refusal.item < row]
+        return self._end(row, line, offset, refused, blank, in_vain)
 
     def taken_before(self, item: int) -> int:
         return bisect_left(self._item_rows, item)
 
     def refusal(self, item: int, error: str) -> Refusal:
         index = item - self.first_row
-        offset, line = self._starts[index]
-        return Refusal(item, error, line, offset, self._starts[index + 1][0] - offset)
+        offset, line, _, _ = self._starts[index]
+        return Refusal(item, error, line, offset, self._lengths[index])
+
+    def _here(self) -> tuple[int, int, int, int]:
+        return self._offset, self.first_line + self.line_count, self._blank, self.in_vain
 
     def _advance(self, length: int, lines: int) -> None:
+        self._starts.append(self._here())
+        self._lengths.append(length)
+        self._offset += length
         self.line_count += lines
         self.next_row += 1
-        self.next_line += lines
-        self._starts.append((self._starts[-1][0] + length, self.next_line))

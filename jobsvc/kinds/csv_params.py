@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, BinaryIO
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from jobsvc.kinds.contract import BadParameter, JobFailed, KindParams, Readable
+from jobsvc.kinds.contract import BadUpload, JobFailed, KindParams, Readable
+from jobsvc.kinds.csv_detection import NAMES, detected_delimiter
 from jobsvc.kinds.csv_encodings import ALLOWED, UTF_8, known_encoding
-from jobsvc.kinds.csv_source import read_header
+from jobsvc.kinds.csv_format import MOST_ROW_BYTES, CsvFormat, Quotes, Ragged
+from jobsvc.kinds.csv_header import read_header, read_opening
 
 AUTO = "auto"
-
-DETECTED_DELIMITERS = ",;\t|"
-"""What `auto` chooses from, the likeliest first."""
-
-DETECTION_BYTES = 64 * 1024
 
 
 def _delimiter(text: str) -> str:
@@ -30,14 +29,19 @@ def _delimiter(text: str) -> str:
     return named
 
 
-class CsvParams(KindParams):
-    """How the uploaded CSV is to be read."""
+class UploadParams(KindParams):
+    """How an uploaded CSV is to be read, whatever its rows are."""
 
     delimiter: Annotated[str, AfterValidator(_delimiter)] = Field(
-        ",", description="what separates fields: one character, comma, semicolon, tab, pipe, or auto to detect it"
+        AUTO, description="what separates fields: one character, comma, semicolon, tab, pipe, or auto to detect it"
     )
     encoding: Annotated[str, AfterValidator(known_encoding)] = Field(
-        UTF_8, description=f"the text encoding of the file; {ALLOWED}"
+        UTF_8, description=f"the text encoding of the file, unless a byte order mark says another; {ALLOWED}"
+    )
+    quotes: Quotes = Field(
+        Quotes.STRICT,
+        description="strict: a quote mark encloses a field; lazy: inside such a field, one that no delimiter or line "
+        "end follows is a character; none: it is always a character",
     )
     max_failed: int | None = Field(None, ge=0, description="the job fails when more rows than this are refused")
     dry_run: bool = Field(False, description="read and check everything, but make nothing")
@@ -51,29 +55,57 @@ class CsvParams(KindParams):
             raise ValueError(f"{encoding!r} has another character in the place of the delimiter {delimiter!r}")
         return encoding
 
+    def form(self, max_row_bytes: int) -> CsvFormat:
+        """How the file is read, once the delimiter is settled."""
+        delimiter = "," if self.delimiter == AUTO else self.delimiter
+        return CsvFormat(self.encoding, delimiter, self.quotes, self._ragged, max_row_bytes)
 
-def settled_delimiter(params: CsvParams, upload: Readable) -> str:
-    """The delimiter; for `auto`, what the file's first line has most of. Raises BadParameter if it has none."""
-    if params.delimiter != AUTO:
-        return params.delimiter
+    @property
+    def _ragged(self) -> Ragged:
+        return Ragged.ANY
+
+
+class CsvParams(UploadParams):
+    """How an uploaded CSV is to be read whose rows have a field for each column."""
+
+    ragged: Literal["refuse", "pad"] = Field(
+        "refuse", description="rows with fewer fields than the header: refuse them, or pad them with empty fields"
+    )
+
+    @property
+    def _ragged(self) -> Ragged:
+        return Ragged(self.ragged)
+
+
+P = TypeVar("P", bound=UploadParams)
+
+
+@dataclass(frozen=True)
+class Settled(Generic[P]):
+    """Parameters as they fit the file, the file's columns, and what its owner should know."""
+
+    params: P
+    columns: list[str]
+    warnings: Sequence[str]
+
+
+def settled(params: P, upload: Readable) -> Settled[P]:
+    """Look at the beginning of an upload. Raises BadParameter, and BadUpload if there is no header to be read."""
+    warnings = []
     with upload.open("rb") as file:
-        head = file.read(DETECTION_BYTES).split(b"\n", 1)[0].decode(params.encoding, "replace")
-    unquoted = "".join(head.split('"')[::2])
-    counts = {delimiter: unquoted.count(delimiter) for delimiter in DETECTED_DELIMITERS}
-    most = max(DETECTED_DELIMITERS, key=lambda delimiter: counts[delimiter])
-    if counts[most] == 0:
-        raise BadParameter("delimiter", "none could be detected in the header; name it, for example comma")
-    return most
-
-
-def header_of(params: CsvParams, upload: Readable) -> list[str] | None:
-    """The columns of an uploaded file; None if it has no readable header, which will fail the job."""
-    try:
-        with upload.open("rb") as file:
-            return _columns(file, params)
-    except JobFailed:
-        return None
-
-
-def _columns(file: BinaryIO, params: CsvParams) -> list[str]:
-    return read_header(file, params.encoding, params.delimiter)[1]
+        form = params.form(MOST_ROW_BYTES)
+        opening = read_opening(file)
+        if opening.marked and params.encoding != UTF_8:
+            params = params.model_copy(update={"encoding": UTF_8})
+            warnings.append("a byte order mark says that the file is UTF-8: it is read so")
+        if opening.separator is not None or params.delimiter == AUTO:
+            found = detected_delimiter(file, form)
+            if found not in (",", params.delimiter):
+                why = "the file names its delimiter" if opening.separator else "the delimiter was detected"
+                warnings.append(f"{why}: {NAMES.get(found, found)}")
+            params = params.model_copy(update={"delimiter": found})
+        try:
+            columns = read_header(file, params.form(MOST_ROW_BYTES)).columns
+        except JobFailed as error:
+            raise BadUpload(str(error)) from None
+    return Settled(params, columns, warnings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,15 @@ def csv_text(rows: Sequence[Sequence[Any]], delimiter: str = ",") -> str:
         writer = quoting if any("\r" in str(field) for field in row) else plain
         writer.writerow(row)
     return out.getvalue()
+
+
+_FORMULA = re.compile(r"[=+\-@\t\r]")
+_NUMBER = re.compile(r"[+-]?\d[\d.,]*(?:[eE][+-]?\d+)?")
+
+
+def defused(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula: an apostrophe stands before what would be one."""
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
 def shortened(text: str, most: int = 80) -> str:

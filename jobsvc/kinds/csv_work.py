@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from jobsvc.kinds.contract import JobContext, JobFailed, Work
-from jobsvc.kinds.csv_params import CsvParams
+from jobsvc.kinds.csv_params import UploadParams
 from jobsvc.kinds.csv_source import CsvSource
 
 
@@ -14,20 +14,18 @@ class OpenCsv:
 
     def __init__(self, context: JobContext) -> None:
         params = context.params
-        assert isinstance(params, CsvParams), "a kind that takes a file has CsvParams"
+        assert isinstance(params, UploadParams), "a kind that takes a file has UploadParams"
         try:
             self._file = context.open_input()
         except FileNotFoundError:
             raise JobFailed("the uploaded file is gone") from None
         try:
             self.size = self._file.seek(0, os.SEEK_END)
-            self.source = CsvSource(
-                self._file, context.cursor, context.columns, encoding=params.encoding, delimiter=params.delimiter
-            )
+            self.source = CsvSource(self._file, context.cursor, context.columns, params.form(context.max_row_bytes))
         except BaseException:
             self._file.close()
             raise
-        self.columns = self.source.columns
+        self.columns, self.warnings = self.source.columns, self.source.warnings
 
     def close(self) -> None:
         self._file.close()
@@ -39,7 +37,7 @@ class CsvWork(Work):
     def __init__(self, context: JobContext) -> None:
         self._csv = OpenCsv(context)
         self.source = self._csv.source
-        self.size, self.columns = self._csv.size, self._csv.columns
+        self.size, self.columns, self.warnings = self._csv.size, self._csv.columns, self._csv.warnings
 
     def close(self) -> None:
         self._csv.close()

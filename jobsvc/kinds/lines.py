@@ -1,37 +1,37 @@
 """Reading a file line by line from any offset, in bounded memory.
 
-A line is what ends with a newline byte; the last one may lack it. Lines keep
-their ends, so the lengths of lines add up to offsets.
+A line is what ends with LF, CRLF, or CR alone; the last one may lack its end. Lines
+keep their ends, so the lengths of lines add up to offsets.
 """
 
 from __future__ import annotations
 
-from io import BytesIO
+import re
 from typing import BinaryIO
 
 READ_BYTES = 512 * 1024
 """How much is read at a time."""
 
-MAX_ROW_BYTES = 1024 * 1024
-"""The longest line, and the longest row of several lines, that is looked at as a whole."""
+_END = re.compile(rb"\r\n|[\r\n]")
 
 
 class LineBuffer:
     """The lines of `file` from `offset` on.
 
     `lines` are those that were read and not yet consumed, the first of them at
-    `offset`. A line so much longer than MAX_ROW_BYTES that it can't be held never
+    `offset`. A line so much longer than `longest` bytes that it can't be held never
     enters `lines`: when it is next, `lines` is empty and `overlong` is its length
     in bytes.
     """
 
-    def __init__(self, file: BinaryIO, offset: int) -> None:
+    def __init__(self, file: BinaryIO, offset: int, longest: int) -> None:
         self.offset = offset
         self.lines: list[bytes] = []
         self.overlong = 0
         self.at_end = False
         """Whether the file has been read to its end."""
         self._file = file
+        self._longest = longest
         self._tail = b""
         file.seek(offset)
 
@@ -49,7 +49,8 @@ class LineBuffer:
         """Read on. Returns whether lines were added."""
         before = len(self.lines)
         while not self.at_end and len(self.lines) == before:
-            if len(self._tail) > MAX_ROW_BYTES:
+            # A carriage return at its end may be a line's end, or half of one.
+            if len(self._tail) > self._longest and not self._tail.endswith(b"\r"):
                 if not self.lines:
                     self._measure_overlong()
                 return False
@@ -73,10 +74,8 @@ class LineBuffer:
                 self.lines.append(self._tail)
                 self._tail = b""
             return
-        if b"\n" not in data:
-            self._tail += data
-            return
-        lines = BytesIO(self._tail + data).readlines()
+        # Of bytes, splitlines knows these three ends and no others.
+        lines = (self._tail + data).splitlines(keepends=True)
         self._tail = b"" if lines[-1].endswith(b"\n") else lines.pop()
         self.lines += lines
 
@@ -85,10 +84,12 @@ class LineBuffer:
         length = len(self._tail)
         self._tail = b""
         while data := self._file.read(READ_BYTES):
-            end = data.find(b"\n")
-            if end >= 0:
-                length += end + 1
-                self._file.seek(end + 1 - len(data), 1)
+            if data.endswith(b"\r"):
+                data += self._file.read(1)
+            end = _END.search(data)
+            if end:
+                length += end.end()
+                self._file.seek(end.end() - len(data), 1)
                 break
             length += len(data)
         else:

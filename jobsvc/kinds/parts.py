@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from jobsvc.kinds.contract import Block, End, Refusal
@@ -44,16 +45,17 @@ class _Part(Block):
                 return
 
     def end(self, taken: int) -> End:
-        end = self._whole.end(self._start + taken)
-        return End(end.cursor, end.position, end.refused[self._told() :])
-
-    def _told(self) -> int:
-        """How many refused rows the parts before this one have told of: those up to its start."""
-        return len(self._whole.end(self._start).refused) if self._start else 0
+        return self._untold(self._whole.end(self._start + taken))
 
     def end_behind(self, item: int) -> End:
-        end = self._whole.end_behind(item)
-        return End(end.cursor, end.position, end.refused[self._told() :])
+        return self._untold(self._whole.end_behind(item))
+
+    def _untold(self, end: End) -> End:
+        """Without the refused rows and blank lines up to its start: the parts before this one have told of them."""
+        if not self._start:
+            return end
+        told = self._whole.end(self._start)
+        return replace(end, refused=end.refused[len(told.refused) :], blank=end.blank - told.blank)
 
     def taken_before(self, item: int) -> int:
         return self._whole.taken_before(item) - self._start

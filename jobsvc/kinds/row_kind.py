@@ -30,11 +30,12 @@ from jobsvc.kinds.contract import (
     JobContext,
     Kind,
     KindParams,
+    Prepared,
     Refusal,
     Refused,
     Work,
 )
-from jobsvc.kinds.csv_params import CsvParams, settled_delimiter
+from jobsvc.kinds.csv_params import CsvParams, UploadParams, settled
 from jobsvc.kinds.csv_work import OpenCsv
 from jobsvc.kinds.item_threads import ItemThreads
 from jobsvc.kinds.pacing import Pacer
@@ -131,8 +132,9 @@ class RowKind(Kind):
         raise LookupError(f"{self.name} takes no file and has no source")
 
     def prepare(self, params: Any, upload: Any) -> Any:
-        if upload is not None and isinstance(params, CsvParams):
-            return params.model_copy(update={"delimiter": settled_delimiter(params, upload)})
+        if upload is not None and isinstance(params, UploadParams):
+            found = settled(params, upload)
+            return Prepared(found.params, found.warnings)
         return params
 
     def open(self, context: JobContext) -> Work:
@@ -249,7 +251,7 @@ class _CsvRows(_ItemWork):
     def __init__(self, kind: RowKind, context: JobContext) -> None:
         self._csv = OpenCsv(context)
         super().__init__(kind, context)
-        self.size, self.columns = self._csv.size, self._csv.columns
+        self.size, self.columns, self.warnings = self._csv.size, self._csv.columns, self._csv.warnings
 
     def whole_blocks(self) -> Iterator[Block]:
         columns = self._csv.source.columns
@@ -257,7 +259,7 @@ class _CsvRows(_ItemWork):
         def item(number: int, fields: list[str]) -> tuple[int, dict[str, str]]:
             return number, dict(zip(columns, fields, strict=True))
 
-        return self._csv.source.blocks(item, rows=lambda: MOST_ITEMS_PER_CHECKPOINT)
+        return self._csv.source.blocks(item, wanted=lambda: MOST_ITEMS_PER_CHECKPOINT)
 
     def close(self) -> None:
         super().close()

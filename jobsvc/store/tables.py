@@ -46,6 +46,10 @@ jobs = Table(
     Column("crashes", Big, nullable=False, default=0, server_default="0"),
     # When a job that has crashed may begin again, or has begun; NULL: at once.
     Column("not_before", UtcDateTime),
+    # Lines that were left out since nothing is in them.
+    Column("blank", Big, nullable=False, default=0, server_default="0"),
+    # What the job's owner should know of its file: a JSON array of texts.
+    Column("warnings", Json, nullable=False, default=list, server_default="[]"),
     Index("jobs_state", "state", "queued_at", "key"),
     Index("jobs_finished", "finished_at"),
     sqlite_autoincrement=True,

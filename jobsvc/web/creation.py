@@ -11,10 +11,10 @@ from flask import request
 
 from jobsvc.jobs.errors import InvalidParameter, UnknownJob
 from jobsvc.jobs.job import Job
-from jobsvc.jobs.new_job import Idempotency, NewJob, checked_params
-from jobsvc.kinds.contract import Kind
+from jobsvc.jobs.new_job import Idempotency, NewJob, checked
+from jobsvc.kinds.contract import BadUpload, Kind
 from jobsvc.web.services import services, user
-from jobsvc.web.uploads import Upload, receive
+from jobsvc.web.uploads import Upload, UploadRefused, receive
 
 CALLBACK_URL = "callback_url"
 
@@ -22,10 +22,10 @@ MAX_KEY_CHARACTERS = 255
 
 
 def create_from_upload(kind: Kind) -> Job:
-    """Create a job from a multipart request: a file, and its options as form fields."""
+    """Create a job from a request with a file, and options in its form or its query."""
     job_id = services().jobs.new_id(user(), kind.name)
     with receive(job_id, digest=_key() is not None) as upload:
-        job = _create(kind, job_id, upload.form, upload)
+        job = _create(kind, job_id, upload.options, upload)
         if job.id == job_id:
             upload.keep()
     return job
@@ -43,14 +43,18 @@ def _create(kind: Kind, job_id: str, fields: Mapping[str, Any], upload: Upload |
         callback_url = None
     if callback_url is not None:
         services().check_callback(callback_url)
-    params = checked_params(kind, given, upload.file if upload else None)
-    if kind.name == "createExport" and params.get("job") is not None:
-        _check_job(params["job"])
+    try:
+        found = checked(kind, given, upload.file if upload else None)
+    except BadUpload as error:
+        raise UploadRefused(str(error)) from None
+    if kind.name == "createExport" and found.params.get("job") is not None:
+        _check_job(found.params["job"])
     new = NewJob(
         id=job_id,
         kind=kind.name,
         user=user(),
-        params=params,
+        params=found.params,
+        warnings=[*(upload.warnings if upload else ()), *found.warnings],
         filename=upload.filename if upload else None,
         callback_url=callback_url,
         idempotency=_idempotency(kind, given, callback_url, upload),

@@ -5,9 +5,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 
-GZIP_MAGIC = b"\x1f\x8b"
-"""How every gzip file begins (RFC 1952)."""
-
 PIECE_BYTES = 256 * 1024
 
 _GZIP = 16 + zlib.MAX_WBITS
@@ -29,8 +26,8 @@ class Gunzip:
         try:
             while data:
                 if self._member.eof:
-                    # Another member may follow; zero bytes are padding.
-                    data = data.lstrip(b"\0") if not self._begun else data
+                    # Another member may follow; zero bytes and line ends are padding.
+                    data = data.lstrip(b"\0\r\n") if not self._begun else data
                     if not data:
                         return
                     self._member = zlib.decompressobj(_GZIP)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import chain, islice
 from typing import Any
 
 from flask import Blueprint, Response, request, send_file
@@ -103,7 +104,11 @@ def unprocessed(job_id: str) -> Response:
 
 
 def _csv(pieces: Iterator[bytes], name: str) -> Response:
-    return Response(pieces, mimetype="text/csv", headers={"Content-Disposition": f'attachment; filename="{name}"'})
+    # What can't be read at all is to be a problem document, and wait no longer than others.
+    first = list(islice(pieces, 1))
+    return Response(
+        chain(first, pieces), mimetype="text/csv", headers={"Content-Disposition": f'attachment; filename="{name}"'}
+    )
 
 
 @bp.get("/<job_id>/result")

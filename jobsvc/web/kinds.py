@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint
+from flask import Blueprint, request
 
-from jobsvc.jobs.errors import UnknownKind
+from jobsvc.jobs.errors import InvalidParameter, UnknownKind
 from jobsvc.jobs.representation import job_json
 from jobsvc.kinds.contract import Kind
 from jobsvc.web.creation import create_from_fields, create_from_upload
@@ -28,10 +28,13 @@ def one(name: str) -> dict[str, Any]:
     return _kind_json(_find(name))
 
 
-@bp.post("/<name>/jobs")
-@takes(reads_body=True)
+@bp.route("/<name>/jobs", methods=["POST", "PUT"])
+@takes(reads_body=True, reads_query=True)
 def create(name: str) -> tuple[dict[str, Any], int, dict[str, str]]:
     kind = _find(name)
+    if not kind.takes_file:
+        for option in request.args:
+            raise InvalidParameter(option, f"jobs of {kind.name} take no file: their parameters belong in the body")
     job = create_from_upload(kind) if kind.takes_file else create_from_fields(kind, fields())
     return job_json(job), 201, {"Location": f"/jobs/{job.id}"}
 

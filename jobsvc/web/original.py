@@ -27,17 +27,19 @@ as_ever = unchecked("the original let pass what it didn't know")
 ACKNOWLEDGE_SECONDS = 5.0
 """For how long /updateTask waits for the run to obey."""
 
+NO_EXPORT = 'the body must be a JSON object with two dates: {"from": "2018-07-01", "to": "2018-08-01"}'
+
 RANGE = ("from", "to")
 """The fields of /exportData that must be there."""
 
 
-@bp.post("/uploadCSV")
+@bp.route("/uploadCSV", methods=["POST", "PUT"])
 @as_ever
 def upload_csv() -> dict[str, Any]:
     return _upload("baselineCSV")
 
 
-@bp.post("/createBulkTeam")
+@bp.route("/createBulkTeam", methods=["POST", "PUT"])
 @as_ever
 def create_bulk_team() -> dict[str, Any]:
     return _upload("bulkTeam")
@@ -53,23 +55,23 @@ def export_data() -> dict[str, Any] | tuple[Response, int]:
     try:
         body = json.loads(request.get_data())
     except (ValueError, RecursionError):
-        return _error("invalid_json", 400)
+        return _error("invalid_json", 400, NO_EXPORT)
     # Both, before either is looked at as a date: what is missing, empty or no text is no request for an export.
     if not isinstance(body, dict) or not all(isinstance(body.get(name), str) and body[name] for name in RANGE):
-        return _error("invalid_json", 400)
+        return _error("invalid_json", 400, NO_EXPORT)
     days: dict[str, date] = {}
     for name in RANGE:
         try:
             days[name] = _iso_date(body[name])
         except ValueError:
-            return _error(f"invalid_{name}_date", 400)
+            return _error(f"invalid_{name}_date", 400, f"{name}: {body[name][:40]!r} must be a date, YYYY-MM-DD")
     if days["from"] > days["to"]:
-        return _error("invalid_date_range", 400)
+        return _error("invalid_date_range", 400, f"from, {days['from']}, is after to, {days['to']}")
     if body.get("job") is not None:
         try:
             services().results.check_made(str(body["job"]))
-        except UnknownJob:
-            return _error("invalid_job", 400)
+        except UnknownJob as error:
+            return _error("invalid_job", 400, str(error))
     return {"Job ID": create_from_fields(services().kinds["createExport"], body).id}
 
 
@@ -89,12 +91,12 @@ def update_task() -> tuple[Response, int]:
         raise MethodNotAllowed(["GET", "POST"])
     job_id = request.values.get("id", "").strip()
     if not job_id:
-        return _error("invalid_id", 400)
+        return _error("invalid_id", 400, "id is missing: it must be a job's id, as in ?id=…&action=stop")
     action = request.values.get("action", "").strip()
     if action not in _ACTIONS:
         # That there is no such job comes first.
         services().jobs.get(job_id)
-        return _error("invalid_action", 400)
+        return _error("invalid_action", 400, f"action: {action[:40]!r} must be one of {', '.join(_ACTIONS)}")
     act, word, on_the_way = _ACTIONS[action]
     if action != "terminate" and parameters.flag("rollback", request.values.get("rollback")):
         raise InvalidParameter("rollback", f"only a terminate can roll back, not a {action}")
@@ -121,13 +123,13 @@ _ACTIONS: dict[str, tuple[Callable[[str], Job], str, str]] = {
 
 
 @bp.errorhandler(UploadRefused)
-def _upload_refused(_: UploadRefused) -> tuple[Response, int]:
-    return _error("File not accepted", 400)
+def _upload_refused(error: UploadRefused) -> tuple[Response, int]:
+    return _error("File not accepted", 400, error.description or "")
 
 
 @bp.errorhandler(RequestEntityTooLarge)
-def _too_large(_: HTTPException) -> tuple[Response, int]:
-    return _error("file_too_large", 413)
+def _too_large(error: HTTPException) -> tuple[Response, int]:
+    return _error("file_too_large", 413, error.description or "")
 
 
 def _no_room(error: Exception) -> tuple[Response, int]:
@@ -144,20 +146,20 @@ for _kind in NO_ROOM:
 def _job_error(error: JobError) -> Response | tuple[Response, int]:
     match error:
         case UnknownJob():
-            return _error("id_doesn't_exist", 404)
+            return _error("id_doesn't_exist", 404, str(error))
         case NotAllowed(state=State.PAUSING | State.TERMINATING):
-            return _error("job_stopping", 409)
+            return _error("job_stopping", 409, str(error))
         case NotAllowed():
-            return _error("job_finished", 409)
+            return _error("job_finished", 409, str(error))
         case QueueFull():
-            answer, status = _error("queue_full", 503)
+            answer, status = _error("queue_full", 503, str(error))
             answer.headers["Retry-After"] = str(error.retry_after)
             return answer, status
         case InvalidParameter():
-            return _error(f"invalid_{error.name}", 400, message=error.message)
+            return _error(f"invalid_{error.name}", 400, error.message)
     # What the original had no word for is told as the other routes do.
     return job_problem(error)
 
 
-def _error(error_type: str, status: int, **more: str) -> tuple[Response, int]:
-    return jsonify(errorType=error_type, **more), status
+def _error(error_type: str, status: int, message: str) -> tuple[Response, int]:
+    return jsonify(errorType=error_type, message=message), status

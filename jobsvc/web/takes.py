@@ -24,6 +24,8 @@ class Takes:
     body: tuple[str, ...] = ()
     reads_body: bool = False
     """Whether the route reads its body, and judges it, by itself."""
+    reads_query: bool = False
+    """The same for its query."""
     unchecked: str = ""
     """Why nothing is checked, where nothing is."""
 
@@ -32,9 +34,11 @@ _STATED: dict[Callable[..., Any], Takes] = {}
 """By view function. Written while modules are imported, only read afterwards."""
 
 
-def takes(*names: str, in_body: bool = False, reads_body: bool = False) -> Callable[[View], View]:
+def takes(
+    *names: str, in_body: bool = False, reads_body: bool = False, reads_query: bool = False
+) -> Callable[[View], View]:
     """State what a route takes: `names` in the query, and with `in_body` in a form or a JSON object just as well."""
-    return _state(Takes(query=names, body=names if in_body else (), reads_body=reads_body))
+    return _state(Takes(names, names if in_body else (), reads_body, reads_query))
 
 
 def unchecked(why: str) -> Callable[[View], View]:
@@ -69,7 +73,7 @@ def check() -> None:
         return
     query = _once(request.args)
     for name in query:
-        if name not in route.query:
+        if name not in route.query and not route.reads_query:
             _refuse(name, "query", route.query, "body" if route.reads_body else None)
     body = {} if route.reads_body else fields()
     for name in body:

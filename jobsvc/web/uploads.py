@@ -1,52 +1,55 @@
-"""Receiving an uploaded file: the form parser writes it straight into its final place."""
+"""Receiving an uploaded file: it is written straight into its final place, as it comes.
+
+It is the one file of a form, in the field `file`, or the whole body of the request.
+"""
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, cast
+from typing import BinaryIO, cast
 
 from flask import request
 from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
-from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityTooLarge
-from werkzeug.formparser import MultiPartParser
+from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import File
 
+from jobsvc.jobs.errors import InvalidParameter
 from jobsvc.store.errors import DatabaseBusy, DatabaseDown, DiskFull, FilesDown, NoRoom
 from jobsvc.store.files import Files, NewInput, Readable
-from jobsvc.web.gunzip import GZIP_MAGIC, Gunzip
+from jobsvc.web.arrival import Arrival
+from jobsvc.web.multipart import MAX_FORM_BYTES, READ_BYTES, Malformed, read_form
+from jobsvc.web.recognition import NotReadable
 from jobsvc.web.services import services
 
 log = logging.getLogger(__name__)
 
 FILE_FIELD = "file"
 
-READ_BYTES = 256 * 1024
-"""How much of a request body is parsed at a time; the parser's own limit is its max_form_memory_size."""
+FORM = "multipart/form-data"
 
-MAX_FORM_BYTES = 500_000
-"""How large the form fields beside the file may be."""
-
-MAX_PARTS = 100
+GZIP_CODINGS = {"gzip", "x-gzip"}
 
 
 class UploadRefused(BadRequest):
-    """There is no file in the request, it is empty, or it did not arrive whole."""
+    """There is no file in the request, it is none that can be read, or it did not arrive whole; says which."""
 
 
 class Upload:
-    """A file that has arrived, and the form fields that came with it."""
+    """A file that has arrived, and the options that came with it."""
 
-    def __init__(self, file: Readable, filename: str, form: MultiDict[str, str], digest: str | None) -> None:
+    def __init__(self, file: Readable, target: _Target, options: dict[str, str]) -> None:
         self.file = file
-        self.filename = filename
-        """What the client called the file; for people to read, never a path."""
-        self.form = form
-        self.digest = digest
+        self.filename = target.filename
+        """What the client called the file, if it did; for people to read, never a path."""
+        self.options = options
+        self.digest = target.hexdigest()
         """The SHA-256 of what is in the file, if it was asked for."""
+        self.warnings = target.warnings
         self.kept = False
 
     def keep(self) -> None:
@@ -56,21 +59,23 @@ class Upload:
 
 @contextmanager
 def receive(job_id: str, *, digest: bool = False) -> Iterator[Upload]:
-    """Receive the request's file as the input of the job `job_id` to be; a gzip file is unpacked as it comes.
+    """Receive the request's file as the input of the job `job_id` to be; gzip is unpacked, UTF-16 becomes UTF-8.
 
     Unless the block calls `keep`, nothing of it is left behind. Raises
-    UploadRefused, RequestEntityTooLarge, NoRoom.
+    UploadRefused, InvalidParameter, RequestEntityTooLarge, NoRoom.
     """
     files = services().files
     target = _Target(job_id, services().settings.max_upload_bytes, digest)
     committed = kept = False
     try:
-        form = _parse(target)
-        if target.file is None or target.file.tell() == 0:
-            raise UploadRefused("there is no file, or an empty one, in the form field `file`")
+        options = _read(target)
+        if target.file is None:
+            raise UploadRefused(f"there is no file: send it in the form field `{FILE_FIELD}`, or as the body")
+        if target.file.tell() == 0:
+            raise UploadRefused("the file is empty")
         target.file.commit()
         committed = True
-        upload = Upload(files.uploaded(job_id), target.filename, form, target.hexdigest())
+        upload = Upload(files.uploaded(job_id), target, options)
         try:
             yield upload
         except (DatabaseBusy, DiskFull):
@@ -96,18 +101,79 @@ def _remove(files: Files, job_id: str) -> None:
         log.warning("the upload for %s is left behind, as a stray: %s", job_id, error)
 
 
-def _parse(target: _Target) -> MultiDict[str, str]:
-    most = services().settings.max_upload_bytes
-    request.max_content_length = most + MAX_FORM_BYTES
-    boundary = request.mimetype_params.get("boundary", "")
-    if request.mimetype != "multipart/form-data" or not boundary:
-        raise UploadRefused("the request is not multipart/form-data")
-    parser = _Parser(target)
+def _read(target: _Target) -> dict[str, str]:
+    """Read the request into the target; returns its options."""
+    request.max_content_length = services().settings.max_upload_bytes + MAX_FORM_BYTES
+    options = _once("query", list(request.args.items(multi=True)))
+    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    is_form = request.mimetype == FORM
+    if coding not in {"identity", ""} and (is_form or coding not in GZIP_CODINGS):
+        allowed = "none for a form" if is_form else "gzip"
+        raise UploadRefused(f"the request's Content-Encoding is {coding[:40]!r}; allowed is {allowed}")
+    if "Content-Range" in request.headers:
+        raise UploadRefused("the request has a Content-Range, but a file is taken whole or not at all")
     try:
-        form, _files = parser.parse(request.stream, boundary.encode("ascii"), request.content_length)
-    except (ValueError, ParseException, ConnectionError, TimeoutError, ClientDisconnected) as error:
-        raise UploadRefused(f"the upload is not well-formed, or broke off: {error}") from error
-    return form
+        if is_form:
+            found = _read_form(target)
+        else:
+            found = []
+            _read_body(target)
+            if coding in GZIP_CODINGS and target.file is not None and not target.was_packed:
+                raise UploadRefused(f"the request's Content-Encoding is {coding!r}, but its body is not gzip")
+    except (Malformed, NotReadable) as error:
+        raise UploadRefused(str(error)) from error
+    except (ParseException, ConnectionError, TimeoutError, ClientDisconnected) as error:
+        raise UploadRefused("the upload broke off before it was whole") from error
+    fields = _once("form", found)
+    for name in fields:
+        if name == FILE_FIELD:
+            raise UploadRefused(
+                f"the form field `{FILE_FIELD}` has no file name: send it as curl -F {FILE_FIELD}=@data.csv does"
+            )
+        if name in options:
+            raise InvalidParameter(name, "it is given twice, in the query and in the form")
+    options |= fields
+    target.settle_encoding(options)
+    return options
+
+
+def _once(where: str, given: list[tuple[str, str]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in given:
+        if name in found:
+            raise InvalidParameter(name, f"it is given twice in the {where}")
+        found[name] = value
+    return found
+
+
+def _read_form(target: _Target) -> list[tuple[str, str]]:
+    boundary = request.mimetype_params.get("boundary", "")
+    if not boundary or not boundary.isascii():
+        raise UploadRefused(f"the Content-Type is {FORM}, but names no boundary; clients name it by themselves if let")
+
+    def open_file(event: File) -> _Target:
+        if event.name != FILE_FIELD:
+            raise UploadRefused(
+                f"there is a file in the form field {event.name[:80]!r}: the file belongs in `{FILE_FIELD}`, "
+                "and options are fields without a file name"
+            )
+        if target.file is not None:
+            raise UploadRefused(f"there are two files in the form field `{FILE_FIELD}`; send one")
+        target.open(event.filename, event.headers.get("Content-Type", ""))
+        return target
+
+    return read_form(cast("BinaryIO", request.stream), boundary, open_file, target.finish)
+
+
+def _read_body(target: _Target) -> None:
+    """The body is the file, whatever its Content-Type says (curl -d has one of its own)."""
+    while data := request.stream.read(READ_BYTES):
+        if target.file is None:
+            disposition = request.headers.get("Content-Disposition", "")
+            target.open(parse_options_header(disposition)[1].get("filename"), request.headers.get("Content-Type", ""))
+        target.write(data)
+    if target.file is not None:
+        target.finish()
 
 
 def _check_room() -> None:
@@ -118,46 +184,56 @@ def _check_room() -> None:
 
 
 class _Target:
-    """Where the file part goes, once it comes: not more than `most` bytes of it, packed or unpacked."""
+    """Where the file goes, once it comes: not more than `most` bytes of it, packed or unpacked."""
 
     def __init__(self, job_id: str, most: int, digest: bool) -> None:
         self._job_id = job_id
         self._most = most
         self._digest = hashlib.sha256() if digest else None
-        self._unpack: Gunzip | None = None
-        self._head = b""
-        self._packed_bytes = 0
+        self._arrival = Arrival()
+        self._arrived_bytes = 0
+        self._charset = ""
         self.file: NewInput | None = None
-        self.filename = ""
+        self.filename: str | None = None
+        self.warnings: list[str] = []
 
-    def open(self, filename: str) -> None:
+    def open(self, filename: str | None, content_type: str) -> None:
         self.filename = filename
+        self._charset = parse_options_header(content_type)[1].get("charset", "").strip()
         _check_room()
         self.file = services().files.create_input(self._job_id)
 
+    @property
+    def was_packed(self) -> bool:
+        return self._arrival.was_packed
+
     def write(self, data: bytes) -> None:
-        self._packed_bytes += len(data)
-        if self._packed_bytes > self._most:
-            raise RequestEntityTooLarge
-        if len(self._head) < len(GZIP_MAGIC):
-            self._head += data
-            if len(self._head) < len(GZIP_MAGIC):
-                return
-            data = self._head
-            if data.startswith(GZIP_MAGIC):
-                self._unpack = Gunzip()
-        if self._unpack is None:
-            self._store(data)
-            return
-        for piece in self._unpack.feed(data):
+        self._arrived_bytes += len(data)
+        if self._arrived_bytes > self._most:
+            raise self._too_large()
+        for piece in self._arrival.feed(data):
             self._store(piece)
 
-    def seek(self, offset: int) -> None:
-        """The parser calls this, to rewind, when it has written the last of the file."""
-        if self._packed_bytes < len(GZIP_MAGIC):
-            self._store(self._head)
-        if self._unpack is not None:
-            self._unpack.finish()
+    def finish(self) -> None:
+        """The file is whole."""
+        for piece in self._arrival.finish():
+            self._store(piece)
+
+    def settle_encoding(self, options: dict[str, str]) -> None:
+        """What the file says of its encoding, by a mark or in its Content-Type, is used or refused by name."""
+        given = options.get("encoding", "")
+        if self._arrival.codec is not None:
+            if given:
+                _lookup(given)
+            name = self._arrival.codec.upper()
+            self.warnings.append(f"the file is {name}; it is kept as UTF-8")
+            options["encoding"] = "utf-8"
+        elif self._charset and not given:
+            options["encoding"] = self._charset
+        elif self._charset and _lookup(given) != _lookup(self._charset):
+            raise InvalidParameter(
+                "encoding", f"it is {given[:40]!r}, but the file's Content-Type says {self._charset[:40]!r}"
+            )
 
     def hexdigest(self) -> str | None:
         return self._digest.hexdigest() if self._digest is not None else None
@@ -165,7 +241,7 @@ class _Target:
     def _store(self, data: bytes) -> None:
         assert self.file is not None
         if self.file.tell() + len(data) > self._most:
-            raise RequestEntityTooLarge
+            raise self._too_large()
         _check_room()
         if self._digest is not None:
             self._digest.update(data)
@@ -173,25 +249,12 @@ class _Target:
         while remaining:
             remaining = remaining[self.file.write(remaining) :]
 
-
-class _Parser(MultiPartParser):
-    """Writes the first file in the field `file` to the target, and lets all other files go."""
-
-    def __init__(self, target: _Target) -> None:
-        super().__init__(
-            max_form_memory_size=MAX_FORM_BYTES,
-            max_form_parts=MAX_PARTS,
-            buffer_size=READ_BYTES,
-        )
-        self._target = target
-
-    def start_file_streaming(self, event: File, total_content_length: int | None) -> IO[bytes]:
-        if event.name != FILE_FIELD or self._target.file is not None:
-            return cast("IO[bytes]", _Nowhere())
-        self._target.open(event.filename or "")
-        return cast("IO[bytes]", self._target)
+    def _too_large(self) -> RequestEntityTooLarge:
+        return RequestEntityTooLarge(f"the file has more than {self._most} bytes; the limit is JOBSVC_MAX_UPLOAD_BYTES")
 
 
-class _Nowhere:
-    def write(self, data: bytes) -> None: ...
-    def seek(self, offset: int) -> None: ...
+def _lookup(encoding: str) -> str:
+    try:
+        return codecs.lookup(encoding).name
+    except (LookupError, ValueError):
+        raise InvalidParameter("encoding", f"{encoding[:40]!r} is not a text encoding that is known") from None

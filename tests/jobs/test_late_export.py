@@ -73,6 +73,6 @@ def test_a_late_run_leaves_the_export_of_the_newer_one_as_it_is(
     assert result is not None
     with files.open_result(result) as file:
         lines = file.read().splitlines()
-    assert [line.split(b",")[1] for line in lines] == [b"row", b"1", b"2", b"3"]
+    assert [line.split(b",")[1] for line in lines] == [b"_row", b"1", b"2", b"3"]
     files.remove(job.id)
     assert [name for name in stored(files) if job.id in name] == []

@@ -19,7 +19,7 @@ from jobsvc.store.database import Database
 from jobsvc.store.tables import jobs, records, refused_rows
 from jobsvc.web.services import Services
 from tests.support.api import Api
-from tests.support.csv_files import files, limits
+from tests.support.csv_files import files, limits, never
 from tests.support.stores import names
 
 pytestmark = pytest.mark.both_databases
@@ -72,7 +72,10 @@ def test_a_date_column_that_is_not_there_is_refused_at_the_upload(client: FlaskC
     answer = client.post("/uploadCSV", data=form)
     assert (answer.status_code, answer.get_json()) == (
         400,
-        {"errorType": "invalid_date_column", "message": "there is no column 'born'; the header has a, b"},
+        {
+            "errorType": "invalid_date_column",
+            "message": "there is no column 'born' to take the date from; the header has a, b",
+        },
     )
     assert names(services.files.directory) == []
     assert client.get("/jobs").get_json()["jobs"] == []
@@ -103,19 +106,18 @@ def test_a_row_without_an_iso_date_is_refused(api: Api, database: Database, day:
 
 
 def test_refused_rows_are_kept_with_their_place_and_counted_once(api: Api, database: Database) -> None:
-    content = b'a,b\n1,2\n\n"x\ny",2\n1,2,3\nn\0,2\n\xff,2\nl\rl,2\n8,"9'
+    content = b'a,b\n1,2\n\n"x\ny",2\n1,2,3\nn\0,2\n\xff,2\nl"l,"2"2\n8,"9'
     job_id = api.upload(content)
     job = api.succeeded(job_id)
-    assert (job["progress"]["done"], job["progress"]["failed"]) == (2, 6)
-    assert [record["row"] for record in api.records(job_id)] == [1, 3]
+    assert [job["progress"][name] for name in ("done", "failed", "blank")] == [2, 5, 1]
+    assert [record["row"] for record in api.records(job_id)] == [1, 2]
     found = refusals(database)
     assert [(item, line, content[offset : offset + length]) for item, line, offset, length, _ in found] == [
-        (2, 3, b"\n"),
-        (4, 6, b"1,2,3\n"),
-        (5, 7, b"n\0,2\n"),
-        (6, 8, b"\xff,2\n"),
-        (7, 9, b"l\rl,2\n"),
-        (8, 10, b'8,"9'),
+        (3, 6, b"1,2,3\n"),
+        (4, 7, b"n\0,2\n"),
+        (5, 8, b"\xff,2\n"),
+        (6, 9, b'l"l,"2"2\n'),
+        (7, 10, b'8,"9'),
     ]
 
 
@@ -126,13 +128,91 @@ def test_a_header_alone_succeeds_with_nothing_done(api: Api) -> None:
 
 @pytest.mark.parametrize(
     ("content", "why"),
-    [("\n1\n", "the header is empty"), ("a,a\n1,2\n", "duplicate names: 'a'"), ('"a\n', "never closed")],
+    [(b"\n,\n\n", "there is no header"), (b'"a\n', "never closed"), (b"\xff,b\n1,2\n", "0xff doesn't decode as utf-8")],
 )
-def test_a_file_without_a_usable_header_fails_the_job(api: Api, content: str, why: str) -> None:
-    job = api.wait_for(api.upload(content), "failed", "succeeded")
+def test_a_file_without_a_header_that_can_be_read_is_refused(
+    client: FlaskClient, services: Services, content: bytes, why: str
+) -> None:
+    answer = client.post("/uploadCSV", data=content)
+    assert (answer.status_code, answer.get_json()["errorType"]) == (400, "File not accepted")
+    assert why in answer.get_json()["message"]
+    assert list(services.files.directory.glob("*.input")) == []
+
+
+def test_columns_without_a_name_or_with_the_same_are_named_with_a_warning(api: Api) -> None:
+    job_id = api.upload("a,a,,\n1,2,3,\n4,5,6,\n")
+    job = api.succeeded(job_id)
+    assert [record["data"] for record in api.records(job_id)] == [
+        {"a": "1", "a_2": "2", "column_3": "3", "column_4": ""},
+        {"a": "4", "a_2": "5", "column_3": "6", "column_4": ""},
+    ]
+    assert job["warnings"] == [
+        "columns without a name were named by their place: column_3, column_4",
+        "columns with the name of an earlier one were numbered: a_2",
+    ]
+
+
+def test_a_plain_file_has_no_warnings(api: Api) -> None:
+    assert api.succeeded(api.upload("date,b\n2026-01-01,2\n"))["warnings"] == []
+
+
+@pytest.mark.parametrize(
+    ("header", "column"), [(" date,b", None), ("Date,b", None), ("b, DATE ", None), ("When,b", "when")]
+)
+def test_the_column_of_dates_is_found_in_any_case_and_with_spaces_around_it(
+    api: Api, header: str, column: str | None
+) -> None:
+    options = {} if column is None else {"date_column": column}
+    job_id = api.upload(f"{header}\n2026-01-02,2026-01-02\n", **options)
+    api.succeeded(job_id)
+    assert [record["date"] for record in api.records(job_id)] == ["2026-01-02"]
+
+
+def test_an_empty_date_column_says_that_there_is_none(api: Api) -> None:
+    job_id = api.upload("date,b\nnonsense,1\n", date_column="")
+    job = api.succeeded(job_id)
+    assert [record["date"] for record in api.records(job_id)] == [job["created_at"][:10]]
+
+
+@pytest.mark.parametrize("quoted", [False, True])
+def test_dates_are_read_by_the_format_that_is_given(api: Api, quoted: bool) -> None:
+    rows = ["31/12/2006,a", " 01/02/2007 ,b"]
+    if quoted:
+        rows[0] = '"31/12/2006","a"'
+    job_id = api.upload("date,b\n" + "\n".join(rows) + "\n2007-02-01,c\n", date_format="%d/%m/%Y")
+    job = api.succeeded(job_id)
+    assert [record["date"] for record in api.records(job_id)] == ["2006-12-31", "2007-02-01"]
+    assert job["progress"]["failed"] == 1
+
+
+@pytest.mark.parametrize("form", ["%d/%m", "nonsense", "%H:%M", "%", "%Q"])
+def test_a_format_that_tells_no_date_is_refused(client: FlaskClient, form: str) -> None:
+    answer = client.post("/uploadCSV", query_string={"date_format": form}, data=b"date\n1\n")
+    assert (answer.status_code, answer.get_json()["errorType"]) == (400, "invalid_date_format")
+    assert "%d/%m/%Y" in answer.get_json()["message"]
+
+
+def test_a_format_without_a_column_of_dates_is_refused(client: FlaskClient) -> None:
+    answer = client.post("/uploadCSV", query_string={"date_format": "%d.%m.%Y"}, data=b"a\n1\n")
+    assert (answer.status_code, answer.get_json()["errorType"]) == (400, "invalid_date_format")
+
+
+def test_a_job_that_refused_every_row_is_failed_with_the_commonest_reason_and_what_helps(api: Api) -> None:
+    rows = "".join(f"{day:02}/01/2006,{day}\n" for day in range(1, 32))
+    job = api.wait_for(api.upload("date,no2\n" + rows + "x\n"), "failed", "succeeded")
     assert job["state"] == "failed"
-    assert why in job["error"]
-    assert job["progress"]["done"] == 0
+    assert job["error"].startswith("all 32 rows were refused, most often since date is '13/01/2006'")
+    assert job["error"].endswith("; date_format=%d/%m/%Y reads it")
+
+
+def test_missing_fields_are_filled_where_that_is_asked_for(api: Api) -> None:
+    job_id = api.upload('a,b,c\n1\n"2",3\n4,5,6\n', ragged="pad")
+    api.succeeded(job_id)
+    assert [list(record["data"].values()) for record in api.records(job_id)] == [
+        ["1", "", ""],
+        ["2", "3", ""],
+        ["4", "5", "6"],
+    ]
 
 
 def test_many_blocks_of_both_sorts_make_each_record_once(api: Api, database: Database) -> None:
@@ -150,7 +230,7 @@ def test_many_blocks_of_both_sorts_make_each_record_once(api: Api, database: Dat
 
 
 def context(path: Path, date_column: str | None) -> JobContext:
-    params = BaselineParams(date_column=date_column)
+    params = BaselineParams(delimiter=",", date_column=date_column)
     unused: Any = None
     return JobContext(
         key=7,
@@ -193,11 +273,11 @@ def test_records_from_plain_lines_equal_those_from_parsed_ones(
             try:
                 work = BaselineCSV().open(context(path, date_column))
             except JobFailed:
-                assert date_column not in data.split(b"\n")[0].decode("utf-8-sig").strip().split(",")
+                assert date_column not in data.splitlines()[0].decode("utf-8-sig").split(",")
                 return
             with work:
                 source = work.source  # type: ignore[attr-defined]
-                blocks = work.blocks() if plain else source.blocks(work._record)  # type: ignore[attr-defined]
+                blocks = work.blocks() if plain else source.blocks(work._record, rows=never)  # type: ignore[attr-defined]
                 read = [(list(block.items), block) for block in blocks]
                 found.append(
                     (

@@ -93,19 +93,27 @@ def test_a_name_that_another_job_has_made_is_refused_and_that_team_stays_as_it_i
     ]
 
 
-def test_a_file_of_names_that_all_exist_succeeds_with_nothing_done(api: Api) -> None:
+def test_a_file_of_names_that_all_exist_fails_with_nothing_done(api: Api) -> None:
     content = "team,member\nRed,Ann\nBlue,Bob\n"
     api.succeeded(api.upload(content, ROUTE))
     again = api.upload(content, ROUTE)
-    job = api.succeeded(again)
-    assert (job["progress"]["done"], job["progress"]["failed"]) == (0, 2)
+    job = api.wait_for(again, "failed", "succeeded")
+    assert (job["state"], job["progress"]["done"], job["progress"]["failed"]) == ("failed", 0, 2)
+    assert job["error"] == "all 2 rows were refused, most often since a team called 'Red' exists already"
     assert teams(api, again) == []
 
 
 def test_rows_that_the_reader_and_the_kind_refuse_are_both_counted(api: Api, database: Database) -> None:
     job = api.succeeded(api.upload("team,member\nRed,Ann\nRed,Bob\nx\n,y\nBlue,Eve\n", ROUTE))
-    assert (job["progress"]["done"], job["progress"]["failed"]) == (2, 3)
-    assert [(item, line) for item, line, _ in refusals(database)] == [(2, 3), (3, 4), (4, 5)]
+    assert (job["progress"]["done"], job["progress"]["failed"]) == (3, 2)
+    assert [(item, line) for item, line, _ in refusals(database)] == [(2, 3), (4, 5)]
+
+
+def test_a_row_has_as_many_members_as_it_has(api: Api) -> None:
+    job_id = api.upload('team,members\nRed\nBlue,Ann;Bob,Eve,"Kim"\n', ROUTE)
+    job = api.succeeded(job_id)
+    assert job["progress"]["failed"] == 0
+    assert teams(api, job_id) == [(1, "Red", []), (2, "Blue", ["Ann", "Bob", "Eve", "Kim"])]
 
 
 def test_a_file_whose_first_column_is_not_the_team_fails(api: Api) -> None:

@@ -48,7 +48,7 @@ def second(api: Api, first: str) -> str:
 @on_all_stores
 def test_both_dates_are_included_and_records_come_by_date_then_job_then_row(api: Api, first: str, second: str) -> None:
     assert exported(api, api.export("2026-01-01", "2026-01-02")) == [
-        ["job_id", "row", "date", "date", "a", "b", "c"],
+        ["_job_id", "_row", "_date", "date", "a", "b", "c"],
         [first, "1", "2026-01-01", "2026-01-01", "a1", "b1", ""],
         [first, "4", "2026-01-01", "2026-01-01", "a4", "b4", ""],
         [first, "2", "2026-01-02", "2026-01-02", "a2", "b2", ""],
@@ -64,28 +64,28 @@ def test_from_may_equal_to(api: Api, first: str) -> None:
 
 
 def test_only_jobs_with_records_in_the_range_bring_columns(api: Api, first: str, second: str) -> None:
-    assert exported(api, api.export("2026-01-01", "2026-01-01"))[0] == ["job_id", "row", "date", "date", "a", "b"]
+    assert exported(api, api.export("2026-01-01", "2026-01-01"))[0] == ["_job_id", "_row", "_date", "date", "a", "b"]
 
 
 def test_columns_come_in_order_of_first_appearance(api: Api) -> None:
     for header in ("z,y", "y,x,z", "x,w"):
         api.succeeded(api.upload(f"{header},date\n" + "1," * header.count(",") + "1,2026-01-01\n"))
     assert exported(api, api.export("2026-01-01", "2026-01-01"))[0] == [
-        *["job_id", "row", "date"],
+        *["_job_id", "_row", "_date"],
         *["z", "y", "date", "x", "w"],
     ]
 
 
 def test_an_export_may_be_of_one_job(api: Api, first: str, second: str) -> None:
     assert exported(api, api.export("2026-01-01", "2026-12-31", job=second)) == [
-        ["job_id", "row", "date", "c", "date", "a"],
+        ["_job_id", "_row", "_date", "c", "date", "a"],
         [second, "1", "2026-01-02", "c1", "2026-01-02", "A1"],
         [second, "2", "2026-01-03", "c2", "2026-01-03", "A2"],
     ]
 
 
 def test_a_range_without_records_makes_a_header_alone(api: Api, first: str) -> None:
-    assert exported(api, api.export("1999-01-01", "1999-12-31")) == [["job_id", "row", "date"]]
+    assert exported(api, api.export("1999-01-01", "1999-12-31")) == [["_job_id", "_row", "_date"]]
 
 
 def test_the_calendar_s_ends_can_be_exported(api: Api) -> None:
@@ -290,7 +290,7 @@ def test_a_stop_is_obeyed_while_an_export_looks_for_its_columns_and_a_resume_loo
     gate.open()
     api.post(f"/jobs/{job_id}/resume")
     rows = exported(api, job_id)
-    assert rows[0] == ["job_id", "row", "date", "date", "a", "b", "c"]
+    assert rows[0] == ["_job_id", "_row", "_date", "date", "a", "b", "c"]
     assert [row[1] for row in rows[1:]] == WHOLE
 
 
@@ -304,3 +304,37 @@ def test_a_resumed_export_does_not_look_for_its_columns_again(
     stops.gate.open()
     api.post(f"/jobs/{job_id}/resume")
     assert [row[1] for row in exported(api, job_id)[1:]] == WHOLE
+
+
+def test_an_export_uploaded_again_and_exported_again_is_the_same_but_for_the_job(api: Api) -> None:
+    """Whatever its columns are called, and whatever stands in them."""
+    out = io.StringIO(newline="")
+    rows = [["7", "2026-01-01", "x", ' "a, b"\r\n', "-1"], ["", "2026-01-01T1", "=1+1", "'q'", ""]]
+    csv.writer(out).writerows([["row", "date", "job_id", "_job_id", "a"], *rows])
+    first = api.upload(out.getvalue() + '"",2026-01-01,"","",""\n')
+    assert api.succeeded(first)["progress"]["done"] == 3
+    export = api.get_text(f"/jobs/{_made(api, first)}/result")
+    second = api.upload(export)
+    assert api.succeeded(second)["warnings"] == []
+    again = api.get_text(f"/jobs/{_made(api, second)}/result")
+    assert again == export.replace(first, second)
+    assert export.splitlines()[0] == "_job_id,_row,_date,row,date,job_id,_job_id_2,a"
+
+
+def _made(api: Api, job_id: str) -> str:
+    export = api.export("2026-01-01", "2026-01-01", job=job_id)
+    api.succeeded(export)
+    return export
+
+
+def test_an_export_for_a_spreadsheet_is_marked_and_has_no_formulas(api: Api) -> None:
+    api.succeeded(api.upload('date,=x,b\n2026-01-01,=1+1,-5\n2026-01-01,@cmd,-5+1\n2026-01-01,"\tx","+1,5"\n'))
+    export = api.export("2026-01-01", "2026-01-01", for_spreadsheet=True)
+    api.succeeded(export)
+    text = api.get_text(f"/jobs/{export}/result")
+    assert text.startswith("\ufeff_job_id,_row,_date,date,'=x,b")
+    assert [row[4:] for row in csv.reader(io.StringIO(text, newline=""))][1:] == [
+        ["'=1+1", "-5"],
+        ["'@cmd", "'-5+1"],
+        ["'\tx", "+1,5"],
+    ]

@@ -52,4 +52,4 @@ def expected_export(job_id: str, file: Path, first: str, last: str) -> bytes:
         header = next(lines)
         rows = [(line.rstrip("\n").rsplit(",", 1)[1][:10], number, line) for number, line in enumerate(lines, 1)]
     body = "".join(f"{job_id},{number},{day},{line}" for day, number, line in sorted(rows) if first <= day <= last)
-    return f"job_id,row,date,{header}{body}".encode()
+    return f"_job_id,_row,_date,{header}{body}".encode()

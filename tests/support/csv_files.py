@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from jobsvc.kinds import csv_source, lines
 from jobsvc.kinds.contract import Cursor, Refusal, Refused
-from jobsvc.kinds.csv_source import BYTE_ORDER_MARK, CsvSource, PlainParser, RowParser
+from jobsvc.kinds.csv_format import CsvFormat, Quotes, Ragged
+from jobsvc.kinds.csv_header import BYTE_ORDER_MARK
+from jobsvc.kinds.csv_source import CsvSource, PlainParser, RowParser, RowsParser
 
 HEADER = b"a,b,c\n"
 COLUMNS = ["a", "b", "c"]
@@ -28,7 +30,8 @@ class Reading:
     items: list[Any] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     places: dict[int, tuple[int, int, int]] = field(default_factory=dict)
-    plain_blocks: int = 0
+    blank: int = 0
+    whole_blocks: int = 0
 
     def from_row(self, row: int) -> tuple[list[Any], list[Refusal]]:
         return [item for item in self.items if item[0] >= row], [one for one in self.refusals if one.item >= row]
@@ -45,21 +48,36 @@ def parse_plain(first: int, rows: list[str]) -> list[Row] | None:
     return None if any(fields[0] == "no" for _, fields in items) else items
 
 
-def source(data: bytes, cursor: Cursor | None = None) -> CsvSource:
-    return CsvSource(io.BytesIO(data), cursor, None if cursor is None else COLUMNS)
+def never(first: int, rows: list[Any]) -> None:
+    """Every row is to be looked at by itself."""
+    return
+
+
+FORM = CsvFormat()
+
+
+def source(data: bytes, cursor: Cursor | None = None, form: CsvFormat = FORM) -> CsvSource:
+    return CsvSource(io.BytesIO(data), cursor, None if cursor is None else COLUMNS, form)
 
 
 def read(
-    data: bytes, cursor: Cursor | None = None, make: RowParser = parse, plain: PlainParser | None = parse_plain
+    data: bytes,
+    cursor: Cursor | None = None,
+    make: RowParser = parse,
+    plain: PlainParser | None = parse_plain,
+    rows: RowsParser | None = None,
+    form: CsvFormat = FORM,
 ) -> Reading:
     """Everything from the cursor on, in one go."""
     reading = Reading()
-    for block in source(data, cursor).blocks(make, plain):
+    for block in source(data, cursor, form).blocks(make, plain, rows):
         items = list(block.items)
         reading.items += items
-        refused = block.end(len(items)).refused
+        end = block.end(len(items))
+        refused = end.refused
         reading.refusals += refused
-        reading.plain_blocks += type(block).__name__ == "PlainBlock"
+        reading.blank += end.blank
+        reading.whole_blocks += type(block).__name__ == "WholeBlock"
         for row in [item[0] for item in items] + [refusal.item for refusal in refused]:
             place = block.refusal(row, "")
             assert place.offset is not None
@@ -69,19 +87,19 @@ def read(
     return reading
 
 
-def cursors(data: bytes) -> Iterator[Cursor]:
+def cursors(data: bytes, form: CsvFormat = FORM) -> Iterator[Cursor]:
     """Where a job could stand after any item: every place from which a run may have to go on."""
-    for block in source(data).blocks(parse, parse_plain):
+    for block in source(data, form=form).blocks(parse, parse_plain):
         for taken in range(len(list(block.items)) + 1):
             yield block.end(taken).cursor
 
 
-def read_with_stops(data: bytes, next_take: Callable[[], int]) -> Reading:
+def read_with_stops(data: bytes, next_take: Callable[[], int], form: CsvFormat = FORM) -> Reading:
     """Everything, by runs that each stop after as many items of a block as `next_take` says (0: before the first)."""
     reading = Reading()
     cursor: Cursor | None = None
     while True:
-        block = next(source(data, cursor).blocks(parse, parse_plain), None)
+        block = next(source(data, cursor, form).blocks(parse, parse_plain), None)
         if block is None:
             return reading
         items = list(block.items)
@@ -89,25 +107,20 @@ def read_with_stops(data: bytes, next_take: Callable[[], int]) -> Reading:
         end = block.end(taken)
         reading.items += items[:taken]
         reading.refusals += end.refused
+        reading.blank += end.blank
         if cursor == end.cursor and items:
             # Stopped twice before the same item. The next run does it.
             end = block.end(1)
             reading.items += items[:1]
             reading.refusals += end.refused
+            reading.blank += end.blank
         cursor = end.cursor
 
 
 @contextmanager
-def limits(
-    *, row: int | None = None, field: int | None = None, read: int | None = None, block: int | None = None
-) -> Any:
-    """Smaller limits, in bytes, characters, bytes and rows."""
+def limits(*, read: int | None = None, block: int | None = None) -> Any:
+    """Smaller limits, in bytes and rows."""
     with pytest.MonkeyPatch.context() as patch:
-        if row is not None:
-            patch.setattr(lines, "MAX_ROW_BYTES", row)
-            patch.setattr(csv_source, "MAX_ROW_BYTES", row)
-        if field is not None:
-            patch.setattr(csv_source, "FIELD_LIMIT", field)
         if read is not None:
             patch.setattr(lines, "READ_BYTES", read)
         if block is not None:
@@ -115,7 +128,7 @@ def limits(
         yield
 
 
-ENDS = st.sampled_from([b"\n", b"\n", b"\r\n"])
+ENDS = st.sampled_from([b"\n", b"\n", b"\r\n", b"\r"])
 
 GOOD_ROWS = st.sampled_from(
     [b"1,2,3", b"x,,", "é,ü,日本".encode(), b",,", b"p q,r's, t ", "\u2028,\x85,\u00a0".encode()]
@@ -132,7 +145,15 @@ ODD_ROWS = st.sampled_from(
         b"tab\t,\x01,\x7f",
         b"no,2,3",
         b"",
+        b",,",
+        b",",
         b" ",
+        b'"","",""',
+        b'"no"w,2,3',
+        b'1,"say \\"hi\\" twice",3',
+        b'"pipe 3" long",2,3',
+        b'1,""2"",3',
+        b'1,"2 " ,3',
         b"1,2",
         b"1,2,3,4",
         b"nul\0,2,3",
@@ -176,8 +197,18 @@ def bodies(draw: st.DrawFn) -> bytes:
     return body.rstrip(b"\r\n") if draw(st.booleans()) else body
 
 
+FORMS = st.builds(
+    CsvFormat,
+    quotes=st.sampled_from(list(Quotes)),
+    ragged=st.sampled_from(list(Ragged)),
+    max_row_bytes=st.sampled_from([20, 60, 1024 * 1024]),
+)
+
+
 @st.composite
 def files(draw: st.DrawFn) -> bytes:
     return (
-        draw(st.sampled_from([b"", BYTE_ORDER_MARK])) + draw(st.sampled_from([HEADER, b"a,b,c\r\n"])) + draw(bodies())
+        draw(st.sampled_from([b"", BYTE_ORDER_MARK]))
+        + draw(st.sampled_from([HEADER, b"a,b,c\r\n", b"a,b,c\r"]))
+        + draw(bodies())
     )

@@ -94,3 +94,11 @@ def assert_problem(answer: TestResponse, status: int, kind: str = "about:blank")
     assert found["title"]
     assert isinstance(found["title"], str)
     return found
+
+
+def told(answer: TestResponse) -> tuple[int, str]:
+    """The status and the error type of a refusal by one of the original's routes, which says why in words too."""
+    assert isinstance(answer.json, dict)
+    assert list(answer.json) == ["errorType", "message"]
+    assert answer.json["message"]
+    return answer.status_code, answer.json["errorType"]

@@ -17,7 +17,7 @@ from jobsvc.web.services import Services
 from tests.support.gated import TIMEOUT, Gated
 from tests.support.stores import names
 from tests.support.waiting import wait_for
-from tests.web.requests import BOUNDARY, CSV, assert_problem, held, part, submit_gated, upload, whole
+from tests.web.requests import BOUNDARY, CSV, assert_problem, held, part, submit_gated, told, upload, whole
 
 pytestmark = pytest.mark.both_databases
 
@@ -74,11 +74,11 @@ def test_what_it_made_can_still_be_read_by_its_id(client: FlaskClient, services:
 def test_exports_still_cover_it(client: FlaskClient, services: Services) -> None:
     job_id = made(client, services)
     client.delete(f"/jobs/{job_id}")
-    expected = f"job_id,row,date,date,n\n{job_id},1,2026-01-01,2026-01-01,1\n{job_id},2,2026-01-02,2026-01-02,2\n"
+    expected = f"_job_id,_row,_date,date,n\n{job_id},1,2026-01-01,2026-01-01,1\n{job_id},2,2026-01-02,2026-01-02,2\n"
     for more in ({}, {"job": job_id}):
         assert client.get(f"/jobs/{export(client, services, **more)}/result").text == expected
     body = {"from": "2026-01-01", "to": "2026-01-02", "job": "never"}
-    assert client.post("/exportData", json=body).json == {"errorType": "invalid_job"}
+    assert told(client.post("/exportData", json=body)) == (400, "invalid_job")
 
 
 def test_deleting_twice_is_a_404_and_so_is_a_job_that_never_was(client: FlaskClient, services: Services) -> None:
@@ -171,7 +171,7 @@ def test_files_that_were_removed_on_purpose_are_gone(
 def test_resuming_a_failed_job_without_its_files_is_a_conflict(
     client: FlaskClient, services: Services, files_removed: Retention
 ) -> None:
-    job_id = upload(client, b"n,n\n1,2\n")
+    job_id = upload(client, b"n,m\n1\n")
     wait_for(services, job_id, State.FAILED)
     files_removed.sweep()
     found = assert_problem(client.post(f"/jobs/{job_id}/resume"), 409, "not-allowed-now")

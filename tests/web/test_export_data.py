@@ -15,7 +15,7 @@ from jobsvc.jobs.states import State
 from jobsvc.web.services import Services
 from tests.support.gated import Gated
 from tests.support.waiting import wait_for
-from tests.web.requests import held, submit_gated, upload
+from tests.web.requests import held, submit_gated, told, upload
 
 pytestmark = pytest.mark.both_databases
 
@@ -31,7 +31,7 @@ def test_an_export_is_answered_with_the_id_of_its_job(client: FlaskClient, servi
     assert list(answer.json) == ["Job ID"]
     assert re.fullmatch(r"Jon-Doe-createExport-\d{10}-\d+", answer.json["Job ID"])
     job = wait_for(services, answer.json["Job ID"], State.SUCCEEDED)
-    assert job.params == JULY
+    assert job.params == JULY | {"for_spreadsheet": False}
     assert job.done == 32
 
 
@@ -45,7 +45,7 @@ def test_the_body_is_read_as_json_whatever_the_content_type_says(
     answer = client.post("/exportData", data=json.dumps(JULY), content_type=content_type)
     assert answer.status_code == 200, answer.text
     assert isinstance(answer.json, dict)
-    assert services.jobs.get(answer.json["Job ID"]).params == JULY
+    assert services.jobs.get(answer.json["Job ID"]).params == JULY | {"for_spreadsheet": False}
 
 
 def test_an_export_of_a_single_day_exports_that_day(client: FlaskClient, services: Services) -> None:
@@ -61,7 +61,7 @@ def test_an_export_of_a_single_day_exports_that_day(client: FlaskClient, service
 )
 def test_a_body_that_is_no_json_object_is_invalid_json(shared_client: FlaskClient, body: bytes) -> None:
     answer = shared_client.post("/exportData", data=body)
-    assert (answer.status_code, answer.json) == (400, {"errorType": "invalid_json"})
+    assert told(answer) == (400, "invalid_json")
 
 
 @pytest.mark.parametrize("name", ["from", "to"])
@@ -73,7 +73,7 @@ def test_a_date_that_is_missing_or_empty_or_no_string_is_invalid_json(
     """Whatever the other one is, and whichever comes first."""
     body = {field: other for field in JULY if field != name} | ({} if value is MISSING else {name: value})
     answer = shared_client.post("/exportData", json=body)
-    assert (answer.status_code, answer.json) == (400, {"errorType": "invalid_json"})
+    assert told(answer) == (400, "invalid_json")
 
 
 @pytest.mark.parametrize("name", ["from", "to"])
@@ -86,17 +86,17 @@ def test_a_string_that_is_not_of_the_form_yyyy_mm_dd_is_an_invalid_date(
     shared_client: FlaskClient, name: str, value: str
 ) -> None:
     answer = shared_client.post("/exportData", json=JULY | {name: value})
-    assert (answer.status_code, answer.json) == (400, {"errorType": f"invalid_{name}_date"})
+    assert told(answer) == (400, f"invalid_{name}_date")
 
 
 def test_of_two_invalid_dates_the_first_is_told(shared_client: FlaskClient) -> None:
     answer = shared_client.post("/exportData", json={"from": "July", "to": "August"})
-    assert (answer.status_code, answer.json) == (400, {"errorType": "invalid_from_date"})
+    assert told(answer) == (400, "invalid_from_date")
 
 
 def test_a_range_that_ends_before_it_begins_is_invalid(shared_client: FlaskClient) -> None:
     answer = shared_client.post("/exportData", json={"from": "2018-08-01", "to": "2018-07-31"})
-    assert (answer.status_code, answer.json) == (400, {"errorType": "invalid_date_range"})
+    assert told(answer) == (400, "invalid_date_range")
 
 
 def test_a_refused_export_makes_no_job(client: FlaskClient) -> None:
@@ -112,13 +112,13 @@ def test_an_export_can_be_limited_to_one_job(client: FlaskClient, services: Serv
     mine = upload(client)
     answer = client.post("/exportData", json=JULY | {"job": mine})
     assert isinstance(answer.json, dict)
-    assert services.jobs.get(answer.json["Job ID"]).params == JULY | {"job": mine}
+    assert services.jobs.get(answer.json["Job ID"]).params == JULY | {"job": mine, "for_spreadsheet": False}
 
 
 @pytest.mark.parametrize("job", ["unknown", "", 7, ["x"], "\ud800"], ids=repr)
 def test_an_export_of_a_job_that_does_not_exist_is_refused(shared_client: FlaskClient, job: Any) -> None:
     answer = shared_client.post("/exportData", json=JULY | {"job": job})
-    assert (answer.status_code, answer.json) == (400, {"errorType": "invalid_job"})
+    assert told(answer) == (400, "invalid_job")
 
 
 def test_a_body_beyond_measure_is_refused(shared_client: FlaskClient) -> None:
@@ -131,5 +131,5 @@ def test_an_export_beyond_the_queue_is_told_when_to_try_again(make_app: Callable
     held(app.extensions["jobsvc"], gated)
     submit_gated(app.extensions["jobsvc"])
     answer = app.test_client().post("/exportData", json=JULY)
-    assert (answer.status_code, answer.json) == (503, {"errorType": "queue_full"})
+    assert told(answer) == (503, "queue_full")
     assert int(answer.headers["Retry-After"]) > 0

@@ -54,7 +54,7 @@ def test_a_gzip_file_is_unpacked_whatever_its_name(
     assert (wait_for(services, job_id, State.SUCCEEDED).done, services.jobs.get(job_id).filename) == (2, name or "-")
 
 
-@pytest.mark.parametrize("content", [b"\x1f", b"\x1e\x8b,n\n1,2\n", b"n\n\x1f\x8b\n"])
+@pytest.mark.parametrize("content", [b"\x1f", b"\x1e\x1f,n\n1,2\n", b"n\n\x1f\x8b\n"])
 def test_a_file_that_is_not_gzip_stays_as_it_is_whatever_its_name(
     client: FlaskClient, services: Services, content: bytes
 ) -> None:
@@ -86,25 +86,29 @@ PACKED = gzip.compress(CSV)
 
 @pytest.mark.parametrize("end", range(2, len(PACKED)))
 def test_a_truncated_file_is_refused_wherever_it_ends(client: FlaskClient, services: Services, end: int) -> None:
-    assert send_file(client, PACKED[:end]) == (400, {"errorType": "File not accepted"})
+    status, answer = send_file(client, PACKED[:end])
+    assert (status, answer["errorType"]) == (400, "File not accepted")
+    assert answer["message"] == "the gzip file ends too early"
     assert files(services) == []
 
 
 @pytest.mark.parametrize(
-    "damaged",
+    ("damaged", "why"),
     [
-        pytest.param(PACKED[:-8] + bytes(byte ^ 1 for byte in PACKED[-8:-4]) + PACKED[-4:], id="CRC"),
-        pytest.param(PACKED[:-4] + bytes(byte ^ 1 for byte in PACKED[-4:]), id="size"),
-        pytest.param(PACKED[:2] + b"\x07" + PACKED[3:], id="method"),
-        pytest.param(PACKED[:12] + b"\xff\xff\xff\xff" + PACKED[16:], id="data"),
-        pytest.param(PACKED + b"rubbish", id="rubbish behind it"),
-        pytest.param(PACKED + PACKED[:5], id="a second member that ends early"),
-        pytest.param(PACKED + b"\0\0" + b"x", id="rubbish behind the padding"),
-        pytest.param(gzip.compress(b""), id="nothing in it"),
+        pytest.param(PACKED[:-8] + bytes(byte ^ 1 for byte in PACKED[-8:-4]) + PACKED[-4:], "damaged", id="CRC"),
+        pytest.param(PACKED[:-4] + bytes(byte ^ 1 for byte in PACKED[-4:]), "damaged", id="size"),
+        pytest.param(PACKED[:2] + b"\x07" + PACKED[3:], "damaged", id="method"),
+        pytest.param(PACKED[:12] + b"\xff\xff\xff\xff" + PACKED[16:], "damaged", id="data"),
+        pytest.param(PACKED + b"rubbish", "damaged", id="rubbish behind it"),
+        pytest.param(PACKED + PACKED[:5], "ends too early", id="a second member that ends early"),
+        pytest.param(PACKED + b"\0\0" + b"xy", "damaged", id="rubbish behind the padding"),
+        pytest.param(gzip.compress(b""), "empty", id="nothing in it"),
     ],
 )
-def test_a_damaged_file_is_refused(client: FlaskClient, services: Services, damaged: bytes) -> None:
-    assert send_file(client, damaged) == (400, {"errorType": "File not accepted"})
+def test_a_damaged_file_is_refused(client: FlaskClient, services: Services, damaged: bytes, why: str) -> None:
+    status, answer = send_file(client, damaged)
+    assert (status, answer["errorType"]) == (400, "File not accepted")
+    assert why in answer["message"]
     assert files(services) == []
     assert client.get("/jobs").get_json()["jobs"] == []
 
@@ -113,7 +117,9 @@ def test_the_limit_counts_what_is_unpacked(make_app: Callable[..., Flask]) -> No
     app = make_app(max_upload_bytes=10_000)
     services: Services = app.extensions["jobsvc"]
     fits, too_large = b"n\n" + b"1" * 9_997 + b"\n", b"n\n" + b"1" * 9_998 + b"\n"
-    assert send_file(app.test_client(), gzip.compress(too_large)) == (413, {"errorType": "file_too_large"})
+    status, answer = send_file(app.test_client(), gzip.compress(too_large))
+    assert (status, answer["errorType"]) == (413, "file_too_large")
+    assert "10000 bytes" in answer["message"]
     assert files(services) == []
     assert send_file(app.test_client(), gzip.compress(fits))[0] == 200
 
@@ -133,7 +139,7 @@ def test_a_file_that_unpacks_to_far_too_much_takes_little_memory_and_leaves_noth
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert answer == (413, {"errorType": "file_too_large"})
+    assert (answer[0], answer[1]["errorType"]) == (413, "file_too_large")
     assert peak < 8 * MIB
     assert files(services) == []
 

@@ -48,16 +48,24 @@ def test_a_finished_job_shows_everything_about_it(client: FlaskClient, services:
         "kind": "baselineCSV",
         "state": "succeeded",
         "user": "Jon-Doe",
-        "params": {"delimiter": ",", "encoding": "utf-8", "dry_run": False, "date_column": "date"},
+        "params": {
+            "delimiter": ",",
+            "encoding": "utf-8",
+            "quotes": "strict",
+            "ragged": "refuse",
+            "dry_run": False,
+            "date_column": "date",
+        },
         "filename": "x.csv",
         "callback_url": None,
+        "warnings": [],
         "error": None,
         "attempt": 1,
         "rolled_back": False,
         "rollback": None,
     }
     assert progress.pop("rate") > 0
-    assert progress == {"done": 2, "failed": 1, "percent": 100.0, "eta_seconds": None}
+    assert progress == {"done": 2, "failed": 1, "blank": 0, "percent": 100.0, "eta_seconds": None}
     assert links["self"] == f"/jobs/{job_id}"
 
 
@@ -65,7 +73,7 @@ def test_a_waiting_job_has_neither_started_nor_finished(busy: Flask) -> None:
     job = job_of(busy.test_client(), submit_gated(busy.extensions["jobsvc"]))
     assert (job["state"], job["attempt"]) == ("queued", 0)
     assert (job["started_at"], job["finished_at"]) == (None, None)
-    assert job["progress"] == {"done": 0, "failed": 0, "percent": 0.0, "rate": None, "eta_seconds": None}
+    assert job["progress"] == {"done": 0, "failed": 0, "blank": 0, "percent": 0.0, "rate": None, "eta_seconds": None}
 
 
 def test_a_running_job_shows_how_far_it_is(client: FlaskClient, services: Services, gated: Gated) -> None:

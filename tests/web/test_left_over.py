@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pytest
 from flask.testing import FlaskClient
 
 from jobsvc.jobs.states import State
-from jobsvc.kinds.csv_source import FIELD_LIMIT, MAX_ROW_LINES
-from jobsvc.kinds.lines import MAX_ROW_BYTES
+from jobsvc.kinds.csv_format import MAX_ROW_BYTES
+from jobsvc.kinds.csv_rows import MAX_ROW_LINES
 from jobsvc.web.services import Services
 from tests.support.data import data_dir
 from tests.support.gated import Gate, Gated
@@ -62,13 +63,13 @@ def weather() -> Damaged:
         return [
             (b"\xff" + row, "byte 0xff doesn't decode as utf-8"),
             (b"\0" + row, "there is a NUL in the row"),
-            (b"E\rWR" + row, "not readable as CSV: new-line character seen in unquoted field"),
+            (b'"E"WR' + row, "there is text after a closing quote"),
             (body.rsplit(b",", 1)[0] + end, f"{width - 1} fields where the header has {width}"),
             (body + b",one more" + end, f"{width + 1} fields where the header has {width}"),
             (b'"two\nlines",1' + end, f"2 fields where the header has {width}"),
-            (end, "the line is empty"),
+            (body + b',"' + end, "a quoted field is never closed"),
             (body.removesuffix(date) + b"31.12.2013" + end, f"{DATE_COLUMN} is '31.12.2013'"),
-            (b"x" * (FIELD_LIMIT + 1) + row, f"the field {header.split(b',')[0].decode()!r} has "),
+            (b" " + row.replace(b",", b"", 1), f"{width - 1} fields where the header has {width}"),
             (b"x" * (MAX_ROW_BYTES + 1) + row, f"the row is longer than {MAX_ROW_BYTES} bytes"),
             (b'"' + row, "a quoted field is never closed"),
         ]
@@ -121,6 +122,23 @@ def table(text: bytes) -> list[list[str]]:
     return list(csv.reader(io.StringIO(text.decode("utf-8", "surrogateescape"), newline="")))
 
 
+def listed(failed: bytes, rows: Sequence[bytes]) -> list[tuple[bytes, int, str]]:
+    """What stands before each of the rows, which are listed byte for byte: its bytes, the line, and the error."""
+    _, found = failed.split(b"\n", 1)
+    before: list[tuple[bytes, int, str]] = []
+    for row in rows:
+        prefix = re.match(rb'\d+,(?:[^",\n]|"(?:[^"]|"")*")*,', found)
+        assert prefix, (row[:100], found[:100])
+        ((line, error, _),) = table(prefix[0])
+        before.append((prefix[0], int(line), error))
+        assert found.startswith(row, prefix.end())
+        found = found[prefix.end() + len(row) :]
+        if row[-1:] not in (b"\n", b"\r"):
+            found = found.removeprefix(b"\n")
+    assert found == b""
+    return before
+
+
 def assert_accounted_for(client: FlaskClient, job_id: str, file: Damaged) -> int:
     """Every row is a record, or refused, or still to come, and none is two of these; returns how far the job is."""
     progress = client.get(f"/jobs/{job_id}").get_json()["progress"]
@@ -131,11 +149,12 @@ def assert_accounted_for(client: FlaskClient, job_id: str, file: Damaged) -> int
     assert sorted(records) == [row for row in range(1, behind + 1) if row not in refused]
     assert all(records[row] == fields_of(file.rows[row - 1]) for row in records)
 
-    header, *rows = table(failed_of(client, job_id))
-    assert header == ["line", "error", *fields_of(file.header)]
-    assert [int(row[0]) for row in rows] == [file.line_of(row) for row in refused]
-    for row, beginning in zip(rows, refused.values(), strict=True):
-        assert row[1].startswith(beginning)
+    failed = failed_of(client, job_id)
+    assert table(failed.split(b"\n", 1)[0])[0] == ["_line", "_error", *fields_of(file.header)]
+    before = listed(failed, [file.rows[row - 1] for row in refused])
+    assert [line for _, line, _ in before] == [file.line_of(row) for row in refused]
+    for (_, _, error), beginning in zip(before, refused.values(), strict=True):
+        assert error.startswith(beginning)
 
     identical = unprocessed_of(client, job_id) == file.header + b"".join(file.rows[behind:])
     assert identical
@@ -185,13 +204,11 @@ def test_mended_rows_go_in_with_their_line_and_error_columns_left_out(
 ) -> None:
     job_id = upload(client, weather.content, date_column=DATE_COLUMN)
     wait_for(services, job_id, State.SUCCEEDED)
-    header, *rows = table(failed_of(client, job_id))
-    for row, whole in zip(rows, weather.whole.values(), strict=True):
-        row[2:] = fields_of(whole)
-    out = io.StringIO(newline="")
-    csv.writer(out).writerows([header, *rows])
+    failed = failed_of(client, job_id)
+    before = listed(failed, [weather.rows[row - 1] for row in weather.errors])
+    rows = [prefix + whole for (prefix, _, _), whole in zip(before, weather.whole.values(), strict=True)]
 
-    mended = upload(client, out.getvalue().encode(), date_column=DATE_COLUMN)
+    mended = upload(client, failed.split(b"\n", 1)[0] + b"\n" + b"".join(rows), date_column=DATE_COLUMN)
 
     job = wait_for(services, mended, State.SUCCEEDED)
     assert (job.done, job.failed) == (len(weather.errors), 0)
@@ -199,17 +216,40 @@ def test_mended_rows_go_in_with_their_line_and_error_columns_left_out(
     assert list(records.values()) == [fields_of(whole) for whole in weather.whole.values()]
 
 
-def test_refused_rows_come_back_with_the_fields_and_bytes_that_they_had(
-    client: FlaskClient, services: Services
-) -> None:
-    content = b'a,b\n1,2,3\n\xff,"q""q"\nx\0y,2\n"two\nlines"\nl\rl,2\n\n4,"5\n'
+def test_refused_rows_come_back_byte_for_byte(client: FlaskClient, services: Services) -> None:
+    rows = [
+        b"1,2,3\n",
+        b'\xff,"q""q"\n',
+        b"x\0y,2\r\n",
+        b'"two\r\nlines"\n',
+        b'"no"w,2\r',
+        b'"pipe 3" long",2\n',
+        b'4,"5',
+    ]
+    content = b"a,b\n\n" + b"".join(rows)
     job_id = upload(client, content)
-    wait_for(services, job_id, State.SUCCEEDED)
+    wait_for(services, job_id, State.FAILED)
     failed = failed_of(client, job_id)
-    rows = [row[2:] for row in table(failed)[1:]]
-    assert rows == [["1", "2", "3"], ["\udcff", 'q"q'], ["x\0y", "2"], ["two\nlines"], ["l\rl", "2"], [], ["4", "5"]]
-    assert [row[0] for row in table(failed)[1:]] == ["2", "3", "4", "5", "7", "8", "9"]
-    assert b'\xff,"q""q"\n' in failed
+    assert failed.startswith(b"_line,_error,a,b\n")
+    assert [line for _, line, _ in listed(failed, rows)] == [3, 4, 5, 6, 8, 9, 10]
+
+
+def test_rows_are_given_back_as_they_are_where_a_quote_is_a_character(client: FlaskClient, services: Services) -> None:
+    rows = [b'"\n', b'a "b"\tc\td\n']
+    job_id = upload(client, b"x\ty\n1\t2\n" + b"".join(rows), quotes="none", delimiter="tab")
+    wait_for(services, job_id, State.SUCCEEDED)
+    assert [line.split(b"\t", 2)[2] + b"\n" for line in failed_of(client, job_id).splitlines()[1:]] == rows
+    again = upload(client, failed_of(client, job_id), quotes="none", delimiter="tab", ragged="pad")
+    job = wait_for(services, again, State.SUCCEEDED)
+    assert (job.done, job.failed) == (1, 1)
+    assert list(records_of(client, again).values()) == [['"', ""]]
+
+
+def test_a_row_far_too_long_comes_back_whole(client: FlaskClient, services: Services) -> None:
+    row = b"y" * (MAX_ROW_BYTES * 3) + b",2\n"
+    job_id = upload(client, b"a,b\n1,2\n" + row)
+    wait_for(services, job_id, State.SUCCEEDED)
+    assert failed_of(client, job_id).endswith(b"," + row)
 
 
 def test_uploaded_as_they_are_rows_that_are_still_broken_are_refused_for_the_same_reason_again(
@@ -218,9 +258,9 @@ def test_uploaded_as_they_are_rows_that_are_still_broken_are_refused_for_the_sam
     first = upload(client, b"date,n\n2026-02-30,1\n2026-01-01,2\nnonsense,3\n")
     wait_for(services, first, State.SUCCEEDED)
     again = upload(client, failed_of(client, first))
-    job = wait_for(services, again, State.SUCCEEDED)
+    job = wait_for(services, again, State.FAILED)
     assert (job.done, job.failed) == (0, 2)
-    assert table(failed_of(client, again))[0] == ["line", "error", "date", "n"]
+    assert table(failed_of(client, again))[0] == ["_line", "_error", "date", "n"]
     (_, *before), (_, *after) = table(failed_of(client, first)), table(failed_of(client, again))
     assert [row[1:] for row in after] == [row[1:] for row in before]
     assert [row[0] for row in after] == ["2", "3"]
@@ -232,9 +272,9 @@ def test_refused_rows_keep_the_delimiter_and_encoding_of_their_file(client: Flas
     wait_for(services, job_id, State.SUCCEEDED)
     failed = failed_of(client, job_id)
     assert failed.decode("cp1252").splitlines() == [
-        "line;error;prix;été",
+        "_line;_error;prix;été",
         "2;3 fields where the header has 2;1€;été;trop",
-        "4;1 fields where the header has 2;3",
+        '4;"1 field where the header has 2; ragged=pad fills missing ones";3',
     ]
     again = upload(client, failed.replace(b";trop", b"").replace(b";3\n", b";3;x\n"), **options)
     wait_for(services, again, State.SUCCEEDED)
@@ -245,7 +285,7 @@ def test_rows_that_the_kind_refused_late_are_among_the_failed(client: FlaskClien
     job_id = upload(client, b'team,member\nRed,Ann\n"Red",Bob\n,Eve\n', "/createBulkTeam")
     wait_for(services, job_id, State.SUCCEEDED)
     assert table(failed_of(client, job_id)) == [
-        ["line", "error", "team", "member"],
+        ["_line", "_error", "team", "member"],
         ["3", "a team called 'Red' exists already", "Red", "Bob"],
         ["4", "the team has no name", "", "Eve"],
     ]
@@ -254,7 +294,7 @@ def test_rows_that_the_kind_refused_late_are_among_the_failed(client: FlaskClien
 def test_more_refused_rows_than_are_read_at_a_time_all_come(client: FlaskClient, services: Services) -> None:
     count = 2345
     job_id = upload(client, b"a,b\n" + b"".join(b"%d\n" % number for number in range(count)))
-    wait_for(services, job_id, State.SUCCEEDED)
+    wait_for(services, job_id, State.FAILED)
     assert [row[2] for row in table(failed_of(client, job_id))[1:]] == [str(number) for number in range(count)]
 
 
@@ -275,19 +315,12 @@ def test_a_job_that_never_began_has_its_whole_file_unprocessed(
     assert unprocessed_of(client, others[0]) == b"date,n\n"
 
 
-def test_a_file_without_a_usable_header_is_all_unprocessed(client: FlaskClient, services: Services) -> None:
-    job_id = upload(client, b"a,a\n1,2\n")
-    wait_for(services, job_id, State.FAILED)
-    assert unprocessed_of(client, job_id) == b"a,a\n1,2\n"
-    assert table(failed_of(client, job_id)) == [["line", "error"]]
-
-
 def test_jobs_without_an_upload_have_nothing_unprocessed(client: FlaskClient, services: Services, gated: Gated) -> None:
     gated.gate.open()
     job_id = submit_gated(services)
     wait_for(services, job_id, State.SUCCEEDED)
     assert_problem(client.get(f"/jobs/{job_id}/unprocessed"), 404, "no-result")
-    assert table(failed_of(client, job_id)) == [["line", "error", "number"]]
+    assert table(failed_of(client, job_id)) == [["_line", "_error", "number"]]
 
 
 @pytest.mark.parametrize("what", ["failed", "unprocessed"])
@@ -300,11 +333,11 @@ def test_a_reason_that_the_encoding_has_no_characters_for_is_described_and_the_r
 ) -> None:
     long = ("é" * 50).encode("latin-1")
     job_id = upload(client, b"date,n\n" + long + b",1\n\xe9,2\n", encoding="latin-1", date_column="date")
-    wait_for(services, job_id, State.SUCCEEDED)
+    wait_for(services, job_id, State.FAILED)
     header, first, second = failed_of(client, job_id).splitlines()
     assert first.endswith(long + b",1")
     assert "é...', which" in first.decode("latin-1")
-    assert (header, second.split(b",")[-2:]) == (b"line,error,date,n", [b"\xe9", b"2"])
+    assert (header, second.split(b",")[-2:]) == (b"_line,_error,date,n", [b"\xe9", b"2"])
 
 
 @pytest.mark.parametrize("encoding", ["shift_jis", "gb18030", "euc_kr", "cp932", "ascii", "utf-8"])
@@ -312,20 +345,19 @@ def test_refused_rows_keep_bytes_that_are_none_of_the_encoding(
     client: FlaskClient, services: Services, encoding: str
 ) -> None:
     """Also where an error takes in bytes that are characters, and where others stand for the same text."""
-    rows = [b"\x81\x30,x", b"\xff\xfe,x", b"\x81", b"\x87\x90,1,2", b"\xa4\xd4\x41,x,y", b"\xed\xa0\x80,x,y"]
+    rows = [b"\x81\x30,x", b"\xff\xfe,x", b"\x81", b"\x87\x90,1,2", b"\xa4\xd4\x41,x,y", b"\xed\xa0\x80,x,y", b"1,2"]
     job_id = upload(client, b"a,b\n" + b"".join(row + b"\n" for row in rows), encoding=encoding)
     wait_for(services, job_id, State.SUCCEEDED)
     refused = [line.split(b",", 2) for line in failed_of(client, job_id).splitlines()[1:]]
     assert len(refused) >= 4
     for line, _, given in refused:
-        # Quotes may have been put around a field, if there is anything to quote.
-        assert given.replace(b'"', b"").endswith(rows[int(line) - 2]), (line, given)
+        assert given.endswith(rows[int(line) - 2]), (line, given)
 
 
 def test_after_a_rollback_the_refused_rows_of_a_mended_file_are_still_given_back_whole(
     client: FlaskClient, services: Services
 ) -> None:
-    job_id = upload(client, b"line,error,date,n\n2,why,no date,1\n3,why,2026-01-01,2\n")
+    job_id = upload(client, b"_line,_error,date,n\n2,why,no date,1\n3,why,2026-01-01,2\n")
     wait_for(services, job_id, State.SUCCEEDED)
     before = failed_of(client, job_id)
     assert client.post(f"/jobs/{job_id}/rollback").status_code == 200

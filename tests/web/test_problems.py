@@ -21,8 +21,8 @@ def test_a_path_that_is_not_there_is_a_problem_document(shared_client: FlaskClie
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("GET", "/uploadCSV", {"POST", "OPTIONS"}),
-        ("GET", "/createBulkTeam", {"POST", "OPTIONS"}),
+        ("GET", "/uploadCSV", {"POST", "PUT", "OPTIONS"}),
+        ("GET", "/createBulkTeam", {"POST", "PUT", "OPTIONS"}),
         ("GET", "/exportData", {"POST", "OPTIONS"}),
         ("PUT", "/updateTask", {"GET", "HEAD", "POST", "OPTIONS"}),
         ("POST", "/jobs", {"GET", "HEAD", "OPTIONS"}),

@@ -34,7 +34,7 @@ def exported(client: FlaskClient, services: Services) -> tuple[str, bytes]:
     job_id = export(client)
     wait_for(services, job_id, State.SUCCEEDED)
     rows = [
-        "job_id,row,date,date,n",
+        "_job_id,_row,_date,date,n",
         f"{source},1,2026-01-01,2026-01-01,1",
         f"{source},2,2026-01-02,2026-01-02,2",
     ]

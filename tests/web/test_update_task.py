@@ -15,7 +15,7 @@ from jobsvc.web import original
 from jobsvc.web.services import Services
 from tests.support.gated import Gated
 from tests.support.waiting import wait_for
-from tests.web.requests import held, meanwhile, submit_gated
+from tests.web.requests import held, meanwhile, submit_gated, told
 
 pytestmark = pytest.mark.both_databases
 
@@ -129,7 +129,7 @@ def test_a_start_before_the_stop_is_acknowledged_is_told_to_wait(
 ) -> None:
     job_id = held(services, gated)
     by_get(client, job_id, "stop")
-    assert status(by_get(client, job_id, "start")) == (409, {"errorType": "job_stopping"})
+    assert told(by_get(client, job_id, "start")) == (409, "job_stopping")
     gated.gate.open(1)
     wait_for(services, job_id, State.PAUSED)
     assert status(by_get(client, job_id, "start")) == (200, {"status": f"Job {job_id} started."})
@@ -144,7 +144,7 @@ def test_a_job_on_its_way_to_terminated_takes_no_other_request(
 ) -> None:
     job_id = held(services, gated)
     by_get(client, job_id, "terminate")
-    assert status(by_get(client, job_id, action)) == (409, {"errorType": "job_stopping"})
+    assert told(by_get(client, job_id, action)) == (409, "job_stopping")
 
 
 @pytest.mark.parametrize("action", ["start", "stop", "terminate"])
@@ -154,14 +154,14 @@ def test_a_job_that_has_succeeded_is_finished(
     gated.gate.open()
     job_id = submit_gated(services)
     wait_for(services, job_id, State.SUCCEEDED)
-    assert status(by_get(client, job_id, action)) == (409, {"errorType": "job_finished"})
+    assert told(by_get(client, job_id, action)) == (409, "job_finished")
 
 
 @pytest.mark.parametrize("action", ["start", "stop"])
 def test_a_job_that_was_terminated_is_finished(busy: Flask, action: str) -> None:
     client, job_id = busy.test_client(), submit_gated(busy.extensions["jobsvc"])
     by_get(client, job_id, "terminate")
-    assert status(by_get(client, job_id, action)) == (409, {"errorType": "job_finished"})
+    assert told(by_get(client, job_id, action)) == (409, "job_finished")
 
 
 def test_a_job_that_is_stopped_during_its_last_item_has_only_its_end_left(
@@ -181,36 +181,36 @@ def test_a_failed_job_can_be_started_again(client: FlaskClient, services: Servic
     gated.gate.open()
     job_id = submit_gated(services, fail_at=3)
     wait_for(services, job_id, State.FAILED)
-    assert status(by_get(client, job_id, "stop")) == (409, {"errorType": "job_finished"})
+    assert told(by_get(client, job_id, "stop")) == (409, "job_finished")
     assert status(by_get(client, job_id, "start")) == (200, {"status": f"Job {job_id} started."})
     assert wait_for(services, job_id, State.FAILED).attempt == 2
 
 
 @every_way
 def test_an_empty_id_is_invalid(shared_client: FlaskClient, ask: Ask) -> None:
-    assert status(ask(shared_client, "", "stop")) == (400, {"errorType": "invalid_id"})
+    assert told(ask(shared_client, "", "stop")) == (400, "invalid_id")
 
 
 @every_way
 def test_an_action_that_is_none_of_the_three_is_invalid(client: FlaskClient, services: Services, ask: Ask) -> None:
     job_id = submit_gated(services, count=0)
     for action in ("", " ", "pause", "Stop", "stop now"):
-        assert status(ask(client, job_id, action)) == (400, {"errorType": "invalid_action"})
+        assert told(ask(client, job_id, action)) == (400, "invalid_action")
 
 
 def test_what_is_missing_is_invalid(client: FlaskClient, services: Services) -> None:
     job_id = submit_gated(services, count=0)
-    assert status(client.get("/updateTask")) == (400, {"errorType": "invalid_id"})
-    assert status(client.get("/updateTask?action=stop")) == (400, {"errorType": "invalid_id"})
-    assert status(client.get("/updateTask?id=%20&action=stop")) == (400, {"errorType": "invalid_id"})
-    assert status(client.get(f"/updateTask?id={job_id}")) == (400, {"errorType": "invalid_action"})
+    assert told(client.get("/updateTask")) == (400, "invalid_id")
+    assert told(client.get("/updateTask?action=stop")) == (400, "invalid_id")
+    assert told(client.get("/updateTask?id=%20&action=stop")) == (400, "invalid_id")
+    assert told(client.get(f"/updateTask?id={job_id}")) == (400, "invalid_action")
 
 
 @pytest.mark.parametrize("action", ["", "pause"])
 def test_whether_there_is_such_a_job_is_told_before_anything_about_the_action(
     shared_client: FlaskClient, action: str
 ) -> None:
-    assert status(by_get(shared_client, "x", action)) == (404, {"errorType": "id_doesn't_exist"})
+    assert told(by_get(shared_client, "x", action)) == (404, "id_doesn't_exist")
 
 
 @every_way
@@ -223,12 +223,12 @@ def test_spaces_around_id_and_action_are_left_out(busy: Flask, ask: Ask) -> None
 @every_way
 @pytest.mark.parametrize("action", ["start", "stop", "terminate"])
 def test_an_id_that_nobody_has_does_not_exist(shared_client: FlaskClient, ask: Ask, action: str) -> None:
-    assert status(ask(shared_client, "Jon-Doe-baselineCSV-1-1", action)) == (404, {"errorType": "id_doesn't_exist"})
+    assert told(ask(shared_client, "Jon-Doe-baselineCSV-1-1", action)) == (404, "id_doesn't_exist")
 
 
 @pytest.mark.parametrize("text", ["%00", "%ff", "%F0%9F%92%A9", "..%2F..%2Fetc", "'%20OR%201=1--", "x" * 10_000])
 def test_a_strange_id_does_not_exist(shared_client: FlaskClient, text: str) -> None:
-    assert status(shared_client.get(f"/updateTask?id={text}&action=stop")) == (404, {"errorType": "id_doesn't_exist"})
+    assert told(shared_client.get(f"/updateTask?id={text}&action=stop")) == (404, "id_doesn't_exist")
 
 
 def test_a_form_beyond_measure_is_refused_before_it_is_read_into_memory(shared_client: FlaskClient) -> None:

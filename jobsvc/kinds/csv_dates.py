@@ -1,0 +1,115 @@
+"""Dates as files have them, read as YYYY-MM-DD."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+REMEMBERED = 10_000
+"""How many different texts a run remembers the dates of: files have few, but need not."""
+
+ISO_LENGTH = 10
+"""An ISO date, YYYY-MM-DD, is this many characters long."""
+
+COMMON = (
+    *("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d"),
+    *("%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%Y", "%d-%b-%y"),
+    *("%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d.%m.%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S"),
+    *("%d.%m.%Y %H:%M:%S", "%m/%d/%Y %I:%M %p", "%m/%d/%Y %I:%M:%S %p", "%a %b %d %H:%M:%S %Y"),
+)
+"""How people write dates; the first two that read a field are named."""
+
+TRIES = 20
+"""For how many fields of a run they are tried."""
+
+_SAMPLES = (date(2006, 11, 23), date(1999, 2, 1))
+
+
+def check_date_format(form: str) -> str:
+    """A format of strptime that tells a day, a month and a year. Raises ValueError."""
+    try:
+        told = all(datetime.strptime(day.strftime(form), form).date() == day for day in _SAMPLES)  # noqa: DTZ007
+    except ValueError:
+        told = False
+    if not told:
+        raise ValueError(
+            f"{form!r} is not usable: it must name day, month and year with %d, %m and %Y (or %y, %b, %B), "
+            "such as %d/%m/%Y or %m/%d/%Y %H:%M"
+        )
+    return form
+
+
+def _hint(text: str) -> str:
+    """Which formats would read a field."""
+    read = []
+    for form in COMMON:
+        try:
+            datetime.strptime(text.strip(), form)  # noqa: DTZ007
+        except ValueError:
+            continue
+        read.append(f"date_format={form}")
+    return f"; {' or '.join(read[:2])} reads it" if read else ""
+
+
+class Dates:
+    """Finds the dates in fields: their first ten characters, or by a format of strptime the whole field."""
+
+    def __init__(self, form: str | None) -> None:
+        self._form = form
+        self._known: dict[str, str] = {}
+        self._tries = 0
+        self._hint = "; date_format=%d/%m/%Y and the like read others"
+
+    def reproach(self, text: str) -> str:
+        """What is wrong with a field that has no date, and which option reads it, if one is known."""
+        wrong = "doesn't begin with a date YYYY-MM-DD" if self._form is None else f"is no date of the form {self._form}"
+        if self._tries < TRIES:
+            # There may be millions of them, and they are alike.
+            self._tries += 1
+            self._hint = _hint(text) or self._hint
+        return wrong + self._hint
+
+    def find(self, text: str) -> str | None:
+        """The date in a field, as YYYY-MM-DD; None if there is none."""
+        key = self._key(text)
+        return self._known.get(key) or self._read(key)
+
+    def find_all(self, texts: list[str]) -> list[str] | None:
+        """The dates in fields; None if one of them has none."""
+        if self._form is None:
+            texts = [text[:ISO_LENGTH] for text in texts]
+        known = self._known
+        for text in set(texts) - known.keys():
+            if self._read(self._key(text)) is None:
+                return None
+        try:
+            return [known[text] for text in texts]
+        except KeyError:
+            # Some were forgotten meanwhile: there are too many different ones.
+            found = [self.find(text) for text in texts]
+            return [day for day in found if day is not None] if None not in found else None
+
+    def _key(self, text: str) -> str:
+        return text[:ISO_LENGTH] if self._form is None else text
+
+    def _read(self, text: str) -> str | None:
+        day = self._iso(text) if self._form is None else self._by_format(text)
+        if day is not None:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            self._known[text] = day
+        return day
+
+    @staticmethod
+    def _iso(text: str) -> str | None:
+        try:
+            # fromisoformat also reads other ISO forms, such as 2013-W01-1.
+            return text if date.fromisoformat(text).isoformat() == text else None
+        except ValueError:
+            return None
+
+    def _by_format(self, text: str) -> str | None:
+        assert self._form is not None
+        try:
+            return datetime.strptime(text.strip(), self._form).date().isoformat()  # noqa: DTZ007
+        except ValueError:
+            return None

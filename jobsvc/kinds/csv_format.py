@@ -1,0 +1,43 @@
+"""How a CSV file is written: what its reader has to be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+MAX_ROW_BYTES = 1024 * 1024
+"""The longest row where nobody says otherwise, in bytes."""
+
+
+MOST_ROW_BYTES = 16 * 1024 * 1024
+"""What anybody may say."""
+
+
+class Quotes(StrEnum):
+    """What a quote mark means."""
+
+    STRICT = "strict"
+    """It encloses a field, doubled inside it; anything else after a closing quote refuses the row."""
+    LAZY = "lazy"
+    """Inside an enclosed field, one that no delimiter or line end follows is a character."""
+    NONE = "none"
+    """It is a character, always."""
+
+
+class Ragged(StrEnum):
+    """What becomes of a row with another number of fields than the header."""
+
+    REFUSE = "refuse"
+    PAD = "pad"
+    """Missing fields at the end are empty; a row with too many is refused."""
+    ANY = "any"
+    """Each row has as many as it has."""
+
+
+@dataclass(frozen=True)
+class CsvFormat:
+    encoding: str = "utf-8"
+    delimiter: str = ","
+    quotes: Quotes = Quotes.STRICT
+    ragged: Ragged = Ragged.REFUSE
+    max_row_bytes: int = MAX_ROW_BYTES
