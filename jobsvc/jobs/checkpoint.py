@@ -95,6 +95,7 @@ class Checkpoints:
         self._done = job.done
         self._failed = job.failed
         self._blank = job.blank
+        self._warned = 0
         self._columns_saved = has_header
         self._max_failed: int | None = job.params.get("max_failed")
 
@@ -137,7 +138,7 @@ class Checkpoints:
             blank = self._blank + end.blank
             values: dict[str, Any] = {"cursor": end.cursor, "position": end.position}
             values |= {"done": done, "failed": failed, "blank": blank}
-            values |= self._meter.figures(end.position)
+            values |= self._meter.figures(end.position) | self._new_warnings()
             # One that has got nowhere proves nothing: its run has broken off at its first item.
             proved = self._counts and bool(items or end.refused or end.blank)
             if proved:
@@ -149,6 +150,7 @@ class Checkpoints:
                 values = self._with_header(values)
                 state = _obey(connection, self._kind, job, leaving=leaving(), at=self._now(), **values)
         self._done, self._failed, self._blank, self._columns_saved = done, failed, blank, True
+        self._warned = len(self._work.warnings)
         if proved:
             self._counts = False
             if on_probation(self._job):
@@ -173,17 +175,21 @@ class Checkpoints:
 
     def _header(self) -> dict[str, Any]:
         """What is remembered of the file once it was opened."""
-        if self._columns_saved:
-            return {"size": self._work.size, "columns": self._work.columns}
-        warnings = [*self._job.warnings, *(text for text in self._work.warnings if text not in self._job.warnings)]
-        return {"size": self._work.size, "columns": self._work.columns, "warnings": warnings}
+        return {"size": self._work.size, "columns": self._work.columns}
+
+    def _new_warnings(self) -> dict[str, Any]:
+        """What has been noticed of the file since the last checkpoint, beside what the job says already."""
+        if len(self._work.warnings) == self._warned:
+            return {}
+        known = self._job.warnings
+        return {"warnings": [*known, *(text for text in self._work.warnings if text not in known)]}
 
     @again_on_conflict
     def succeed(self) -> State:
         """Every item is behind the job: note that it succeeded, unless it is to be terminated."""
         with self._database.write(urgent=True) as connection:
             job = _current(connection, self._job)
-            values = self._header()
+            values = self._header() | self._new_warnings()
             if self._failed and not self._done:
                 values["error"] = self._nothing_done(connection)
                 return end_job(connection, self._kind, job, State.FAILED, at=self._now(), **values)

@@ -24,6 +24,8 @@ from jobsvc.kinds.lines import LineBuffer
 
 ROWS_PER_BLOCK = 2000
 
+PADDED = "missing fields at the end of rows were filled with nothing (ragged=pad)"
+
 READ_IN_VAIN_BYTES = 8 * 1024 * 1024
 READ_IN_VAIN_FACTOR = 8
 """So much, and so many times what a job has covered, may be read for rows that turn out to be none."""
@@ -59,10 +61,12 @@ class CsvSource:
         self, file: BinaryIO, cursor: Cursor | None, columns: list[str] | None, form: CsvFormat | None = None
     ) -> None:
         form = form or CsvFormat()
-        self.warnings: Sequence[str] = ()
+        self.warnings: list[str] = []
+        """What the file's owner should know of it; grows while it is read."""
         if cursor is None or columns is None:
             header = read_header(file, form)
-            cursor, columns, self.warnings = header.start, header.columns, header.warnings
+            cursor, columns = header.start, header.columns
+            self.warnings += header.warnings
         self._form = opened(form, read_opening(file))
         self.columns = columns
         self._cursor = cursor
@@ -158,6 +162,8 @@ class CsvSource:
         if 0 in widths or any(not any(fields) for fields in rows if not fields[0]):
             return False
         if form.ragged is Ragged.PAD and max(widths) <= width:
+            if min(widths) < width:
+                self._note_padding()
             for fields in rows:
                 fields.extend([""] * (width - len(fields)))
         elif form.ragged is not Ragged.ANY and widths != {width}:
@@ -210,6 +216,10 @@ class CsvSource:
             for line in lines[first + 1 : first + 1 + found.swallowed]:
                 block.refuse(len(line), 1, found.error)
 
+    def _note_padding(self) -> None:
+        if PADDED not in self.warnings:
+            self.warnings.append(PADDED)
+
     @property
     def _too_long(self) -> str:
         return f"the row is longer than {self._form.max_row_bytes} bytes"
@@ -219,6 +229,7 @@ class CsvSource:
         count, ragged = len(fields), self._form.ragged
         if ragged is Ragged.PAD and count < self._width:
             fields += [""] * (self._width - count)
+            self._note_padding()
         elif (ragged is not Ragged.ANY and count != self._width) or count < self._extra:
             found = f"{count} field{'' if count == 1 else 's'} where the header has {self._width}"
             return f"{found}; ragged=pad fills missing ones" if count < self._width and self._can_pad else found

@@ -44,7 +44,10 @@ def test_a_survey_s_rows_without_their_last_fields_go_in_with_the_option_that_th
     first = wait_for(services, upload(client, content), State.FAILED)
     assert first.error is not None
     assert "ragged=pad" in first.error
-    assert wait_for(services, upload(client, content, ragged="pad"), State.SUCCEEDED).done == 3
+    job = wait_for(services, upload(client, content, ragged="pad"), State.SUCCEEDED)
+    assert (job.done, job.warnings) == (3, ["missing fields at the end of rows were filled with nothing (ragged=pad)"])
+    full = wait_for(services, upload(client, b"a,b\n1,2\n", ragged="pad"), State.SUCCEEDED)
+    assert full.warnings == []
 
 
 def test_titles_with_a_quote_mark_of_their_own_lose_nothing(client: FlaskClient, services: Services) -> None:
