@@ -89,7 +89,9 @@ class _Records(CsvWork):
         self._dates = Dates(context.params.date_format)
 
     def blocks(self) -> Iterator[Block]:
-        return self.source.blocks(self._record, self._plain_records, self._records, self._batch_items)
+        return self.source.blocks(
+            self._record, self._plain_records, self._records, self._batch_items, self._quoted_records
+        )
 
     def apply(self, effects: Effects, items: Sequence[Record]) -> Sequence[tuple[int, str]]:
         if self._dry_run:
@@ -125,6 +127,27 @@ class _Records(CsvWork):
         separated = "\n".join(lines).replace(self._delimiter, '","')
         data = ('["' + separated.replace("\n", '"]\n["') + '"]').split("\n")
         return list(zip(repeat(self._key), count(first_row), days or repeat(self._default_date), data))
+
+    def _quoted_records(self, first_row: int, lines: list[str]) -> list[Record] | None:
+        """The records of lines in which every field is enclosed in quotes: between brackets, that is their JSON."""
+        between, index = f'"{self._delimiter}"', self._date_index
+        days = None
+        if index is not None:
+            if index == len(self.source.columns) - 1:
+                texts = [line.rsplit(between, 1)[-1][:-1] for line in lines]
+            else:
+                texts = [line.split(between, index + 1)[index] for line in lines]
+            if index == 0:
+                texts = [text.removeprefix('"') for text in texts]
+            days = self._dates.find_all(texts)
+            if days is None:
+                return None
+        separated = "]\n[".join(lines)
+        if self._delimiter != ",":
+            separated = separated.replace(between, '","')
+        return list(
+            zip(repeat(self._key), count(first_row), days or repeat(self._default_date), f"[{separated}]".split("\n"))
+        )
 
     def _column(self, lines: list[str], index: int) -> list[str]:
         delimiter = self._delimiter

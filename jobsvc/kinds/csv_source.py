@@ -1,8 +1,9 @@
 """The rows of a CSV file from any row boundary on, each with its place in the file.
 
-Blocks take the first of three paths that can read them whole: plain lines, which
-need no CSV parser at all; rows that `csv.reader` takes at one go, none of them
-with a fault; and rows told apart one by one (`csv_rows`). All give the same items,
+Blocks take the first of four paths that can read them whole: plain lines, and lines
+with quotes around every field, which need no CSV parser at all; rows that
+`csv.reader` takes at one go, none of them with a fault; and rows told apart one by
+one (`csv_rows`). All give the same items,
 which a test checks on generated files.
 """
 
@@ -32,7 +33,8 @@ READ_IN_VAIN_FACTOR = 8
 
 # What makes a line more than its fields with delimiters between them: quotes, and
 # what JSON must escape. Line ends are looked at apart.
-_SPECIAL = bytes(set(range(32)) - {10, 13}) + b'"\\'
+_ESCAPED = bytes(set(range(32)) - {10, 13}) + b"\\"
+_SPECIAL = _ESCAPED + b'"'
 
 RowParser: TypeAlias = Callable[[int, list[str]], Any]
 """Makes the item of a row from its number (from 1) and fields; may raise Refused."""
@@ -44,7 +46,10 @@ None says that a row needs a closer look, by the RowParser.
 """
 
 PlainParser: TypeAlias = Callable[[int, list[str]], list[Any] | None]
-"""The same from plain lines, without their ends."""
+"""The same from plain lines, without their ends.
+
+Another one takes lines in which every field is enclosed in quotes, and has none in it.
+"""
 
 
 class CsvSource:
@@ -77,6 +82,7 @@ class CsvSource:
         self._buffer = LineBuffer(file, cursor["offset"], self._form.max_row_bytes)
         self._rows = RowReader(self._buffer, self._form)
         self._special = _SPECIAL.replace(self._form.delimiter.encode(), b"")
+        self._escaped = _ESCAPED.replace(self._form.delimiter.encode(), b"")
 
     def blocks(
         self,
@@ -84,14 +90,17 @@ class CsvSource:
         plain: PlainParser | None = None,
         rows: RowsParser | None = None,
         wanted: Callable[[], int] = lambda: ROWS_PER_BLOCK,
+        quoted: PlainParser | None = None,
     ) -> Iterator[Block]:
         """The remaining rows, about `wanted()` of them in a block. Without `rows`, `row` makes them."""
         if self._extra or self._form.ragged is Ragged.ANY:
-            plain = None
+            plain = quoted = None
+        if self._form.quotes is Quotes.NONE:
+            quoted = None
         while self._buffer.fill(count := wanted()):
             block: WholeBlock | MixedBlock | None = None
             if not self._buffer.overlong:
-                block = self._whole_block(count, plain, rows or _each(row))
+                block = self._whole_block(count, plain, quoted, rows or _each(row))
             if block is None:
                 block = self._mixed_block(row, count)
             yield block
@@ -101,7 +110,9 @@ class CsvSource:
                 self._buffer.consume(block.line_count)
             self._cursor = block.end(len(block.items)).cursor
 
-    def _whole_block(self, count: int, plain: PlainParser | None, rows: RowsParser) -> WholeBlock | None:
+    def _whole_block(
+        self, count: int, plain: PlainParser | None, quoted: PlainParser | None, rows: RowsParser
+    ) -> WholeBlock | None:
         """Rows without any fault; None if there may be one."""
         lines = self._buffer.lines[:count]
         data = b"".join(lines)
@@ -109,7 +120,10 @@ class CsvSource:
         if text is None:
             return None
         first = self._cursor["row"]
-        if plain is not None and not self._needs_parser(data, text):
+        if quoted is not None and text.startswith('"') and (texts := self._all_quoted(data, text)):
+            items = quoted(first, texts)
+            return None if items is None else WholeBlock(self._cursor, items, lines, range(1, len(lines) + 1))
+        if plain is not None and not self._has_any(self._special, data, text):
             texts = _split_lines(text)
             if set(map(str.count, texts, repeat(self._form.delimiter))) != {self._width - 1} or self._blank_in(texts):
                 return None
@@ -128,11 +142,25 @@ class CsvSource:
             return None
         return None if "\0" in text else text
 
-    def _needs_parser(self, data: bytes, text: str) -> bool:
-        """Whether something in it is more than fields between delimiters, or needs an escape in JSON."""
+    def _all_quoted(self, data: bytes, text: str) -> list[str]:
+        """The lines, if each has quotes around every field and nowhere else, and none needs an escape in JSON."""
+        if self._has_any(self._escaped, data, text):
+            return []
+        texts = _split_lines(text)
+        # All quotes are accounted for: those at both ends, and two between each field and the next.
+        between = set(map(str.count, texts, repeat(f'"{self._form.delimiter}"')))
+        quotes = set(map(str.count, texts, repeat('"')))
+        if (between, quotes) != ({self._width - 1}, {2 * self._width}):
+            return []
+        joined = "\n".join(texts)
+        at_both_ends = joined.count('"\n"') == len(texts) - 1 and joined[0] == joined[-1] == '"'
+        return texts if at_both_ends else []
+
+    def _has_any(self, special: bytes, data: bytes, text: str) -> bool:
+        """Whether one of these characters is in it."""
         # What matters is the text, and other bytes can stand for it; in UTF-8 none can.
         judged = data if self._form.encoding == UTF_8 else text.encode()
-        return len(judged.translate(None, self._special)) != len(judged)
+        return len(judged.translate(None, special)) != len(judged)
 
     def _blank_in(self, texts: list[str]) -> bool:
         return "" in texts or self._form.delimiter * (self._width - 1) in texts

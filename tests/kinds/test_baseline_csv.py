@@ -254,7 +254,15 @@ def context(path: Path, date_column: str | None) -> JobContext:
         files(),
         st.lists(
             st.sampled_from(
-                ["2026-01-01,x,y\n", "2026-13-01,x,y\n", "2026-01-01T1,\x1f,\\\r\n", '"2026-01-02",\x7f,é\n', "x,y,2\n"]
+                [
+                    '"2026-01-01","x,","y"\n',
+                    '"2026-01-01","x","2026-01-05"\r\n',
+                    "2026-01-01,x,y\n",
+                    "2026-13-01,x,y\n",
+                    "2026-01-01T1,\x1f,\\\r\n",
+                    '"2026-01-02",\x7f,é\n',
+                    "x,y,2\n",
+                ]
             ),
             max_size=8,
         ).map(lambda rows: b"date,b,c\n" + "".join(rows).encode()),

@@ -48,6 +48,11 @@ def parse_plain(first: int, rows: list[str]) -> list[Row] | None:
     return None if any(fields[0] == "no" for _, fields in items) else items
 
 
+def parse_quoted(first: int, rows: list[str]) -> list[Row] | None:
+    items = [(first + index, text[1:-1].split('","')) for index, text in enumerate(rows)]
+    return None if any(fields[0] == "no" for _, fields in items) else items
+
+
 def never(first: int, rows: list[Any]) -> None:
     """Every row is to be looked at by itself."""
     return
@@ -66,11 +71,12 @@ def read(
     make: RowParser = parse,
     plain: PlainParser | None = parse_plain,
     rows: RowsParser | None = None,
+    quoted: PlainParser | None = parse_quoted,
     form: CsvFormat = FORM,
 ) -> Reading:
     """Everything from the cursor on, in one go."""
     reading = Reading()
-    for block in source(data, cursor, form).blocks(make, plain, rows):
+    for block in source(data, cursor, form).blocks(make, plain, rows, quoted=quoted):
         items = list(block.items)
         reading.items += items
         end = block.end(len(items))
@@ -137,6 +143,10 @@ GOOD_ROWS = st.sampled_from(
 ODD_ROWS = st.sampled_from(
     [
         b'"q","r","s"',
+        b'"q,","","s "',
+        b'"no","r","s"',
+        b'"q","r","s\\"',
+        b'"q"",","s"',
         b'"two\nlines",2,3',
         b'"two\r\nlines",2,"and\n\nmore"',
         b'1,"say ""hi""",3',
