@@ -61,7 +61,7 @@ def packaged() -> Iterator[Path]:
     yield from sorted((Path(spec.origin).parent / "_data").glob("*.csv"))
 
 
-@pytest.mark.parametrize("path", packaged(), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", list(packaged()), ids=lambda path: path.name)
 def test_files_of_packages_are_read_as_others_read_them(path: Path) -> None:
     with path.open("rb") as file:
         form = CsvFormat(delimiter=detected_delimiter(file, CsvFormat()))
