@@ -53,10 +53,19 @@ class Workshop:
 
     def quoted(self, rows: int) -> Path:
         """The same rows, with quotes around every field."""
-        path = self.directory / f"quoted-{rows}.csv"
+        return self._rewritten(rows, "quoted", csv.QUOTE_ALL, "")
+
+    def partly_quoted(self, rows: int) -> Path:
+        """The same rows, with one field of each that needs quotes."""
+        return self._rewritten(rows, "partly-quoted", csv.QUOTE_MINIMAL, ", x")
+
+    def _rewritten(self, rows: int, name: str, quoting: Any, added: str) -> Path:
+        path = self.directory / f"{name}-{rows}.csv"
         if not path.exists():
-            with self.part(rows).open(newline="") as source, path.open("w", newline="") as quoted:
-                csv.writer(quoted, quoting=csv.QUOTE_ALL).writerows(csv.reader(source))
+            with self.part(rows).open(newline="") as source, path.open("w", newline="") as target:
+                reader, writer = csv.reader(source), csv.writer(target, quoting=quoting)
+                writer.writerow(next(reader))
+                writer.writerows([fields[0] + added, *fields[1:]] for fields in reader)
         return path
 
     def large(self) -> Path:

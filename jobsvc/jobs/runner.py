@@ -33,7 +33,7 @@ from jobsvc.store.room import FULL, Room
 
 log = logging.getLogger(__name__)
 
-BATCH_ITEMS = 4000
+BATCH_ITEMS = 8000
 BATCH_ITEMS_WHEN_BUSY = 500
 """About how many quick items are committed together: fewer when others wait for their turn to write."""
 

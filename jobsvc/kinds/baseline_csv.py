@@ -24,6 +24,7 @@ from jobsvc.kinds.contract import (
 )
 from jobsvc.kinds.csv_dates import Dates, check_date_format
 from jobsvc.kinds.csv_params import CsvParams, settled
+from jobsvc.kinds.csv_simple_lines import SimpleLines
 from jobsvc.kinds.csv_text import shortened
 from jobsvc.kinds.csv_work import CsvWork
 from jobsvc.store.tables import records
@@ -78,7 +79,6 @@ class _Records(CsvWork):
         super().__init__(context)
         self._key = context.key
         self._batch_items = context.batch_items
-        self._delimiter: str = context.params.delimiter
         self._dry_run: bool = context.params.dry_run
         self._default_date = context.created_at.date().isoformat()
         try:
@@ -89,9 +89,7 @@ class _Records(CsvWork):
         self._dates = Dates(context.params.date_format)
 
     def blocks(self) -> Iterator[Block]:
-        return self.source.blocks(
-            self._record, self._plain_records, self._records, self._batch_items, self._quoted_records
-        )
+        return self.source.blocks(self._record, self._simple_records, self._records, self._batch_items)
 
     def apply(self, effects: Effects, items: Sequence[Record]) -> Sequence[tuple[int, str]]:
         if self._dry_run:
@@ -118,42 +116,13 @@ class _Records(CsvWork):
             return None
         return list(zip(repeat(self._key), count(first_row), days or repeat(self._default_date), _json_of_each(rows)))
 
-    def _plain_records(self, first_row: int, lines: list[str]) -> list[Record] | None:
-        """The records of lines in which nothing is quoted or needs escaping: their JSON is text replacement."""
+    def _simple_records(self, first_row: int, lines: SimpleLines) -> list[Record] | None:
+        """The same from lines that need no parser: their JSON is text replacement."""
         index = self._date_index
-        days = None if index is None else self._dates.find_all(self._column(lines, index))
+        days = None if index is None else self._dates.find_all(lines.column(index))
         if index is not None and days is None:
             return None
-        separated = "\n".join(lines).replace(self._delimiter, '","')
-        data = ('["' + separated.replace("\n", '"]\n["') + '"]').split("\n")
-        return list(zip(repeat(self._key), count(first_row), days or repeat(self._default_date), data))
-
-    def _quoted_records(self, first_row: int, lines: list[str]) -> list[Record] | None:
-        """The records of lines in which every field is enclosed in quotes: between brackets, that is their JSON."""
-        between, index = f'"{self._delimiter}"', self._date_index
-        days = None
-        if index is not None:
-            if index == len(self.source.columns) - 1:
-                texts = [line.rsplit(between, 1)[-1][:-1] for line in lines]
-            else:
-                texts = [line.split(between, index + 1)[index] for line in lines]
-            if index == 0:
-                texts = [text.removeprefix('"') for text in texts]
-            days = self._dates.find_all(texts)
-            if days is None:
-                return None
-        separated = "]\n[".join(lines)
-        if self._delimiter != ",":
-            separated = separated.replace(between, '","')
-        return list(
-            zip(repeat(self._key), count(first_row), days or repeat(self._default_date), f"[{separated}]".split("\n"))
-        )
-
-    def _column(self, lines: list[str], index: int) -> list[str]:
-        delimiter = self._delimiter
-        if index == len(self.source.columns) - 1:
-            return [line.rsplit(delimiter, 1)[-1] for line in lines]
-        return [line.split(delimiter, index + 1)[index] for line in lines]
+        return list(zip(repeat(self._key), count(first_row), days or repeat(self._default_date), lines.as_json()))
 
 
 def _json_of_each(rows: list[list[str]]) -> list[str]:

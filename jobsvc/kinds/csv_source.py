@@ -1,10 +1,9 @@
 """The rows of a CSV file from any row boundary on, each with its place in the file.
 
-Blocks take the first of four paths that can read them whole: plain lines, and lines
-with quotes around every field, which need no CSV parser at all; rows that
-`csv.reader` takes at one go, none of them with a fault; and rows told apart one by
-one (`csv_rows`). All give the same items,
-which a test checks on generated files.
+Blocks take the first of three paths that can read them whole: simple lines, which need
+no CSV parser at all (`csv_simple_lines`); rows that `csv.reader` takes at one go, none
+of them with a fault; and rows told apart one by one (`csv_rows`). All give the same
+items, which a test checks on generated files.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
-from itertools import repeat
 from typing import Any, BinaryIO, TypeAlias
 
 from jobsvc.kinds.contract import Block, Cursor, Refused
@@ -21,6 +19,7 @@ from jobsvc.kinds.csv_encodings import UTF_8
 from jobsvc.kinds.csv_format import CsvFormat, Quotes, Ragged
 from jobsvc.kinds.csv_header import opened, read_header, read_opening
 from jobsvc.kinds.csv_rows import Row, RowReader
+from jobsvc.kinds.csv_simple_lines import SimpleLines, partly_quoted_lines, plain_lines, quoted_lines, split_lines
 from jobsvc.kinds.lines import LineBuffer
 
 ROWS_PER_BLOCK = 2000
@@ -31,10 +30,8 @@ READ_IN_VAIN_BYTES = 8 * 1024 * 1024
 READ_IN_VAIN_FACTOR = 8
 """So much, and so many times what a job has covered, may be read for rows that turn out to be none."""
 
-# What makes a line more than its fields with delimiters between them: quotes, and
-# what JSON must escape. Line ends are looked at apart.
+# What JSON must escape, but for quotes and line ends, which are looked at apart.
 _ESCAPED = bytes(set(range(32)) - {10, 13}) + b"\\"
-_SPECIAL = _ESCAPED + b'"'
 
 RowParser: TypeAlias = Callable[[int, list[str]], Any]
 """Makes the item of a row from its number (from 1) and fields; may raise Refused."""
@@ -45,11 +42,8 @@ RowsParser: TypeAlias = Callable[[int, list[list[str]]], list[Any] | None]
 None says that a row needs a closer look, by the RowParser.
 """
 
-PlainParser: TypeAlias = Callable[[int, list[str]], list[Any] | None]
-"""The same from plain lines, without their ends.
-
-Another one takes lines in which every field is enclosed in quotes, and has none in it.
-"""
+SimpleParser: TypeAlias = Callable[[int, SimpleLines], list[Any] | None]
+"""The same from lines that need no CSV parser."""
 
 
 class CsvSource:
@@ -81,26 +75,22 @@ class CsvSource:
         self._width = len(columns) + self._extra
         self._buffer = LineBuffer(file, cursor["offset"], self._form.max_row_bytes)
         self._rows = RowReader(self._buffer, self._form)
-        self._special = _SPECIAL.replace(self._form.delimiter.encode(), b"")
         self._escaped = _ESCAPED.replace(self._form.delimiter.encode(), b"")
 
     def blocks(
         self,
         row: RowParser,
-        plain: PlainParser | None = None,
+        simple: SimpleParser | None = None,
         rows: RowsParser | None = None,
         wanted: Callable[[], int] = lambda: ROWS_PER_BLOCK,
-        quoted: PlainParser | None = None,
     ) -> Iterator[Block]:
         """The remaining rows, about `wanted()` of them in a block. Without `rows`, `row` makes them."""
         if self._extra or self._form.ragged is Ragged.ANY:
-            plain = quoted = None
-        if self._form.quotes is Quotes.NONE:
-            quoted = None
+            simple = None
         while self._buffer.fill(count := wanted()):
             block: WholeBlock | MixedBlock | None = None
             if not self._buffer.overlong:
-                block = self._whole_block(count, plain, quoted, rows or _each(row))
+                block = self._whole_block(count, simple, rows or _each(row))
             if block is None:
                 block = self._mixed_block(row, count)
             yield block
@@ -110,9 +100,7 @@ class CsvSource:
                 self._buffer.consume(block.line_count)
             self._cursor = block.end(len(block.items)).cursor
 
-    def _whole_block(
-        self, count: int, plain: PlainParser | None, quoted: PlainParser | None, rows: RowsParser
-    ) -> WholeBlock | None:
+    def _whole_block(self, count: int, simple: SimpleParser | None, rows: RowsParser) -> WholeBlock | None:
         """Rows without any fault; None if there may be one."""
         lines = self._buffer.lines[:count]
         data = b"".join(lines)
@@ -120,19 +108,13 @@ class CsvSource:
         if text is None:
             return None
         first = self._cursor["row"]
-        if quoted is not None and text.startswith('"') and (texts := self._all_quoted(data, text)):
-            items = quoted(first, texts)
+        if simple is not None and (found := self._simple_lines(data, text)) is not None:
+            items = simple(first, found)
             return None if items is None else WholeBlock(self._cursor, items, lines, range(1, len(lines) + 1))
-        if plain is not None and not self._has_any(self._special, data, text):
-            texts = _split_lines(text)
-            if set(map(str.count, texts, repeat(self._form.delimiter))) != {self._width - 1} or self._blank_in(texts):
-                return None
-            items = plain(first, texts)
-            return None if items is None else WholeBlock(self._cursor, items, lines, range(1, len(lines) + 1))
-        found, ends = self._fields(text, len(lines))
-        if not found or (ends[-1] > len(found) and len(data) > self._form.max_row_bytes):
+        fields, ends = self._fields(text, len(lines))
+        if not fields or (ends[-1] > len(fields) and len(data) > self._form.max_row_bytes):
             return None
-        items = rows(first, found) if self._fit(found) else None
+        items = rows(first, fields) if self._fit(fields) else None
         return None if items is None else WholeBlock(self._cursor, items, lines[: ends[-1]], ends)
 
     def _text(self, data: bytes) -> str | None:
@@ -142,34 +124,25 @@ class CsvSource:
             return None
         return None if "\0" in text else text
 
-    def _all_quoted(self, data: bytes, text: str) -> list[str]:
-        """The lines, if each has quotes around every field and nowhere else, and none needs an escape in JSON."""
-        if self._has_any(self._escaped, data, text):
-            return []
-        texts = _split_lines(text)
-        # All quotes are accounted for: those at both ends, and two between each field and the next.
-        between = set(map(str.count, texts, repeat(f'"{self._form.delimiter}"')))
-        quotes = set(map(str.count, texts, repeat('"')))
-        if (between, quotes) != ({self._width - 1}, {2 * self._width}):
-            return []
-        joined = "\n".join(texts)
-        at_both_ends = joined.count('"\n"') == len(texts) - 1 and joined[0] == joined[-1] == '"'
-        return texts if at_both_ends else []
-
-    def _has_any(self, special: bytes, data: bytes, text: str) -> bool:
-        """Whether one of these characters is in it."""
+    def _simple_lines(self, data: bytes, text: str) -> SimpleLines | None:
+        """The lines, if no CSV parser is needed to tell their fields apart, and nothing in them is escaped in JSON."""
         # What matters is the text, and other bytes can stand for it; in UTF-8 none can.
         judged = data if self._form.encoding == UTF_8 else text.encode()
-        return len(judged.translate(None, special)) != len(judged)
-
-    def _blank_in(self, texts: list[str]) -> bool:
-        return "" in texts or self._form.delimiter * (self._width - 1) in texts
+        if len(judged.translate(None, self._escaped)) != len(judged):
+            return None
+        width, delimiter = self._width, self._form.delimiter
+        if '"' not in text:
+            return plain_lines(text, width, delimiter)
+        if self._form.quotes is Quotes.NONE:
+            return None
+        quoted = quoted_lines(text, width, delimiter) if text.startswith('"') else None
+        return quoted or partly_quoted_lines(text, width, delimiter)
 
     def _fields(self, text: str, lines: int) -> tuple[list[list[str]], Sequence[int]]:
         """The fields of the rows in some lines, as far as they have no fault, and with how many lines each ends."""
         if self._form.quotes is Quotes.NONE or '"' not in text:
             delimiter = self._form.delimiter
-            return [line.split(delimiter) for line in _split_lines(text)], range(1, lines + 1)
+            return [line.split(delimiter) for line in split_lines(text)], range(1, lines + 1)
         found: list[list[str]] = []
         ends: list[int] = []
         # Where no quote is amiss, a lazy one means what a strict one does.
@@ -273,10 +246,3 @@ def _each(row: RowParser) -> RowsParser:
             return None
 
     return rows
-
-
-def _split_lines(text: str) -> list[str]:
-    """Lines of text in which no line end is quoted, without their ends."""
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return text.removesuffix("\n").split("\n")

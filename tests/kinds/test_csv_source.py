@@ -4,6 +4,7 @@ import csv
 import io
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -24,7 +25,7 @@ from tests.support.csv_files import (
     limits,
     never,
     parse,
-    parse_plain,
+    parse_simple,
     read,
     read_with_stops,
     source,
@@ -46,10 +47,10 @@ def test_every_path_gives_the_same_items_and_refusals(
     data: bytes, form: CsvFormat, block: int, read_bytes: int
 ) -> None:
     with limits(block=block, read=read_bytes):
-        plain, whole = read(data, form=form), read(data, plain=None, quoted=None, form=form)
-        single = read(data, plain=None, rows=never, quoted=None, form=form)
+        simple, whole = read(data, form=form), read(data, simple=None, form=form)
+        single = read(data, simple=None, rows=never, form=form)
     assert single.whole_blocks == 0
-    for found in (plain, whole):
+    for found in (simple, whole):
         assert (found.items, found.refusals, found.places, found.blank) == (
             single.items,
             single.refusals,
@@ -97,7 +98,7 @@ def test_a_file_read_with_stops_is_the_file_read_in_one_go(
 def test_a_block_can_be_cut_right_behind_each_row_that_was_refused(data: bytes, form: CsvFormat, block: int) -> None:
     with limits(block=block):
         whole = read(data, form=form)
-        for found in source(data, form=form).blocks(parse, parse_plain):
+        for found in source(data, form=form).blocks(parse, parse_simple):
             items = list(found.items)
             for refusal in found.end(len(items)).refused:
                 end = found.end_behind(refusal.item)
@@ -209,12 +210,12 @@ def test_what_csv_writer_writes_is_read_as_csv_reader_reads_it(
     if "\r" in "".join(map("".join, rows)) and quoting != csv.QUOTE_ALL:
         # The writer leaves a lone carriage return bare, which is a line end to most readers.
         return
-    for plain in (None, lambda first, lines: [(first + index, line.split(",")) for index, line in enumerate(lines)]):
+    for simple in (None, parse_simple):
         with limits(block=block):
             reading = read(
                 out.getvalue().encode(),
                 make=lambda row, fields: (row, fields),
-                plain=plain,
+                simple=simple,
                 form=CsvFormat(quotes=quotes),
             )
         assert [fields for _, fields in reading.items] == rows
@@ -374,19 +375,16 @@ def test_lines_count_from_behind_a_header_of_several_lines() -> None:
 def test_another_delimiter_separates_fields_on_all_paths(rows: bytes, delimiter: str) -> None:
     data = (HEADER + rows).replace(b",", delimiter.encode())
     form = CsvFormat(delimiter=delimiter)
-    found = [
-        read(data, plain=plain, form=form).items
-        for plain in (lambda first, lines: [(first + at, line.split(delimiter)) for at, line in enumerate(lines)], None)
-    ]
-    expected = [(row, fields) for row, fields in read(HEADER + rows, plain=None).items]
+    found = [read(data, simple=simple, form=form).items for simple in (parse_simple, None)]
+    expected = [(row, fields) for row, fields in read(HEADER + rows, simple=None).items]
     assert found == [expected, expected]
 
 
 def test_another_encoding_decodes_on_all_paths() -> None:
     data = "a,b,c\né,ü,ß\n".encode("latin-1")
-    for plain in (lambda first, lines: [(first, lines[0].split(","))], None):
+    for simple in (parse_simple, None):
         source = CsvSource(io.BytesIO(data), None, None, CsvFormat(encoding="latin-1"))
-        (block,) = source.blocks(parse, plain)
+        (block,) = source.blocks(parse, simple)
         assert list(block.items) == [(1, ["é", "ü", "ß"])]
 
 
@@ -436,7 +434,7 @@ def test_any_dialect_and_encoding_is_read_as_it_was_written_also_with_stops(
     # A row of nothing but delimiters, and a blank line, that are left out.
     data = (out.getvalue() + delimiter * 2 + end + end).encode(encoding)
     form = CsvFormat(encoding=encoding, delimiter=delimiter)
-    whole = read(data, plain=None, form=form)
+    whole = read(data, simple=None, form=form)
     assert ([fields for _, fields in whole.items], whole.refusals, whole.blank) == (rows, [], 2)
     turn = iter(takes * 1000)
     with limits(block=2):
@@ -444,29 +442,68 @@ def test_any_dialect_and_encoding_is_read_as_it_was_written_also_with_stops(
     assert (stopping.items, stopping.refusals, stopping.blank) == (whole.items, [], 2)
 
 
-ALL_QUOTED = st.lists(
-    st.lists(st.text('ab,; é|\t\\"\n', max_size=4), min_size=3, max_size=3).filter(any), min_size=1, max_size=5
+COLUMN_NAMES = ["a", "b", "c", "d"]
+
+QUOTABLE = st.integers(1, 4).flatmap(
+    lambda width: st.lists(
+        st.lists(st.text('ab,; é|\t\\"\n', max_size=4), min_size=width, max_size=width).filter(any),
+        min_size=1,
+        max_size=5,
+    )
 )
 
 
-@settings(deadline=None, max_examples=300)
-@given(ALL_QUOTED, st.sampled_from([Quotes.STRICT, Quotes.LAZY]), st.sampled_from(["\n", "\r\n", "\r"]), BLOCKS)
-def test_lines_with_quotes_around_every_field_are_read_alike_by_every_path(
-    rows: list[list[str]], quotes: Quotes, end: str, block: int
+@settings(deadline=None, max_examples=500)
+@given(
+    QUOTABLE,
+    st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
+    st.sampled_from([Quotes.STRICT, Quotes.LAZY]),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+    st.sampled_from(",;\t|"),
+    BLOCKS,
+)
+def test_lines_with_quotes_are_read_alike_by_every_path(
+    rows: list[list[str]], quoting: Any, quotes: Quotes, end: str, delimiter: str, block: int
 ) -> None:
     if end == "\r":
         rows = [[field.replace("\n", " ") for field in row] for row in rows]
     out = io.StringIO(newline="")
-    csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator=end).writerows([COLUMNS, *rows])
-    form = CsvFormat(quotes=quotes)
+    csv.writer(out, quoting=quoting, lineterminator=end, delimiter=delimiter).writerows(
+        [COLUMN_NAMES[: len(rows[0])], *rows]
+    )
+    form = CsvFormat(quotes=quotes, delimiter=delimiter)
     with limits(block=block):
         quick = read(out.getvalue().encode(), form=form)
-        slow = read(out.getvalue().encode(), plain=None, rows=never, quoted=None, form=form)
+        slow = read(out.getvalue().encode(), simple=None, rows=never, form=form)
     assert (quick.items, quick.refusals, quick.places) == (slow.items, slow.refusals, slow.places)
     assert [fields for _, fields in quick.items] == rows
 
 
-def test_lines_with_quotes_around_every_field_need_no_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+@settings(deadline=None, max_examples=500)
+@given(
+    st.sampled_from([b"a\n", b"a,b\n", b"a,b,c,d\n"]),
+    st.lists(st.sampled_from([b"a", b",", b'"', b'"', b'"', b"\n", b"\r\n", b"\r"]), max_size=12).map(b"".join),
+    st.sampled_from([Quotes.STRICT, Quotes.LAZY]),
+    BLOCKS,
+)
+def test_stray_quotes_are_read_alike_by_every_path(header: bytes, body: bytes, quotes: Quotes, block: int) -> None:
+    form = CsvFormat(quotes=quotes)
+    with limits(block=block):
+        quick = read(header + body, form=form)
+        slow = read(header + body, simple=None, rows=never, form=form)
+    assert (quick.items, quick.refusals, quick.places) == (slow.items, slow.refusals, slow.places)
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (b'"1","2,","3"\r\n"4","","6"', [["1", "2,", "3"], ["4", "", "6"]]),
+        (b'1,"2, or 3",3\n4,5,""\n', [["1", "2, or 3", "3"], ["4", "5", ""]]),
+        (b'"a ""b""",2,""""\n', [['a "b"', "2", '"']]),
+    ],
+)
+def test_lines_with_quotes_need_no_parser(
+    rows: bytes, expected: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(csv_source.csv, "reader", None)
-    content = b'a,b,c\n"1","2,","3"\r\n"4","","6"'
-    assert [fields for _, fields in read(content).items] == [["1", "2,", "3"], ["4", "", "6"]]
+    assert [fields for _, fields in read(b"a,b,c\n" + rows).items] == expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,8 @@ from jobsvc.kinds import csv_source, lines
 from jobsvc.kinds.contract import Cursor, Refusal, Refused
 from jobsvc.kinds.csv_format import CsvFormat, Quotes, Ragged
 from jobsvc.kinds.csv_header import BYTE_ORDER_MARK
-from jobsvc.kinds.csv_source import CsvSource, PlainParser, RowParser, RowsParser
+from jobsvc.kinds.csv_simple_lines import SimpleLines
+from jobsvc.kinds.csv_source import CsvSource, RowParser, RowsParser, SimpleParser
 
 HEADER = b"a,b,c\n"
 COLUMNS = ["a", "b", "c"]
@@ -43,13 +45,10 @@ def parse(row: int, fields: list[str]) -> Row:
     return row, fields
 
 
-def parse_plain(first: int, rows: list[str]) -> list[Row] | None:
-    items = [(first + index, text.split(",")) for index, text in enumerate(rows)]
-    return None if any(fields[0] == "no" for _, fields in items) else items
-
-
-def parse_quoted(first: int, rows: list[str]) -> list[Row] | None:
-    items = [(first + index, text[1:-1].split('","')) for index, text in enumerate(rows)]
+def parse_simple(first: int, lines: SimpleLines) -> list[Row] | None:
+    items = [(first + index, json.loads(text)) for index, text in enumerate(lines.as_json())]
+    for index in range(len(items[0][1])):
+        assert lines.column(index) == [fields[index] for _, fields in items]
     return None if any(fields[0] == "no" for _, fields in items) else items
 
 
@@ -69,14 +68,13 @@ def read(
     data: bytes,
     cursor: Cursor | None = None,
     make: RowParser = parse,
-    plain: PlainParser | None = parse_plain,
+    simple: SimpleParser | None = parse_simple,
     rows: RowsParser | None = None,
-    quoted: PlainParser | None = parse_quoted,
     form: CsvFormat = FORM,
 ) -> Reading:
     """Everything from the cursor on, in one go."""
     reading = Reading()
-    for block in source(data, cursor, form).blocks(make, plain, rows, quoted=quoted):
+    for block in source(data, cursor, form).blocks(make, simple, rows):
         items = list(block.items)
         reading.items += items
         end = block.end(len(items))
@@ -95,7 +93,7 @@ def read(
 
 def cursors(data: bytes, form: CsvFormat = FORM) -> Iterator[Cursor]:
     """Where a job could stand after any item: every place from which a run may have to go on."""
-    for block in source(data, form=form).blocks(parse, parse_plain):
+    for block in source(data, form=form).blocks(parse, parse_simple):
         for taken in range(len(list(block.items)) + 1):
             yield block.end(taken).cursor
 
@@ -105,7 +103,7 @@ def read_with_stops(data: bytes, next_take: Callable[[], int], form: CsvFormat =
     reading = Reading()
     cursor: Cursor | None = None
     while True:
-        block = next(source(data, cursor, form).blocks(parse, parse_plain), None)
+        block = next(source(data, cursor, form).blocks(parse, parse_simple), None)
         if block is None:
             return reading
         items = list(block.items)

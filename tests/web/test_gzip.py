@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from jobsvc.jobs import runner
 from jobsvc.jobs.states import State
 from jobsvc.web.services import Services
 from tests.support.data import data_dir
@@ -145,8 +146,9 @@ def test_a_file_that_unpacks_to_far_too_much_takes_little_memory_and_leaves_noth
 
 
 def test_a_packed_upload_is_paused_and_resumed_as_any_other(
-    client: FlaskClient, services: Services, gate: Gate
+    client: FlaskClient, services: Services, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(runner, "BATCH_ITEMS", 4000)
     content = b"date,n\n" + b"".join(b"2026-01-01,%d\n" % number for number in range(9000))
     status, answer = send_file(client, gzip.compress(content))
     assert status == 200

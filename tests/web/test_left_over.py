@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pytest
 from flask.testing import FlaskClient
 
+from jobsvc.jobs import runner
 from jobsvc.jobs.states import State
 from jobsvc.kinds.csv_format import MAX_ROW_BYTES
 from jobsvc.kinds.csv_rows import MAX_ROW_LINES
@@ -162,10 +163,10 @@ def assert_accounted_for(client: FlaskClient, job_id: str, file: Damaged) -> int
 
 
 def test_records_refused_rows_and_unprocessed_rows_account_for_every_line(
-    client: FlaskClient, services: Services, gate: Gate, weather: Damaged
+    client: FlaskClient, services: Services, gate: Gate, weather: Damaged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(runner, "BATCH_ITEMS", 4000)
     job_id = upload(client, weather.content, date_column=DATE_COLUMN)
-    # The eleven broken rows make more checkpoints than the blocks of 2,000 rows alone.
     gate.open(4)
     gate.wait_reached(5)
     assert_problem(client.get(f"/jobs/{job_id}/unprocessed"), 409, "not-allowed-now")

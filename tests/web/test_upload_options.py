@@ -12,6 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
+from jobsvc.jobs import runner
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.store.database import Database
@@ -210,7 +211,10 @@ def test_as_many_refused_rows_as_are_allowed_fail_nothing(client: FlaskClient, s
     assert (job.done, job.failed) == (16, 4)
 
 
-def test_refused_rows_count_across_blocks_and_runs(client: FlaskClient, services: Services, gate: Gate) -> None:
+def test_refused_rows_count_across_blocks_and_runs(
+    client: FlaskClient, services: Services, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "BATCH_ITEMS", 4000)
     rows = [f"2026-01-01,{number}" for number in range(1, 12001)]
     job_id = upload(client, broken(rows, 10, 5000, 9000, 9001), max_failed="2")
     gate.wait_reached(1)
