@@ -16,9 +16,8 @@ from typing import NamedTuple
 
 import orjson
 
-# Control characters: a line that has any is not simple, so that these can stand for something else.
-_DELIMITER_MARK = "\x01"
-_QUOTE_MARK = "\x02"
+_MARKS = ("\x01", "\x02", "\x03")
+"""Control characters: a line that has any but the delimiter is not simple, so that these can stand for something."""
 
 _FIRST, _LAST = itemgetter(0), itemgetter(-1)
 
@@ -84,7 +83,8 @@ def quoted_lines(text: str, width: int, delimiter: str) -> SimpleLines | None:
         or joined.count('"') != 2 * width * len(texts)
     ):
         return None
-    return SimpleLines(texts, width, between, [_StandIn(delimiter, delimiter)] if delimiter == "\t" else ())
+    inside = _StandIn(delimiter, delimiter)
+    return SimpleLines(texts, width, between, () if inside.in_json == delimiter else [inside])
 
 
 def partly_quoted_lines(text: str, width: int, delimiter: str) -> SimpleLines | None:
@@ -94,15 +94,16 @@ def partly_quoted_lines(text: str, width: int, delimiter: str) -> SimpleLines | 
     outside, inside = pieces[0::2], '"'.join(pieces[1::2])
     if len(pieces) % 2 == 0 or "\n" in inside:
         return None
+    for_delimiter, for_quote = [mark for mark in _MARKS if mark != delimiter][:2]
     if "" in outside[1:-1]:
-        pieces[2:-1:2] = [piece or _QUOTE_MARK for piece in outside[1:-1]]
+        pieces[2:-1:2] = [piece or for_quote for piece in outside[1:-1]]
         outside[1:-1] = filter(None, outside[1:-1])
     # A field with quotes begins and ends where a field does.
     first, last = map(_FIRST, filter(None, outside[1:])), map(_LAST, filter(None, outside[:-1]))
     if not {delimiter, "\n"}.issuperset(chain(first, last)):
         return None
-    pieces[1::2] = inside.replace(delimiter, _DELIMITER_MARK).split('"')
-    stand_ins = _StandIn(_DELIMITER_MARK, delimiter), _StandIn(_QUOTE_MARK, '"')
+    pieces[1::2] = inside.replace(delimiter, for_delimiter).split('"')
+    stand_ins = _StandIn(for_delimiter, delimiter), _StandIn(for_quote, '"')
     return _of_one_width("".join(pieces).split("\n"), width, delimiter, stand_ins)
 
 

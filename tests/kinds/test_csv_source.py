@@ -446,7 +446,7 @@ COLUMN_NAMES = ["a", "b", "c", "d"]
 
 QUOTABLE = st.integers(1, 4).flatmap(
     lambda width: st.lists(
-        st.lists(st.text('ab,; é|\t\\"\n', max_size=4), min_size=width, max_size=width).filter(any),
+        st.lists(st.text('ab,; é|\t\x01\x02[\\"\n', max_size=4), min_size=width, max_size=width).filter(any),
         min_size=1,
         max_size=5,
     )
@@ -459,7 +459,7 @@ QUOTABLE = st.integers(1, 4).flatmap(
     st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
     st.sampled_from([Quotes.STRICT, Quotes.LAZY]),
     st.sampled_from(["\n", "\r\n", "\r"]),
-    st.sampled_from(",;\t|"),
+    st.sampled_from(",;\t|\x01\x02[ "),
     BLOCKS,
 )
 def test_lines_with_quotes_are_read_alike_by_every_path(
