@@ -507,3 +507,14 @@ def test_lines_with_quotes_need_no_parser(
 ) -> None:
     monkeypatch.setattr(csv_source.csv, "reader", None)
     assert [fields for _, fields in read(b"a,b,c\n" + rows).items] == expected
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "\x01", "\x02", "\x03"])
+@pytest.mark.parametrize(
+    "rows", ['"{d}"{d}"b"\n"c"{d}"d{d}"\n', 'a{d}"b{d}c"\n', '"say ""a"""{d}b\n', '"say ""a"""\n', '"a""{d}b"\n']
+)
+def test_no_delimiter_is_taken_for_what_stands_for_another_character(delimiter: str, rows: str) -> None:
+    data = ("a{d}b\n" + rows).format(d=delimiter).encode()
+    form = CsvFormat(delimiter=delimiter)
+    quick, slow = read(data, form=form), read(data, simple=None, rows=never, form=form)
+    assert (quick.items, quick.refusals) == (slow.items, slow.refusals)
