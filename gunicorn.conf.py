@@ -21,7 +21,7 @@ os.environ["GUNICORN_MASTER_PID"] = str(os.getpid())
 wsgi_app = "wsgi:app"
 bind = f"{_settings.host}:{_settings.port}"
 # Waits for no client where others would wait for it: docs/decisions/0035-connections.md
-worker_class = "jobsvc.process.http_worker.HttpWorker"
+worker_class = "jobsvc.process.http.gunicorn_worker.HttpWorker"
 # With the engine `threads`, jobs and their threads live in the worker, so that there is one.
 _fleet = _settings.engine is EngineName.FLEET
 workers = int(os.environ.get("WEB_CONCURRENCY", "1")) if _fleet else 1

@@ -5,11 +5,11 @@ import sys
 import time
 from typing import NoReturn
 
-from jobsvc import create_app
 from jobsvc.kinds.registry import KindError
+from jobsvc.process.app import create_app
 from jobsvc.settings import SettingError
 from jobsvc.store.errors import DatabaseDown, DatabaseInUse, SchemaBehind
-from jobsvc.store.flock import DirectoryInUse
+from jobsvc.store.locks.flock import DirectoryInUse
 
 GUNICORN_WORKER_BOOT_ERROR = 3
 """The exit code at which gunicorn gives up, instead of starting the worker again and again."""

@@ -13,21 +13,21 @@ import click
 from sqlalchemy import make_url
 
 from jobsvc.clock import now
-from jobsvc.jobs.retention import Retention, Swept, Terms
+from jobsvc.files.belonging import adopt, settle
+from jobsvc.files.open_files import open_files
+from jobsvc.files.strays import KEPT, STRAYS
 from jobsvc.kinds.registry import KindError
-from jobsvc.local_fleet import run_fleet
-from jobsvc.locks import Locks
+from jobsvc.process.local_fleet import run_fleet
+from jobsvc.process.locks import Locks
+from jobsvc.process.worker import work
+from jobsvc.service.retention import Retention, Swept, Terms
 from jobsvc.settings import SettingError, Settings
 from jobsvc.store import clock
 from jobsvc.store.backup import BackupFailed, back_up
-from jobsvc.store.belonging import adopt, settle
 from jobsvc.store.database import Database, is_postgresql, shown
 from jobsvc.store.errors import DatabaseDown, DatabaseInUse, FilesDown, SchemaBehind
-from jobsvc.store.flock import DirectoryInUse
+from jobsvc.store.locks.flock import DirectoryInUse
 from jobsvc.store.migrate import is_current, upgrade
-from jobsvc.store.open_files import open_files
-from jobsvc.store.strays import KEPT, STRAYS
-from jobsvc.worker import work
 
 
 @click.group()

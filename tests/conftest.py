@@ -9,15 +9,17 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from jobsvc import create_app
 from jobsvc.kinds import Kind
+from jobsvc.process.app import create_app
 from jobsvc.settings import Settings
 from jobsvc.web.services import Services
 from tests.support.data import unpack_flights
 from tests.support.databases import BOTH, fresh, lay_out
 from tests.support.gated import Gated
+from tests.support.house import House
 from tests.support.server import Server
 from tests.support.stores import fresh_url
+from tests.support.watching import Commits, noted_commits
 
 
 class WholeAnswers(FlaskClient):
@@ -141,3 +143,37 @@ def make_server(tmp_path: Path, database_url: str) -> Iterator[Callable[..., Ser
 @pytest.fixture
 def server(make_server: Callable[..., Server]) -> Server:
     return make_server().start()
+
+
+@pytest.fixture
+def commits() -> Iterator[Commits]:
+    with noted_commits() as commits:
+        yield commits
+
+
+@pytest.fixture
+def make_house(tmp_path: Path, commits: Commits, database_url: str) -> Iterator[Callable[..., House]]:
+    """Puts houses together on `tmp_path / "data"`, unless told otherwise; all are closed at the end."""
+    houses: list[House] = []
+
+    def make(data_dir: Path = tmp_path / "data", *, start: bool = True, **more: Any) -> House:
+        house = House.build(data_dir, commits, **{"database_url": database_url, **more})
+        houses.append(house)
+        if start:
+            house.start()
+        return house
+
+    yield make
+    for house in houses:
+        house.close()
+
+
+@pytest.fixture
+def house(make_house: Callable[..., House]) -> House:
+    return make_house()
+
+
+@pytest.fixture
+def idle(make_house: Callable[..., House]) -> House:
+    """A house whose engines haven't started: nothing happens to its jobs by itself."""
+    return make_house(start=False)

@@ -1,8 +1,10 @@
-"""Imports point one way: web -> jobs -> (kinds, engines, store)."""
+"""The house keeps its shape: imports point down, and in no circle; a rule has one home."""
 
 from __future__ import annotations
 
 import ast
+from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -56,35 +58,121 @@ def assert_imports_none(paths: list[Path], *modules: str) -> None:
     assert {path: names for path, names in found.items() if names} == {}
 
 
-def test_nothing_but_the_factory_imports_web() -> None:
-    others = [path for path in PACKAGE.rglob("*.py") if path.parent.name != "web" and path != PACKAGE / "__init__.py"]
-    assert_imports_none(others, "jobsvc.web")
-    assert within(imported(PACKAGE / "__init__.py"), "jobsvc.web")
+FLOORS = (
+    "__main__",
+    "cli",
+    "process",
+    "testing",
+    "web",
+    "service",
+    "runs",
+    "webhooks",
+    "jobs",
+    "engines",
+    "kinds",
+    "files",
+    "store",
+    "patience",
+    "settings",
+    "clock",
+)
+"""The rooms, from the top of the house down. A room knows those below it, and none above."""
+
+MAX_FILES = 15
+"""So many files stand in a folder at most."""
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """The files of the package by their modules' names."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if "migrations" not in path.parts:
+            parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def room(module: str) -> str:
+    return module.split(".")[1]
+
+
+def arrows() -> dict[str, set[str]]:
+    """Which modules of the package each of them imports."""
+    known = modules()
+    found = {}
+    for module, path in known.items():
+        names = within(imported(path), "jobsvc")
+        found[module] = {known_part(name, known) for name in names} - {module, "jobsvc"}
+    return found
+
+
+def known_part(name: str, known: dict[str, Path]) -> str:
+    while name not in known:
+        name = name.rpartition(".")[0]
+    return name
+
+
+def test_a_room_imports_from_those_below_it_alone() -> None:
+    rooms = {room(module) for module in modules() if module != "jobsvc"}
+    assert rooms <= set(FLOORS), "a new room needs a floor"
+    up = [
+        f"{module} imports {other}"
+        for module, others in arrows().items()
+        for other in others
+        if module != "jobsvc" and room(module) != room(other) and FLOORS.index(room(module)) > FLOORS.index(room(other))
+    ]
+    assert up == []
+
+
+def test_no_imports_go_round_in_a_circle() -> None:
+    # A package's own file is not its modules' user: it is imported before them.
+    graph = {module: {other for other in others if not is_package(other)} for module, others in arrows().items()}
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " -> ".join([*path[path.index(module) :], module])
+        if module not in done:
+            for other in sorted(graph[module]):
+                visit(other, (*path, module))
+            done.add(module)
+
+    for module in graph:
+        visit(module, ())
+
+
+def is_package(module: str) -> bool:
+    return modules()[module].name == "__init__.py"
+
+
+def test_no_folder_has_more_files_than_can_be_taken_in_at_a_glance() -> None:
+    count = Counter(path.parent for path in modules().values() if path.name != "__init__.py")
+    assert {str(folder): files for folder, files in count.items() if files > MAX_FILES} == {}
 
 
 def test_web_makes_no_queries_and_no_threads() -> None:
     web = files_of("web")
     # Files are where an upload goes; of the database, it is told what is wrong with it, and nothing more.
-    may = {"jobsvc.store.files", *(f"jobsvc.store.files.{name}" for name in ("Files", "NewInput", "Readable"))}
+    may = {"jobsvc.files.contract", *(f"jobsvc.files.contract.{name}" for name in ("Files", "NewInput", "Readable"))}
     errors = {"jobsvc.store.errors", *(f"jobsvc.store.errors.{name}" for name in DATABASE_ERRORS)}
     for path in web:
-        found = within(imported(path), "jobsvc.store") - may
-        assert found <= (errors if path.name in ("problems.py", "uploads.py") else set()), path
+        found = within(imported(path), "jobsvc.store", "jobsvc.files") - may
+        assert found <= (errors if path.name in ("problems.py", "receive.py") else set()), path
         # Of the kinds, the contract: what a client may say of a job depends on its kind.
         assert within(imported(path), "jobsvc.kinds") <= CONTRACT, path
-    assert_imports_none(web, "jobsvc.engines", "sqlalchemy", "alembic", "sqlite3")
+    assert_imports_none(web, "jobsvc.engines", "jobsvc.runs", "sqlalchemy", "alembic", "sqlite3")
     assert_imports_none(web, "threading.Thread", "concurrent", "multiprocessing", "asyncio")
 
 
 def test_jobs_know_neither_http_nor_sql() -> None:
-    jobs = files_of("jobs")
-    assert_imports_none(jobs, "flask", "werkzeug", "jobsvc.web", "jobsvc.store.tables", "sqlite3", "alembic")
+    jobs = files_of("jobs", "runs", "service", "webhooks")
+    assert_imports_none(jobs, "flask", "werkzeug", "jobsvc.store.tables", "sqlite3", "alembic")
     assert_imports_none(jobs, *(f"sqlalchemy.{name}" for name in SQL - {"Connection", "Table"}))
 
 
-def test_kinds_know_neither_http_nor_threads_nor_jobs() -> None:
-    outside = ("jobsvc.jobs", "jobsvc.engines", "jobsvc.web", "jobsvc.store.database", "jobsvc.store.job_rows")
+def test_kinds_know_neither_http_nor_threads_nor_the_database_itself() -> None:
     kinds = files_of("kinds")
+    outside = ("jobsvc.store.database", "jobsvc.store.queries.job_rows")
     assert_imports_none(kinds, "flask", "werkzeug", "multiprocessing", "asyncio", *outside)
     # The items of one job that are under way at once: the one place where a kind has threads of its own.
     own = {"row_kind.py": {"concurrent"}, "item_threads.py": {"concurrent", "threading"}}
@@ -92,34 +180,33 @@ def test_kinds_know_neither_http_nor_threads_nor_jobs() -> None:
         assert_imports_none([path], *({"concurrent", "threading"} - own.get(path.name, set())))
 
 
-def test_engines_and_store_know_neither_jobs_nor_kinds_nor_web() -> None:
-    assert_imports_none(files_of("engines"), "jobsvc.jobs", "jobsvc.web", "jobsvc.kinds", "jobsvc.store", "flask")
-    assert_imports_none(files_of("store"), "jobsvc.jobs", "jobsvc.web", "jobsvc.kinds", "jobsvc.engines", "flask")
+def test_engines_know_nothing_of_what_they_run() -> None:
+    assert_imports_none(files_of("engines"), "jobsvc.kinds", "jobsvc.files", "jobsvc.store", "flask")
+    assert_imports_none(files_of("store", "files"), "flask")
 
 
-def test_only_the_factory_knows_all_of_them() -> None:
-    parts = ("jobsvc.web", "jobsvc.jobs", "jobsvc.engines", "jobsvc.store", "jobsvc.kinds")
-    knows_all = [path for path in PACKAGE.rglob("*.py") if all(within(imported(path), part) for part in parts)]
-    assert knows_all == [PACKAGE / "__init__.py"]
+def test_only_the_process_puts_all_of_them_together() -> None:
+    parts = ("jobsvc.web", "jobsvc.service", "jobsvc.store.database")
+    knows_all = {path.parent for path in PACKAGE.rglob("*.py") if all(within(imported(path), part) for part in parts)}
+    assert knows_all <= {PACKAGE / "process"}
 
 
 def test_the_http_server_knows_gunicorn_and_nothing_of_what_it_serves() -> None:
-    server = [path for path in files_of("process") if within(imported(path), "gunicorn")]
-    assert server
+    server = files_of("process/http")
     outside = {path.stem for path in PACKAGE.iterdir()} - {"process", "__init__"}
     assert_imports_none(server, "flask", "werkzeug", *(f"jobsvc.{name}" for name in outside))
-    others = [path for path in PACKAGE.rglob("*.py") if path.parent.name not in ("process", "web")]
+    others = [path for path in PACKAGE.rglob("*.py") if path not in server and path.name != "receive.py"]
     assert_imports_none(others, "gunicorn")
 
 
 MAY_CATCH_ALL = {
-    "jobs/runner.py": "the top of a run: what goes wrong in a kind fails its job, and nothing else",
-    "jobs/rollback.py": "the top of a rollback: an undo that breaks ends its rollback, and nothing else",
-    "jobs/hooks.py": "a hook that tells of something that has happened can't undo it",
-    "jobs/webhooks/sender.py": "the top of the threads that send: a delivery that breaks is tried again",
-    "jobs/checkpoint.py": "a job is terminated, whatever its kind says to that",
+    "runs/runner.py": "the top of a run: what goes wrong in a kind fails its job, and nothing else",
+    "runs/rollback.py": "the top of a rollback: an undo that breaks ends its rollback, and nothing else",
+    "runs/hooks.py": "a hook that tells of something that has happened can't undo it",
+    "webhooks/sender.py": "the top of the threads that send: a delivery that breaks is tried again",
+    "runs/checkpoint.py": "a job is terminated, whatever its kind says to that",
     "engines/threads.py": "the top of a thread: its slot is given back whatever happens",
-    "engines/crew.py": "the top of a worker: another one begins in its place",
+    "engines/fleet/supervised_worker.py": "the top of a worker: another one begins in its place",
     "kinds/contract.py": "Work.take: what an item raises is kept until the items before it are committed",
     "kinds/row_kind.py": "the same, for items of which some are under way at once",
     "kinds/item_threads.py": "the top of a thread: what an item raises is its future's",

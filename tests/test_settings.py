@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from jobsvc import settings
+from jobsvc.files.open_files import open_files
 from jobsvc.settings import VARIABLES, EngineName, Recover, SettingError, Settings
-from jobsvc.store.open_files import open_files
 from tests.support.server import ROOT
 
 EXAMPLE = ROOT / ".env.example"

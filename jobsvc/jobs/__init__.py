@@ -1,1 +1,1 @@
-"""The heart of the service: states, signals, the run loop and what clients may ask of a job."""
+"""The model: jobs, their states, and what follows from a change of them."""

@@ -76,7 +76,7 @@ class Job:
     crashes: int
     """Attempts in a row that came to no checkpoint and did not end in good order, one that is under way included."""
     not_before: datetime | None
-    """When it may begin again after a crash, or has; None: at once. See `jobs/crashes.py`."""
+    """When it may begin again after a crash, or has; None: at once. See `runs/crashes.py`."""
     blank: int
     """Lines of its file that were left out since nothing is in them."""
     warnings: list[str]

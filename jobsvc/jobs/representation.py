@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy import Row, RowMapping
 
 from jobsvc.jobs.job import Job
-from jobsvc.store.record_fields import Header, OddRecord, fields, shown
+from jobsvc.store.queries.record_fields import Header, OddRecord, fields, shown
 
 
 def moment(at: datetime | None, timespec: str = "seconds") -> str | None:

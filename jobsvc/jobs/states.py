@@ -23,6 +23,12 @@ FINISHED = frozenset({State.SUCCEEDED, State.FAILED, State.TERMINATED})
 UNDER_WAY = frozenset({State.RUNNING, State.PAUSING, State.TERMINATING})
 """States in which a job may have a run."""
 
+SERVICE = "service"
+"""Who, in a job's history, when the service changed its state by itself."""
+
+RUN = "run"
+"""Who, when its own run did."""
+
 TRANSITIONS: dict[State, dict[State, str]] = {
     State.QUEUED: {
         State.RUNNING: "a slot was free",

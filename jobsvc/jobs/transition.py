@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from jobsvc.jobs import outbox
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import FINISHED, State, reason
-from jobsvc.jobs.webhooks import message
-from jobsvc.store import job_rows
+from jobsvc.store.queries import job_rows
 
 
 def transition(
@@ -30,6 +30,6 @@ def transition(
     if not job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values=values):
         return False
     job_rows.add_event(connection, job.key, at=at, before=job.state, after=after, who=who, why=because)
-    if job.callback_url is not None and after in message.TOLD:
-        message.put(connection, job.key, at)
+    if job.callback_url is not None and after in outbox.TOLD:
+        outbox.put(connection, job.key, at)
     return True

@@ -17,8 +17,8 @@ from jobsvc.kinds.contract import (
     Refused,
     Work,
 )
-from jobsvc.kinds.csv_params import CsvParams
-from jobsvc.kinds.csv_work import CsvWork
+from jobsvc.kinds.csv.params import CsvParams
+from jobsvc.kinds.csv.work import CsvWork
 from jobsvc.kinds.retrying import Retry
 from jobsvc.kinds.row_kind import Item, RowKind, Source
 

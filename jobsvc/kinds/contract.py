@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, Executable, MetaData, Table
 from sqlalchemy.engine import CursorResult
 
-from jobsvc.kinds.csv_format import MAX_ROW_BYTES
+from jobsvc.kinds.csv.format import MAX_ROW_BYTES
 
 Cursor: TypeAlias = dict[str, Any]
 """Where the next item starts: a small JSON object, enough to go on from there in O(1)."""

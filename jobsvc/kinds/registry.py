@@ -9,11 +9,11 @@ from inspect import isabstract
 from pkgutil import resolve_name
 from typing import Any
 
-from jobsvc.kinds.baseline_csv import BaselineCSV
-from jobsvc.kinds.bulk_team import BulkTeam
+from jobsvc.kinds.builtin.baseline_csv import BaselineCSV
+from jobsvc.kinds.builtin.bulk_team import BulkTeam
+from jobsvc.kinds.builtin.create_export import CreateExport
 from jobsvc.kinds.contract import Kind, KindParams
-from jobsvc.kinds.create_export import CreateExport
-from jobsvc.kinds.csv_params import CsvParams
+from jobsvc.kinds.csv.params import CsvParams
 from jobsvc.kinds.row_kind import RowKind
 
 ENTRY_POINTS = "jobsvc.kinds"

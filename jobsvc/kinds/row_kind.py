@@ -35,8 +35,8 @@ from jobsvc.kinds.contract import (
     Refused,
     Work,
 )
-from jobsvc.kinds.csv_params import CsvParams, UploadParams, settled
-from jobsvc.kinds.csv_work import OpenCsv
+from jobsvc.kinds.csv.params import CsvParams, UploadParams, settled
+from jobsvc.kinds.csv.work import OpenCsv
 from jobsvc.kinds.item_threads import ItemThreads
 from jobsvc.kinds.pacing import Pacer
 from jobsvc.kinds.parts import in_parts

@@ -1,1 +1,1 @@
-"""How parts become a process."""
+"""How parts become a process: the application, a worker, locks, the end."""

@@ -1,1 +1,1 @@
-"""What is kept: tables, migrations, queries, uploaded and produced files."""
+"""The database."""

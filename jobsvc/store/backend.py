@@ -13,7 +13,7 @@ from jobsvc.patience import Deadline
 
 
 class Backend(Protocol):
-    """One kind of database: `store/sqlite.py`, `store/postgresql.py`."""
+    """One kind of database: `store/sqlite/backend.py`, `store/postgresql/backend.py`."""
 
     engine: Engine
     reading: Engine

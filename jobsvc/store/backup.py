@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-from jobsvc.store.local_output import flush_directory
+from jobsvc.store.durable import flush_directory
 
 LOCK_SECONDS = 30.0
 """How long is waited for another process that has the database to itself for a moment."""

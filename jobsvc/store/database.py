@@ -10,10 +10,10 @@ from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from jobsvc.patience import Deadline, current
 from jobsvc.store.backend import Backend
+from jobsvc.store.disk.room import Room
 from jobsvc.store.errors import DatabaseClosed, DatabaseDown, DiskFull
-from jobsvc.store.postgresql import IDLE_SECONDS, Postgresql
-from jobsvc.store.room import Room
-from jobsvc.store.sqlite import Sqlite
+from jobsvc.store.postgresql.backend import IDLE_SECONDS, Postgresql
+from jobsvc.store.sqlite.backend import Sqlite
 
 
 class Database:

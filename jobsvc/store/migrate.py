@@ -9,9 +9,9 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from jobsvc.store import queue_schema
 from jobsvc.store.database import Database
 from jobsvc.store.errors import SchemaBehind
+from jobsvc.store.postgresql import queue_schema
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from jobsvc.store.database import Database
-from jobsvc.store.room import Room
+from jobsvc.store.disk.room import Room
 
 GOOD_SECONDS = 1.0
 """For how long a write that went well stands for the next ones, however many ask."""

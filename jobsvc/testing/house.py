@@ -12,20 +12,20 @@ from typing import Any
 from sqlalchemy import Connection, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from jobsvc.jobs.announcements import Announcements
-from jobsvc.jobs.hooks import tell
+from jobsvc.files.local.files import LocalFiles
 from jobsvc.jobs.job import Job
-from jobsvc.jobs.new_job import NewJob, checked_params
-from jobsvc.jobs.recovery import recover
-from jobsvc.jobs.rollback import Rollbacks
-from jobsvc.jobs.runner import Runner
-from jobsvc.jobs.service import JobService
-from jobsvc.jobs.signals import Signals
 from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import Kind
-from jobsvc.store import job_rows
+from jobsvc.runs.hooks import tell
+from jobsvc.runs.recovery import recover
+from jobsvc.runs.rollback import Rollbacks
+from jobsvc.runs.runner import Runner
+from jobsvc.runs.signals import Signals
+from jobsvc.service.announcements import Announcements
+from jobsvc.service.jobs import JobService
+from jobsvc.service.new_job import NewJob, checked_params
 from jobsvc.store.database import Database
-from jobsvc.store.local_files import LocalFiles
+from jobsvc.store.queries import job_rows
 from jobsvc.testing.disturbance import Disturbance, Killed, Probe, What
 from jobsvc.testing.outcome import Outcome, Row, contents
 from jobsvc.testing.probed import ProbedKind

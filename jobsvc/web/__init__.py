@@ -1,1 +1,1 @@
-"""HTTP in, HTTP out: blueprints that hold routes and nothing else."""
+"""HTTP in, HTTP out."""

@@ -11,10 +11,10 @@ from flask import request
 
 from jobsvc.jobs.errors import InvalidParameter, UnknownJob
 from jobsvc.jobs.job import Job
-from jobsvc.jobs.new_job import Idempotency, NewJob, checked
 from jobsvc.kinds.contract import BadUpload, Kind
+from jobsvc.service.new_job import Idempotency, NewJob, checked
 from jobsvc.web.services import services, user
-from jobsvc.web.uploads import Upload, UploadRefused, receive
+from jobsvc.web.uploads.receive import Upload, UploadRefused, receive
 
 CALLBACK_URL = "callback_url"
 

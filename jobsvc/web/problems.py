@@ -21,7 +21,7 @@ from jobsvc.jobs.errors import (
     UnknownJob,
     UnknownKind,
 )
-from jobsvc.jobs.results import NoResult
+from jobsvc.service.results import NoResult
 from jobsvc.store.errors import (
     Conflict,
     DatabaseBusy,

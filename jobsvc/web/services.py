@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from flask import Flask, current_app
 
-from jobsvc.jobs.refused import LeftOver
-from jobsvc.jobs.results import Results
-from jobsvc.jobs.service import JobService
-from jobsvc.jobs.sweeper import Sweeper
-from jobsvc.jobs.workers import Workers
+from jobsvc.files.contract import Files
 from jobsvc.kinds.contract import Kind
+from jobsvc.service.jobs import JobService
+from jobsvc.service.left_over import LeftOver
+from jobsvc.service.pruner import Sweeper
+from jobsvc.service.results import Results
+from jobsvc.service.workers import Workers
 from jobsvc.settings import Settings
-from jobsvc.store.files import Files
 
 EXTENSION = "jobsvc"
 

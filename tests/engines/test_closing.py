@@ -5,7 +5,7 @@ from __future__ import annotations
 from threading import Event
 
 from jobsvc.engines.threads import ThreadEngine
-from jobsvc.jobs.signals import Signals
+from jobsvc.runs.signals import Signals
 from tests.support.gated import TIMEOUT
 
 

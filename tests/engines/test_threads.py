@@ -11,8 +11,8 @@ import pytest
 
 from jobsvc.engines import threads
 from jobsvc.engines.threads import ThreadEngine
-from jobsvc.jobs.announcements import Announcements
-from jobsvc.jobs.signals import Signals
+from jobsvc.runs.signals import Signals
+from jobsvc.service.announcements import Announcements
 from tests.support.gated import TIMEOUT
 
 DONE, PAUSED = "done", "paused"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jobsvc.local_members import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, STEADY_SECONDS, Pace
+from jobsvc.process.local_members import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, STEADY_SECONDS, Pace
 from tests.support.fleet import FAST
 from tests.support.server import Server, poll
 

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
-from jobsvc.jobs.checkpoint import Checkpoints
 from jobsvc.jobs.job import Job
-from jobsvc.jobs.rollback import Rollbacks
-from jobsvc.jobs.signals import Signals
 from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import JobContext, Work
-from jobsvc.store import job_rows
+from jobsvc.runs.checkpoint import Checkpoints
+from jobsvc.runs.rollback import Rollbacks
+from jobsvc.runs.signals import Signals
+from jobsvc.store.queries import job_rows
 from tests.support.gated import Gated
 from tests.support.house import WHO, House
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import select
 
-from jobsvc import create_app
-from jobsvc.jobs.new_job import NewJob
+from jobsvc.process.app import create_app
+from jobsvc.service.new_job import NewJob
 from jobsvc.settings import Settings
 from jobsvc.store.database import Database
 from jobsvc.store.tables import job_events, jobs, records

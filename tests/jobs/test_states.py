@@ -8,7 +8,7 @@ from jobsvc.clock import now
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import FINISHED, TRANSITIONS, ForbiddenTransition, State, reason
 from jobsvc.jobs.transition import transition
-from jobsvc.store import job_rows
+from jobsvc.store.queries import job_rows
 from tests.support.house import House
 
 DESIGN = """

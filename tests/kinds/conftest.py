@@ -8,13 +8,7 @@ from flask import Flask
 from jobsvc.store.database import Database
 from jobsvc.web.services import Services
 from tests.support.api import Api
-from tests.support.watching import Commits, noted_commits
-
-
-@pytest.fixture
-def commits() -> Iterator[Commits]:
-    with noted_commits() as commits:
-        yield commits
+from tests.support.watching import Commits
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from flask import Flask
 from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, insert, select
 
 from jobsvc.jobs.job import Job
-from jobsvc.jobs.new_job import NewJob, checked_params
 from jobsvc.jobs.states import State
 from jobsvc.kinds import Item, JobContext, JobInfo, KindParams, OutputFile, Refused, Retry, RowKind, Source
 from jobsvc.kinds.pacing import Pacer
+from jobsvc.service.new_job import NewJob, checked_params
 from jobsvc.store.database import Database
 from jobsvc.testing import run
 from jobsvc.web.services import Services

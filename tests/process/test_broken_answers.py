@@ -15,11 +15,11 @@ from flask import Flask, request
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
-from jobsvc.process.client_patience import ClientPatience
-from jobsvc.process.http_connection import Connection
-from jobsvc.process.http_loop import _cut
-from jobsvc.process.http_worker import HttpWorker
-from jobsvc.process.transfer_slots import SMALL_BYTES
+from jobsvc.process.http.client_patience import ClientPatience
+from jobsvc.process.http.connection import Connection
+from jobsvc.process.http.gunicorn_worker import HttpWorker
+from jobsvc.process.http.loop import _cut
+from jobsvc.process.http.transfer_slots import SMALL_BYTES
 from jobsvc.web import problems
 from tests.support.server import poll
 

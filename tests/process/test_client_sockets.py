@@ -15,13 +15,13 @@ from gunicorn.config import Config
 from gunicorn.http import body, message, parser, unreader, wsgi
 from gunicorn.workers import base, gthread
 
-from jobsvc.process.client_patience import ClientPatience
-from jobsvc.process.client_socket import ClientSocket, ClientTooSlow
-from jobsvc.process.http_connection import Connection, Next
-from jobsvc.process.http_loop import HttpLoop
-from jobsvc.process.http_worker import HttpWorker
-from jobsvc.process.request_head import PROXY_V2, Head, chunked_end, find_head
-from jobsvc.process.transfer_slots import TransferSlots
+from jobsvc.process.http.client_patience import ClientPatience
+from jobsvc.process.http.client_socket import ClientSocket, ClientTooSlow
+from jobsvc.process.http.connection import Connection, Next
+from jobsvc.process.http.gunicorn_worker import HttpWorker
+from jobsvc.process.http.loop import HttpLoop
+from jobsvc.process.http.request_head import PROXY_V2, Head, chunked_end, find_head
+from jobsvc.process.http.transfer_slots import TransferSlots
 from jobsvc.web.in_flight import InFlight
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -138,7 +138,7 @@ def test_a_client_that_sends_nothing_or_takes_nothing_is_given_up(pair: Pair, tm
 
 def test_a_trickle_is_given_up_and_a_slow_client_is_not(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = count()
-    monkeypatch.setattr("jobsvc.process.client_socket.monotonic", lambda: next(ticks) * 0.05)
+    monkeypatch.setattr("jobsvc.process.http.client_socket.monotonic", lambda: next(ticks) * 0.05)
     trickle = ClientSocket(pair[0], QUICK)
 
     def receive(client: ClientSocket, size: int) -> None:
@@ -280,7 +280,7 @@ def test_gunicorn_has_what_the_worker_relies_on() -> None:
         if (found := _signature(owner, name)) != f"({expected})"
     ]
     assert not changed, (
-        "gunicorn has changed in parts that jobsvc/process/http_worker.py and http_loop.py rely on: compare its "
+        "gunicorn has changed in parts that jobsvc/process/http/ relies on: compare its "
         "workers/gthread.py with the version before, then change this list: " + "; ".join(changed)
     )
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from gunicorn.config import Config
 
-from jobsvc.process.client_patience import ClientPatience
-from jobsvc.process.http_connection import Connection, Stage
-from jobsvc.process.http_loop import LOOK_SECONDS
-from jobsvc.process.http_worker import HttpWorker
-from jobsvc.process.making_room import SHELTER_SECONDS, least_missed
+from jobsvc.process.http.client_patience import ClientPatience
+from jobsvc.process.http.connection import Connection, Stage
+from jobsvc.process.http.gunicorn_worker import HttpWorker
+from jobsvc.process.http.loop import LOOK_SECONDS
+from jobsvc.process.http.making_room import SHELTER_SECONDS, least_missed
 
 Make = Callable[..., Connection]
 
@@ -99,7 +99,7 @@ def test_a_shutdown_leaves_time_for_what_comes_after_the_connections(
         nonlocal now
         now += seconds
 
-    monkeypatch.setattr("jobsvc.process.http_loop.monotonic", lambda: now)
+    monkeypatch.setattr("jobsvc.process.http.loop.monotonic", lambda: now)
     monkeypatch.setattr(worker, "wait_for_and_dispatch_events", wait)
     monkeypatch.setattr(worker, "notify", lambda: None)
     worker.cfg.set("graceful_timeout", 10)

@@ -20,7 +20,7 @@ import pytest
 from flask import Flask
 
 from jobsvc.engines.threads import ThreadEngine
-from jobsvc.jobs.signals import Signals
+from jobsvc.runs.signals import Signals
 from tests.process.exact import DATE_COLUMN, assert_exactly_once
 from tests.support.server import Server, SlowUpload, poll
 

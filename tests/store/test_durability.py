@@ -12,8 +12,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import Connection
 
 from jobsvc.jobs.states import State
-from jobsvc.store import job_rows
 from jobsvc.store.database import Database
+from jobsvc.store.queries import job_rows
 from jobsvc.web.services import Services
 from tests.support.waiting import wait_for
 from tests.web.requests import upload

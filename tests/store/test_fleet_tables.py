@@ -11,11 +11,12 @@ from sqlalchemy import text
 
 from jobsvc.clock import now
 from jobsvc.settings import Settings
-from jobsvc.store import job_rows, queue_schema, worker_rows
 from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseDown, SchemaBehind
-from jobsvc.store.listener import Listener
 from jobsvc.store.migrate import is_current, prepare, upgrade
+from jobsvc.store.postgresql import queue_schema
+from jobsvc.store.postgresql.listener import Listener
+from jobsvc.store.queries import job_rows, worker_rows
 from tests.support.databases import fresh
 from tests.support.gated import TIMEOUT
 

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from jobsvc.kinds import csv_source, lines
 from jobsvc.kinds.contract import Cursor, Refusal, Refused
-from jobsvc.kinds.csv_format import CsvFormat, Quotes, Ragged
-from jobsvc.kinds.csv_header import BYTE_ORDER_MARK
-from jobsvc.kinds.csv_simple_lines import SimpleLines
-from jobsvc.kinds.csv_source import CsvSource, RowParser, RowsParser, SimpleParser
+from jobsvc.kinds.csv import lines
+from jobsvc.kinds.csv import source as csv_source
+from jobsvc.kinds.csv.format import CsvFormat, Quotes, Ragged
+from jobsvc.kinds.csv.header import BYTE_ORDER_MARK
+from jobsvc.kinds.csv.simple_lines import SimpleLines
+from jobsvc.kinds.csv.source import CsvSource, RowParser, RowsParser, SimpleParser
 
 HEADER = b"a,b,c\n"
 COLUMNS = ["a", "b", "c"]

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import sys
 
-from jobsvc.store import job_rows
 from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseDown
+from jobsvc.store.queries import job_rows
 
 
 def main(url: str, key: int, idle_seconds: float) -> None:

@@ -11,8 +11,8 @@ from tests.support.server import ROOT
 _PROGRAM = """
 import sys
 from pathlib import Path
-from jobsvc.store.directory_lock import DirectoryLock
-from jobsvc.store.flock import DirectoryInUse
+from jobsvc.store.locks.directory_lock import DirectoryLock
+from jobsvc.store.locks.flock import DirectoryInUse
 
 lock = DirectoryLock(Path(sys.argv[1]))
 print("tries", flush=True)

@@ -9,24 +9,24 @@ from typing import Any
 
 from sqlalchemy import select
 
-from jobsvc import ROLLBACKS_AT_ONCE
 from jobsvc.clock import now
 from jobsvc.engines.threads import ThreadEngine
-from jobsvc.jobs.announcements import Announcements
-from jobsvc.jobs.hooks import tell
+from jobsvc.files.belonging import settle
+from jobsvc.files.local.files import LocalFiles
 from jobsvc.jobs.job import Job
-from jobsvc.jobs.new_job import NewJob
-from jobsvc.jobs.recovery import recover
-from jobsvc.jobs.rollback import Rollbacks
-from jobsvc.jobs.runner import Runner
-from jobsvc.jobs.service import JobService
-from jobsvc.jobs.signals import Signals
 from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import Kind
+from jobsvc.process.parts import ROLLBACKS_AT_ONCE
+from jobsvc.runs.hooks import tell
+from jobsvc.runs.recovery import recover
+from jobsvc.runs.rollback import Rollbacks
+from jobsvc.runs.runner import Runner
+from jobsvc.runs.signals import Signals
+from jobsvc.service.announcements import Announcements
+from jobsvc.service.jobs import JobService
+from jobsvc.service.new_job import NewJob
 from jobsvc.settings import Settings
-from jobsvc.store.belonging import settle
 from jobsvc.store.database import Database
-from jobsvc.store.local_files import LocalFiles
 from jobsvc.store.migrate import prepare
 from jobsvc.store.tables import records
 from tests.support.databases import lay_out

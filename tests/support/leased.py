@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from jobsvc.engines.lease import Lease, allow_alarm, set_alarm
+from jobsvc.engines.fleet.lease import Lease, allow_alarm, set_alarm
 
 
 def main(seconds: float, how: str) -> None:

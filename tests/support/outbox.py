@@ -10,11 +10,11 @@ from typing import Any
 from sqlalchemy import insert, select
 
 from jobsvc.clock import now
-from jobsvc.jobs.webhooks.sender import WebhookSender
-from jobsvc.store import webhook_rows
 from jobsvc.store.database import Database
 from jobsvc.store.migrate import upgrade
+from jobsvc.store.queries import webhook_rows
 from jobsvc.store.tables import jobs, webhooks
+from jobsvc.webhooks.sender import WebhookSender
 from tests.support.gated import TIMEOUT
 from tests.support.watching import Commits
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import psycopg
 
-from jobsvc.store.files import IDENTITY
+from jobsvc.files.contract import IDENTITY
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30.0

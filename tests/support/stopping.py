@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from jobsvc.kinds.csv_work import CsvWork
+from jobsvc.kinds.csv.work import CsvWork
 from tests.support.gated import Gate
 
 

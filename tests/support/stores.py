@@ -13,11 +13,11 @@ import pytest
 from moto.server import ThreadedMotoServer  # type: ignore[import-untyped]
 from werkzeug.serving import WSGIRequestHandler
 
+from jobsvc.files.contract import IDENTITY, Files
+from jobsvc.files.local.files import LocalFiles
+from jobsvc.files.open_files import open_files
+from jobsvc.files.remote.files import RemoteFiles
 from jobsvc.settings import Settings
-from jobsvc.store.files import IDENTITY, Files
-from jobsvc.store.local_files import LocalFiles
-from jobsvc.store.open_files import open_files
-from jobsvc.store.remote_files import RemoteFiles
 from tests.support.fake_remote import SCHEME, FakeRemote
 
 LOCAL, FAKE, S3 = "local", "fake", "s3"

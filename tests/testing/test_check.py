@@ -24,11 +24,11 @@ from jobsvc.kinds import (
     Source,
     Work,
 )
-from jobsvc.kinds.baseline_csv import BaselineCSV
-from jobsvc.kinds.bulk_team import BulkTeam
+from jobsvc.kinds.builtin.baseline_csv import BaselineCSV
+from jobsvc.kinds.builtin.bulk_team import BulkTeam
+from jobsvc.kinds.builtin.create_export import CreateExport
 from jobsvc.kinds.contract import Block
-from jobsvc.kinds.create_export import CreateExport
-from jobsvc.store import job_rows
+from jobsvc.store.queries import job_rows
 from jobsvc.store.tables import records
 from jobsvc.testing import Disturbed, Outside, check, run
 from jobsvc.testing.house import MOMENT

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from flask.testing import FlaskClient
 
-from jobsvc import create_app
+from jobsvc.process.app import create_app
 from jobsvc.settings import Settings
 from tests.conftest import WholeAnswers
 

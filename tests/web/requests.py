@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from jobsvc.jobs.new_job import NewJob
+from jobsvc.service.new_job import NewJob
 from jobsvc.web.services import Services
 from tests.support.gated import Gated
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobsvc.web.arrival import Arrival
-from jobsvc.web.recognition import HEAD_BYTES, NotReadable
+from jobsvc.web.uploads.arrival import Arrival
+from jobsvc.web.uploads.recognition import HEAD_BYTES, NotReadable
 
 MIB = 1024 * 1024
 

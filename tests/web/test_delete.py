@@ -10,8 +10,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from jobsvc.clock import now
-from jobsvc.jobs.retention import Retention, Terms
 from jobsvc.jobs.states import State
+from jobsvc.service.retention import Retention, Terms
 from jobsvc.store.database import Database
 from jobsvc.web.services import Services
 from tests.support.gated import TIMEOUT, Gated

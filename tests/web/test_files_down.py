@@ -11,9 +11,9 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from jobsvc.clock import now
+from jobsvc.files.remote import store as remote_store
+from jobsvc.files.tidying import tidy_strays
 from jobsvc.jobs.states import State
-from jobsvc.store import remote_store
-from jobsvc.store.tidying import tidy_strays
 from jobsvc.web.services import Services
 from tests.support.fake_remote import FakeRemote, down
 from tests.support.gated import TIMEOUT, Gated

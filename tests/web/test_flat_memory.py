@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import insert, select, text
 
 from jobsvc.jobs.states import State
-from jobsvc.kinds import export_columns
+from jobsvc.kinds.builtin import export_columns
 from jobsvc.store.database import Database
 from jobsvc.store.tables import job_events, jobs, records, team_members, teams, webhooks
 from jobsvc.web.services import Services

@@ -11,11 +11,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event
 
-from jobsvc.jobs import recording, roomy
 from jobsvc.jobs.states import State
-from jobsvc.store import readiness, room
+from jobsvc.runs import recording, roomy
+from jobsvc.store import readiness
 from jobsvc.store.database import Database
-from jobsvc.store.room import Room
+from jobsvc.store.disk import room
+from jobsvc.store.disk.room import Room
 from jobsvc.web.services import Services
 from tests.support.full_disk import full, full_for_new_files
 from tests.support.gated import TIMEOUT, Gated

@@ -10,8 +10,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from jobsvc.jobs import runner
 from jobsvc.jobs.states import State
+from jobsvc.runs import runner
 from jobsvc.web.services import Services
 from tests.support.data import data_dir
 from tests.support.gated import Gate

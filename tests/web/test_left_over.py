@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import pytest
 from flask.testing import FlaskClient
 
-from jobsvc.jobs import runner
 from jobsvc.jobs.states import State
-from jobsvc.kinds.csv_format import MAX_ROW_BYTES
-from jobsvc.kinds.csv_rows import MAX_ROW_LINES
+from jobsvc.kinds.csv.format import MAX_ROW_BYTES
+from jobsvc.kinds.csv.rows import MAX_ROW_LINES
+from jobsvc.runs import runner
 from jobsvc.web.services import Services
 from tests.support.data import data_dir
 from tests.support.gated import Gate, Gated

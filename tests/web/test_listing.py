@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from jobsvc.jobs.new_job import NewJob
 from jobsvc.jobs.states import State
+from jobsvc.service.new_job import NewJob
 from jobsvc.web.services import Services
 from tests.support.gated import Gated
 from tests.support.waiting import wait_for

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.sansio.multipart import File
 
-from jobsvc.web import multipart
-from jobsvc.web.multipart import Malformed, read_form
+from jobsvc.web.uploads import multipart
+from jobsvc.web.uploads.multipart import Malformed, read_form
 
 
 class Cut(io.RawIOBase):

@@ -11,8 +11,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from jobsvc.jobs.job import Job
-from jobsvc.jobs.service import JobService
 from jobsvc.jobs.states import State
+from jobsvc.service.jobs import JobService
 from jobsvc.web.services import Services
 from jobsvc.web.takes import Takes, stated
 from tests.support.gated import Gated

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from jobsvc.jobs.states import State
-from jobsvc.web import original
+from jobsvc.web.routes import original
 from jobsvc.web.services import Services
 from tests.support.gated import Gated
 from tests.support.waiting import wait_for

@@ -12,9 +12,9 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
-from jobsvc.jobs import runner
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
+from jobsvc.runs import runner
 from jobsvc.store.database import Database
 from jobsvc.store.tables import dry_run_teams, records, team_members, teams
 from jobsvc.web.services import Services

@@ -13,8 +13,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from jobsvc.files.local.files import LocalFiles
 from jobsvc.jobs.states import State
-from jobsvc.store.local_files import LocalFiles
 from jobsvc.web.services import Services
 from tests.support.gated import Gated
 from tests.support.stores import BOTH, stored

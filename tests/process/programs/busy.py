@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from jobsvc import create_app
-from jobsvc.jobs.new_job import NewJob
+from jobsvc.process.app import create_app
+from jobsvc.service.new_job import NewJob
 from jobsvc.web.services import Services
 
 app = create_app()

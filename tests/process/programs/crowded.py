@@ -6,9 +6,9 @@ import atexit
 import threading
 from collections.abc import Iterator
 
-from jobsvc import create_app
-from jobsvc.jobs.new_job import NewJob
 from jobsvc.kinds.contract import Block, End, JobContext, Kind, Refusal, Work
+from jobsvc.process.app import create_app
+from jobsvc.service.new_job import NewJob
 from jobsvc.web.services import Services
 
 PAUSED = 1000

@@ -10,11 +10,11 @@ import json
 import sys
 from typing import Any
 
-from jobsvc import create_app
-from jobsvc.jobs.new_job import NewJob
 from jobsvc.jobs.states import FINISHED
 from jobsvc.kinds.contract import JobContext
 from jobsvc.kinds.row_kind import Item, RowKind, Source
+from jobsvc.process.app import create_app
+from jobsvc.service.new_job import NewJob
 from jobsvc.web.services import Services
 
 DEPTH = 5_000

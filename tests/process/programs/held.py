@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from jobsvc import create_app
-from jobsvc.jobs.new_job import NewJob
 from jobsvc.kinds.contract import Block, Effects, End, JobContext, Kind, Refusal, Work
+from jobsvc.process.app import create_app
+from jobsvc.service.new_job import NewJob
 from jobsvc.store.tables import records
 from jobsvc.web.services import Services
 

@@ -6,8 +6,8 @@ import shutil
 import sys
 import threading
 
-from jobsvc import create_app
-from jobsvc.jobs.new_job import NewJob
+from jobsvc.process.app import create_app
+from jobsvc.service.new_job import NewJob
 from jobsvc.web.services import Services
 
 app = create_app()

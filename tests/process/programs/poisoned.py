@@ -12,15 +12,15 @@ import threading
 import time
 from typing import Any
 
-from jobsvc import create_app
-from jobsvc.jobs import crashes, runner
-from jobsvc.jobs.claims import Claims
 from jobsvc.jobs.errors import UnknownJob
 from jobsvc.jobs.job import Job
-from jobsvc.jobs.new_job import NewJob
 from jobsvc.jobs.states import FINISHED
 from jobsvc.kinds.contract import JobContext
 from jobsvc.kinds.row_kind import Item, RowKind, Source
+from jobsvc.process.app import create_app
+from jobsvc.runs import crashes, runner
+from jobsvc.runs.claims import Claims
+from jobsvc.service.new_job import NewJob
 from jobsvc.web.services import Services
 
 JOBS = {"poison": "poison", "other-1": "other", "other-2": "other", "other-3": "other"}

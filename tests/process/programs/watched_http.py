@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from jobsvc.process.client_patience import ClientPatience
-from jobsvc.process.http_worker import HttpWorker
+from jobsvc.process.http.client_patience import ClientPatience
+from jobsvc.process.http.gunicorn_worker import HttpWorker
 
 
 class Watched(HttpWorker):  # type: ignore[misc]

@@ -1,0 +1,195 @@
+"""One of the workers of Procrastinate in a process, and another one in its place whenever it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from threading import Lock
+from typing import Any, Generic, Protocol, TypeVar
+
+from procrastinate import App, JobContext, PsycopgConnector
+from procrastinate.jobs import DeleteJobCondition
+from procrastinate.worker import Worker
+
+from jobsvc.engines.fleet.job_manager import PatientJobManager
+from jobsvc.engines.fleet.lease import Lease
+
+log = logging.getLogger(__name__)
+
+FETCH_SECONDS = 1.0
+"""How often is looked for work that nobody told of, which happens after a lost connection only."""
+
+LOOK_FOR_ABORTS_SECONDS = 1.0
+"""The same for requests to stop."""
+
+BEGIN_AGAIN_SECONDS = 1.0
+
+
+class RunSignals(Protocol):
+    """What a run looks at before every item."""
+
+    def shut_down(self) -> None: ...
+
+
+class Registered(Protocol):
+    def __call__(self, worker_id: int, purpose: str) -> None: ...
+
+
+S = TypeVar("S", bound=RunSignals)
+S_co = TypeVar("S_co", bound=RunSignals, covariant=True)
+
+
+class MakeSignals(Protocol[S_co]):
+    """Makes what a run looks at, of what says whether the queue wants it to stop, and the lease of its worker."""
+
+    def __call__(self, should_abort: Callable[[], bool], lease: Lease) -> S_co: ...
+
+
+@dataclass(frozen=True)
+class Times:
+    """All in seconds."""
+
+    heartbeat: float
+    stalled_after: float
+    """A worker without a heartbeat for so long is given up."""
+    sweep_every: int
+    """How often somebody looks for those."""
+    shutdown: float
+    """The bound on the end of the process, from the signal on."""
+
+
+class _Worker(Worker):
+    """Stops by itself when something in it breaks, and then waits for what it runs: that is told to `leave`."""
+
+    def __init__(self, app: App, *, leave: Callable[[], None], **options: Any) -> None:
+        super().__init__(app, **options)
+        self._leave = leave
+
+    def stop(self) -> None:
+        self._leave()
+        super().stop()  # type: ignore[no-untyped-call]
+
+    def entries(self) -> list[int]:
+        """The numbers of the entries that it has at work."""
+        return [context.job.id for context in self._running_jobs.values() if context.job.id is not None]
+
+    async def _shutdown(self, side_tasks: list[asyncio.Task[Any]]) -> None:
+        # Those end at once, and with them the heartbeats: a run that takes its time to leave needs them still.
+        heartbeats = asyncio.create_task(self._update_heartbeat())  # type: ignore[no-untyped-call]
+        try:
+            await super()._shutdown(side_tasks)
+        finally:
+            heartbeats.cancel()
+
+
+class Crew(Generic[S]):
+    """Takes entries from some of the queues, and carries them out on threads.
+
+    `_guard` guards `_live` and `_leaving`; everything else belongs to the event loop's thread.
+    """
+
+    def __init__(
+        self,
+        connector: PsycopgConnector,
+        purpose: str,
+        queues: Sequence[str],
+        slots: int,
+        times: Times,
+        *,
+        registered: Registered,
+        signals: MakeSignals[S],
+        listen: bool = True,
+    ) -> None:
+        """`registered` is told the number of each worker that begins."""
+        self._purpose, self._queues, self._slots = purpose, queues, slots
+        self._times, self._signals, self._listen = times, signals, listen
+        self.app = App(connector=connector)
+        self._lease = Lease(times.stalled_after)
+        self.app.job_manager = PatientJobManager(
+            connector,
+            self._lease,
+            registered=partial(registered, purpose=purpose),
+            given_up=self._given_up,
+            running=lambda: () if self._worker is None else self._worker.entries(),
+        )
+        self._worker: _Worker | None = None
+        self._guard = Lock()
+        self._live: set[S] = set()
+        self._leaving = False
+
+    def carry_out(self, name: str, carry_out: Callable[[int, int, S], None]) -> None:
+        """Have entries of the task `name` carried out by `carry_out(key, entry, signals)`."""
+
+        def task(context: JobContext, key: int) -> None:
+            assert context.job.id is not None
+            signals = self._signals(context.should_abort, self._lease)
+            with self._guard:
+                self._live.add(signals)
+                leaving = self._leaving
+            if leaving:
+                signals.shut_down()
+            try:
+                carry_out(key, context.job.id, signals)
+            except Exception:
+                raise
+            except BaseException as error:
+                # As it is, it would end the event loop, and with it the worker.
+                raise RuntimeError(f"entry {context.job.id} raised {type(error).__name__}: {error}") from error
+            finally:
+                with self._guard:
+                    self._live.discard(signals)
+
+        self.app.task(name=name, pass_context=True)(task)
+
+    async def keep(self, ended: asyncio.Event) -> None:
+        """Have a worker at work until `ended` is set and the worker was told to `stop`."""
+        while not ended.is_set():
+            self._worker = _Worker(
+                self.app,
+                leave=self._leave,
+                queues=self._queues,
+                concurrency=self._slots,
+                fetch_job_polling_interval=FETCH_SECONDS,
+                abort_job_polling_interval=LOOK_FOR_ABORTS_SECONDS,
+                listen_notify=self._listen,
+                delete_jobs=DeleteJobCondition.ALWAYS,
+                install_signal_handlers=False,
+                update_heartbeat_interval=self._times.heartbeat,
+                stalled_worker_timeout=self._times.stalled_after,
+            )
+            try:
+                await self._worker.run()  # type: ignore[no-untyped-call]
+            except Exception:
+                log.exception("the worker for %s broke off", self._purpose)
+            finally:
+                self._worker = None
+            if not ended.is_set():
+                log.warning("the worker for %s has ended; another one begins", self._purpose)
+                with self._guard:
+                    self._leaving = False
+                await asyncio.sleep(BEGIN_AGAIN_SECONDS)
+
+    def stop(self) -> None:
+        """Take nothing further, and have what runs commit and hand its jobs back. Returns at once."""
+        if self._worker is None:
+            self._leave()
+        else:
+            self._worker.stop()
+
+    def _leave(self) -> None:
+        with self._guard:
+            self._leaving = True
+            live = list(self._live)
+        for signals in live:
+            signals.shut_down()
+
+    def _given_up(self) -> None:
+        """Nobody would find the worker if it died now, and what it runs may have been given to another."""
+        with self._guard:
+            if self._leaving:
+                return
+        log.warning("the worker for %s was given up: it had no heartbeat for too long", self._purpose)
+        self.stop()

@@ -1,0 +1,1 @@
+"""Files in a store that many machines share."""

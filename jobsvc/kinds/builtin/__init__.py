@@ -1,0 +1,1 @@
+"""The kinds that ship with the service."""

@@ -1,0 +1,248 @@
+"""`createExport`: every date in a range is exported to one CSV file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from time import monotonic
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import BeforeValidator, Field, model_validator
+from sqlalchemy import Connection, func, select, tuple_
+
+from jobsvc.kinds.builtin.export_columns import Layouts, columns_of_all, columns_of_one
+from jobsvc.kinds.contract import (
+    Block,
+    Effects,
+    End,
+    ItemAbandoned,
+    JobContext,
+    JobFailed,
+    Kind,
+    KindParams,
+    OutputFile,
+    Refusal,
+    Work,
+)
+from jobsvc.kinds.csv.header import BYTE_ORDER_MARK, EXPORTED_COLUMNS, distinct
+from jobsvc.kinds.csv.text import csv_text, defused
+from jobsvc.store.errors import OutputLost
+from jobsvc.store.streaming import streamed
+from jobsvc.store.tables import jobs, records
+
+RECORDS_AT_A_TIME = 2000
+CHARACTERS_AT_A_TIME = 1024 * 1024
+"""How many records, and about how much of them, are held in memory."""
+
+CELLS_AT_A_TIME = 50_000
+"""About how many cells of the export are written at once."""
+
+SECONDS_BETWEEN_CHECKPOINTS = 0.5
+
+Place: TypeAlias = tuple[int, int]
+"""job key, row: where a record stands among those of its date."""
+
+Found: TypeAlias = tuple[int, int, Any]
+"""job key, row, and data: JSON text, unless somebody else has written it."""
+
+
+def _iso_date(value: object) -> date:
+    """A date of the form YYYY-MM-DD, and no other that ISO 8601 allows."""
+    try:
+        day = date.fromisoformat(str(value))
+    except ValueError:
+        day = None
+    if day is None or not isinstance(value, (str, date)) or day.isoformat() != str(value):
+        raise ValueError(f"{str(value)[:40]!r} must be a date, YYYY-MM-DD")
+    return day
+
+
+IsoDate: TypeAlias = Annotated[date, BeforeValidator(_iso_date)]
+
+
+class ExportParams(KindParams):
+    first: IsoDate = Field(alias="from", description="the first date, YYYY-MM-DD")
+    last: IsoDate = Field(alias="to", description="the last date, included")
+    job: str | None = Field(None, description="export only what this job made")
+    for_spreadsheet: bool = Field(
+        False,
+        description="begin with a byte order mark, and put an apostrophe before what a spreadsheet takes for a formula",
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> ExportParams:
+        if self.first > self.last:
+            raise ValueError("from must not be after to")
+        return self
+
+
+class CreateExport(Kind):
+    name = "createExport"
+    takes_file = False
+    Params = ExportParams
+
+    def open(self, context: JobContext) -> Work:
+        return _Export(context)
+
+    def undo(self, effects: Effects, limit: int) -> int:
+        """The service removes a job's files at the end of a rollback; there is nothing else."""
+        return 0
+
+
+class _Export(Work):
+    """Positions are in dates. The cursor is the next date and where the file goes on.
+
+    Its header is settled with the first date. What jobs make that were
+    submitted after it, or whose columns that header does not have, is not in it.
+    """
+
+    def __init__(self, context: JobContext) -> None:
+        self._context = context
+        self._first: date = context.params.first
+        self._last: date = context.params.last
+        self._job: str | None = context.params.job
+        self._next: int = context.cursor["day"] if context.cursor else self._first.toordinal()
+        self.size = (self._last - self._first).days + 1
+        self.columns = context.columns
+        self._layouts: Layouts | None = None
+        self._next_with_records: bytes | None = self._first.isoformat().encode()
+        """No date before it has records, as far as is known; None: no date has any more."""
+        self._ends: list[int] = []
+        try:
+            self._file: OutputFile = context.open_output(context.cursor)
+        except OutputLost as error:
+            raise JobFailed(str(error)) from error
+
+    def blocks(self) -> Iterator[Block]:
+        while self._next <= self._last.toordinal():
+            self._ends = [self._file.tell()]
+            yield _Dates(self._first.toordinal(), self._next, self._last.toordinal(), self._ends, self._file)
+            self._next += len(self._ends) - 1
+
+    def process(self, day: date) -> None:
+        """Write one date's records. Gives up within a long date if the run is asked to stop."""
+        if self._layouts is None:
+            self._layouts = self._begun()
+        after: Place = (0, 0)
+        more = self._has_records(day)
+        while more:
+            with self._context.read() as connection:
+                found, more = self._records_of(connection, day, after)
+            self._write(self._layouts, day, found)
+            if not more:
+                break
+            after = (found[-1][0], found[-1][1])
+            self._look()
+        self._ends.append(self._file.tell())
+
+    def _begun(self) -> Layouts:
+        """Settle the columns, if no earlier run has, and write the header, if it isn't there."""
+        context = self._context
+        if self.columns is None:
+            if self._job is not None:
+                self.columns = columns_of_one(context.read, self._job)
+            else:
+                self.columns = columns_of_all(context.read, self._first, self._last, context.key, context.stopped)
+        if self._file.tell() == 0:
+            names, _ = distinct([*EXPORTED_COLUMNS, *self.columns])
+            self._file.write((BYTE_ORDER_MARK if context.params.for_spreadsheet else b"") + self._text([names]))
+        return Layouts(context.read, self.columns, job_id=self._job, below=context.key)
+
+    def _write(self, layouts: Layouts, day: date, found: Sequence[Found]) -> None:
+        """Write records, a piece at a time: rows can be much longer than their records."""
+        rows: list[list[Any]] = []
+        cells = 0
+        for number, (key, row, data) in enumerate(found):
+            if not layouts.knows(key):
+                layouts.load(later[0] for later in found[number:])
+            made = layouts.row(key, row, day.isoformat(), data)
+            if made is not None:
+                rows.append(made)
+                cells += len(made)
+            if cells > CELLS_AT_A_TIME:
+                self._file.write(self._text(rows))
+                rows, cells = [], 0
+                self._look()
+        self._file.write(self._text(rows))
+
+    def _text(self, rows: list[list[Any]]) -> bytes:
+        if self._context.params.for_spreadsheet:
+            rows = [[defused(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
+        return csv_text(rows).encode()
+
+    def _look(self) -> None:
+        if self._context.stopped.is_set():
+            raise ItemAbandoned
+
+    def _has_records(self, day: date) -> bool:
+        """Whether the date has records. Dates without any, which may be most, are skipped without asking for each."""
+        wanted = day.isoformat().encode()
+        if self._next_with_records is None or wanted < self._next_with_records:
+            return False
+        with self._context.read() as connection:
+            query = select(func.min(records.c.date)).where(records.c.date >= day.isoformat())
+            found = connection.execute(query).scalar_one()
+        # As bytes, in which the database compares them: what is no date at all is just passed by.
+        self._next_with_records = found.encode(errors="surrogateescape") if isinstance(found, str) else None
+        return self._next_with_records == wanted
+
+    def _records_of(self, connection: Connection, day: date, after: Place) -> tuple[list[Found], bool]:
+        """Some of a date's records behind `after`, and whether there may be more."""
+        query = (
+            select(records.c.job_key, records.c.row, records.c.data)
+            .where(records.c.date == day.isoformat(), tuple_(records.c.job_key, records.c.row) > after)
+            .order_by(records.c.job_key, records.c.row)
+            .limit(RECORDS_AT_A_TIME)
+        )
+        if self._job is not None:
+            # The sum keeps SQLite from searching the whole job for each date, instead of the date's index.
+            mine = select(jobs.c.key).where(jobs.c.id == self._job).scalar_subquery()
+            query = query.where((records.c.job_key + 0) == mine)
+        found: list[Found] = []
+        characters = 0
+        with streamed(connection, query) as result:
+            for key, row, data in result:
+                found.append((key, row, data))
+                characters += len(data)
+                if characters > CHARACTERS_AT_A_TIME:
+                    return found, True
+        return found, len(found) == RECORDS_AT_A_TIME
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def finish(self) -> None:
+        try:
+            self._file.finish()
+        except OutputLost as error:
+            raise JobFailed(str(error)) from error
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Dates(Block):
+    """The dates from `start` on, until it is time for a checkpoint. All dates here are proleptic ordinals.
+
+    `ends` holds the file's length at the start and after each date that is done.
+    """
+
+    def __init__(self, first: int, start: int, last: int, ends: list[int], file: OutputFile) -> None:
+        self._first, self._start, self._last = first, start, last
+        self._ends = ends
+        self._file = file
+        self.items = self._dates()
+
+    def _dates(self) -> Iterator[date]:
+        begun = monotonic()
+        for day in range(self._start, self._last + 1):
+            yield date.fromordinal(day)
+            if monotonic() - begun > SECONDS_BETWEEN_CHECKPOINTS:
+                return
+
+    def end(self, taken: int) -> End:
+        day = self._start + taken
+        return End({"day": day, **self._file.mark(self._ends[taken])}, day - self._first)
+
+    def refusal(self, item: int, error: str) -> Refusal:
+        return Refusal(item, error)

@@ -1,0 +1,1 @@
+"""Reading CSV files as people have them."""

@@ -1,0 +1,76 @@
+"""Finding out what separates the fields of a CSV file, from its first rows."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import BinaryIO
+
+from jobsvc.kinds.csv.format import CsvFormat
+from jobsvc.kinds.csv.header import opened, read_opening
+from jobsvc.kinds.csv.lines import LineBuffer
+from jobsvc.kinds.csv.rows import RowReader
+
+NAMES = {"\t": "tab", ";": "semicolon", "|": "pipe", ",": "comma"}
+"""What can be detected. Those that more seldom stand in text by chance come first."""
+
+_NOTHING = "".join(NAMES).encode() + b"\r\n"
+
+ONE_COLUMN = (",", "\t", ";", "|")
+
+SAMPLE_BYTES = 64 * 1024
+SAMPLE_ROWS = 200
+
+
+def detected_delimiter(file: BinaryIO, form: CsvFormat) -> str:
+    """The delimiter whose fields fit the header best.
+
+    Where none separates anything in the header there is one column: then it is one that
+    stands nowhere in the sample, a comma if that goes, since rows may have the others as
+    text. A file that names its delimiter itself (`sep=;`) has that one.
+    """
+    opening = read_opening(file)
+    if opening.separator is not None:
+        return opening.separator
+    file.seek(opening.offset)
+    sample = file.read(SAMPLE_BYTES)
+    if len(sample) == SAMPLE_BYTES:
+        # Its last line may be cut in the middle.
+        whole = sample.rstrip(b"\r\n")
+        whole = sample[: max(whole.rfind(b"\n"), whole.rfind(b"\r")) + 1]
+        sample = whole or sample
+    form = opened(form, opening)
+    fits = {
+        delimiter: _fit(_widths(sample, replace(opened(form, opening), delimiter=delimiter))) for delimiter in NAMES
+    }
+    best = max(NAMES, key=lambda delimiter: fits[delimiter])
+    if fits[best][1] > 1:
+        return best
+    if not sample.strip(_NOTHING):
+        return ","
+    return next((delimiter for delimiter in ONE_COLUMN if delimiter.encode() not in sample), ",")
+
+
+def _widths(sample: bytes, form: CsvFormat) -> list[int]:
+    """How many fields the header and the rows have; 0 for one that is no row."""
+    buffer = LineBuffer(io.BytesIO(sample), 0, form.max_row_bytes)
+    rows = RowReader(buffer, form)
+    widths: list[int] = []
+    while len(widths) < SAMPLE_ROWS and buffer.fill(1) and not buffer.overlong:
+        if rows.is_blank(0):
+            buffer.consume(1)
+            continue
+        row = rows.read(0)
+        widths.append(len(row.fields))
+        buffer.consume(row.lines)
+    return widths
+
+
+def _fit(widths: Sequence[int]) -> tuple[float, int]:
+    """How well rows fit their header, from 0 to 1, and the header's width. A short row fits half."""
+    if not widths or widths[0] < 2:
+        return 0.0, 1
+    header, rows = widths[0], widths[1:]
+    points = [1.0 if width == header else 0.5 if 1 < width < header else 0.0 for width in rows]
+    return (sum(points) / len(rows) if rows else 1.0), header

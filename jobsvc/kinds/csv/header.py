@@ -1,0 +1,130 @@
+"""The header of a CSV file: the names of its columns, and where its rows begin."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+from jobsvc.kinds.contract import Cursor, JobFailed
+from jobsvc.kinds.csv.format import CsvFormat
+from jobsvc.kinds.csv.lines import LineBuffer
+from jobsvc.kinds.csv.rows import RowReader
+from jobsvc.kinds.csv.text import shortened
+
+REFUSED_COLUMNS = ("_line", "_error")
+"""What a list of refused rows has before the original columns."""
+
+EXPORTED_COLUMNS = ("_job_id", "_row", "_date")
+"""What an export has before the columns of the jobs."""
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+_SEPARATOR = re.compile(rb"sep=([\t!#-/:-@\[\]^_`{-~ ])(?:\r\n|[\r\n]|\Z)", re.IGNORECASE)
+"""Excel's own first line."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """`columns` are distinct names; `start` is where the first row begins. Blank lines before it count for nothing."""
+
+    columns: list[str]
+    start: Cursor
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What stands before the header: `offset` bytes on `lines` lines."""
+
+    offset: int
+    lines: int
+    marked: bool
+    """Whether a byte order mark says that the file is UTF-8."""
+    separator: str | None
+    """What a line `sep=` names."""
+
+
+def read_opening(file: BinaryIO) -> Opening:
+    """A byte order mark and a line `sep=`, if they are there."""
+    file.seek(0)
+    head = file.read(16)
+    offset = len(BYTE_ORDER_MARK) if head.startswith(BYTE_ORDER_MARK) else 0
+    separator = _SEPARATOR.match(head, offset)
+    if separator is None:
+        return Opening(offset, 0, offset > 0, None)
+    return Opening(separator.end(), 1, offset > 0, separator[1].decode())
+
+
+def opened(form: CsvFormat, opening: Opening) -> CsvFormat:
+    """The format, as far as the file's opening says it itself."""
+    return replace(
+        form,
+        encoding="utf-8" if opening.marked else form.encoding,
+        delimiter=opening.separator or form.delimiter,
+    )
+
+
+def read_header(file: BinaryIO, form: CsvFormat) -> Header:
+    """Raises JobFailed if there is no header to be read."""
+    opening = read_opening(file)
+    form = opened(form, opening)
+    buffer = LineBuffer(file, opening.offset, form.max_row_bytes)
+    rows = RowReader(buffer, form)
+    line = 1 + opening.lines
+    while buffer.fill(1) and not buffer.overlong and rows.is_blank(0):
+        buffer.consume(1)
+        line += 1
+    if buffer.overlong:
+        raise JobFailed(f"not readable as CSV: its first line is longer than {form.max_row_bytes} bytes")
+    if not buffer.lines:
+        raise JobFailed("not readable as CSV: there is no header")
+    row = rows.read(0)
+    if row.error:
+        raise JobFailed(f"not readable as CSV: the header can't be read: {row.error}")
+    added = next((len(names) for names in (REFUSED_COLUMNS, EXPORTED_COLUMNS) if _begins(row.fields, names)), 0)
+    columns, warnings = distinct(row.fields[added:])
+    buffer.consume(row.lines)
+    start = {"offset": buffer.offset, "row": 1, "line": line + row.lines, "extra": added, "in_vain": 0}
+    return Header(columns, start, warnings)
+
+
+def _begins(fields: Sequence[str], names: Sequence[str]) -> bool:
+    return tuple(fields[: len(names)]) == tuple(names) and len(fields) > len(names)
+
+
+def distinct(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The names with those that are missing or there twice replaced, and warnings that say which."""
+    taken = {name for name in names if name.strip()}
+    columns: list[str] = []
+    unnamed: list[str] = []
+    renamed: list[str] = []
+    seen: set[str] = set()
+    for place, name in enumerate(names, 1):
+        if not name.strip():
+            columns.append(_free(f"column_{place}", taken))
+            unnamed.append(columns[-1])
+        elif name in seen:
+            columns.append(_free(f"{name}_2", taken))
+            renamed.append(columns[-1])
+        else:
+            columns.append(name)
+            seen.add(name)
+    warnings = []
+    if unnamed:
+        warnings.append(f"columns without a name were named by their place: {shortened(', '.join(unnamed), 500)}")
+    if renamed:
+        warnings.append(f"columns with the name of an earlier one were numbered: {shortened(', '.join(renamed), 500)}")
+    return columns, warnings
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """A name that is not taken, from now on taken: `name`, or `name` with the next number that is free."""
+    base, _, number = name.rpartition("_")
+    count = int(number)
+    while name in taken:
+        count += 1
+        name = f"{base}_{count}"
+    taken.add(name)
+    return name

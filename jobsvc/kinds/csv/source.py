@@ -1,0 +1,248 @@
+"""The rows of a CSV file from any row boundary on, each with its place in the file.
+
+Blocks take the first of three paths that can read them whole: simple lines, which need
+no CSV parser at all (`csv_simple_lines`); rows that `csv.reader` takes at one go, none
+of them with a fault; and rows told apart one by one (`csv_rows`). All give the same
+items, which a test checks on generated files.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, BinaryIO, TypeAlias
+
+from jobsvc.kinds.contract import Block, Cursor, Refused
+from jobsvc.kinds.csv.blocks import MixedBlock, WholeBlock
+from jobsvc.kinds.csv.encodings import UTF_8
+from jobsvc.kinds.csv.format import CsvFormat, Quotes, Ragged
+from jobsvc.kinds.csv.header import opened, read_header, read_opening
+from jobsvc.kinds.csv.lines import LineBuffer
+from jobsvc.kinds.csv.rows import Row, RowReader
+from jobsvc.kinds.csv.simple_lines import SimpleLines, partly_quoted_lines, plain_lines, quoted_lines, split_lines
+
+ROWS_PER_BLOCK = 2000
+
+PADDED = "missing fields at the end of rows were filled with nothing (ragged=pad)"
+
+READ_IN_VAIN_BYTES = 8 * 1024 * 1024
+READ_IN_VAIN_FACTOR = 8
+"""So much, and so many times what a job has covered, may be read for rows that turn out to be none."""
+
+# What JSON must escape, but for quotes and line ends, which are looked at apart.
+_ESCAPED = bytes(set(range(32)) - {10, 13}) + b"\\"
+
+RowParser: TypeAlias = Callable[[int, list[str]], Any]
+"""Makes the item of a row from its number (from 1) and fields; may raise Refused."""
+
+RowsParser: TypeAlias = Callable[[int, list[list[str]]], list[Any] | None]
+"""Makes the items of rows (the first has the given number), all at once.
+
+None says that a row needs a closer look, by the RowParser.
+"""
+
+SimpleParser: TypeAlias = Callable[[int, SimpleLines], list[Any] | None]
+"""The same from lines that need no CSV parser."""
+
+
+class CsvSource:
+    """Reads `file` from `cursor` (None: from its header on).
+
+    `columns` is the header, if an earlier run has read it. Raises JobFailed
+    where the header is no header.
+
+    A file that begins with the columns that the service puts before others' is one of
+    ours coming back: these columns are left out.
+    """
+
+    def __init__(
+        self, file: BinaryIO, cursor: Cursor | None, columns: list[str] | None, form: CsvFormat | None = None
+    ) -> None:
+        form = form or CsvFormat()
+        self.warnings: list[str] = []
+        """What the file's owner should know of it; grows while it is read."""
+        if cursor is None or columns is None:
+            header = read_header(file, form)
+            cursor, columns = header.start, header.columns
+            self.warnings += header.warnings
+        self._form = opened(form, read_opening(file))
+        self.columns = columns
+        self._cursor = cursor
+        self._extra: int = cursor["extra"]
+        """Columns at the beginning of each row that are left out."""
+        self._can_pad = self._form.ragged is Ragged.REFUSE
+        self._width = len(columns) + self._extra
+        self._buffer = LineBuffer(file, cursor["offset"], self._form.max_row_bytes)
+        self._rows = RowReader(self._buffer, self._form)
+        self._escaped = _ESCAPED.replace(self._form.delimiter.encode(), b"")
+
+    def blocks(
+        self,
+        row: RowParser,
+        simple: SimpleParser | None = None,
+        rows: RowsParser | None = None,
+        wanted: Callable[[], int] = lambda: ROWS_PER_BLOCK,
+    ) -> Iterator[Block]:
+        """The remaining rows, about `wanted()` of them in a block. Without `rows`, `row` makes them."""
+        if self._extra or self._form.ragged is Ragged.ANY:
+            simple = None
+        while self._buffer.fill(count := wanted()):
+            block: WholeBlock | MixedBlock | None = None
+            if not self._buffer.overlong:
+                block = self._whole_block(count, simple, rows or _each(row))
+            if block is None:
+                block = self._mixed_block(row, count)
+            yield block
+            if self._buffer.overlong:
+                self._buffer.consume_overlong()
+            else:
+                self._buffer.consume(block.line_count)
+            self._cursor = block.end(len(block.items)).cursor
+
+    def _whole_block(self, count: int, simple: SimpleParser | None, rows: RowsParser) -> WholeBlock | None:
+        """Rows without any fault; None if there may be one."""
+        lines = self._buffer.lines[:count]
+        data = b"".join(lines)
+        text = None if max(map(len, lines)) > self._form.max_row_bytes else self._text(data)
+        if text is None:
+            return None
+        first = self._cursor["row"]
+        if simple is not None and (found := self._simple_lines(data, text)) is not None:
+            items = simple(first, found)
+            return None if items is None else WholeBlock(self._cursor, items, lines, range(1, len(lines) + 1))
+        fields, ends = self._fields(text, len(lines))
+        if not fields or (ends[-1] > len(fields) and len(data) > self._form.max_row_bytes):
+            return None
+        items = rows(first, fields) if self._fit(fields) else None
+        return None if items is None else WholeBlock(self._cursor, items, lines[: ends[-1]], ends)
+
+    def _text(self, data: bytes) -> str | None:
+        try:
+            text = data.decode(self._form.encoding)
+        except UnicodeDecodeError:
+            return None
+        return None if "\0" in text else text
+
+    def _simple_lines(self, data: bytes, text: str) -> SimpleLines | None:
+        """The lines, if no CSV parser is needed to tell their fields apart, and nothing in them is escaped in JSON."""
+        # What matters is the text, and other bytes can stand for it; in UTF-8 none can.
+        judged = data if self._form.encoding == UTF_8 else text.encode()
+        if len(judged.translate(None, self._escaped)) != len(judged):
+            return None
+        width, delimiter = self._width, self._form.delimiter
+        if '"' not in text:
+            return plain_lines(text, width, delimiter)
+        if self._form.quotes is Quotes.NONE:
+            return None
+        quoted = quoted_lines(text, width, delimiter) if text.startswith('"') else None
+        return quoted or partly_quoted_lines(text, width, delimiter)
+
+    def _fields(self, text: str, lines: int) -> tuple[list[list[str]], Sequence[int]]:
+        """The fields of the rows in some lines, as far as they have no fault, and with how many lines each ends."""
+        if self._form.quotes is Quotes.NONE or '"' not in text:
+            delimiter = self._form.delimiter
+            return [line.split(delimiter) for line in split_lines(text)], range(1, lines + 1)
+        found: list[list[str]] = []
+        ends: list[int] = []
+        # Where no quote is amiss, a lazy one means what a strict one does.
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=self._form.delimiter, strict=True)
+        try:
+            for fields in reader:
+                found.append(fields)
+                ends.append(reader.line_num)
+        except csv.Error:
+            # At the row that goes on in lines yet to be read, or has a fault: the next block begins there.
+            pass
+        return found, ends
+
+    def _fit(self, rows: list[list[str]]) -> bool:
+        """Bring rows into the width of the header; False if that takes a closer look."""
+        form, width = self._form, self._width
+        widths = set(map(len, rows))
+        if 0 in widths or any(not any(fields) for fields in rows if not fields[0]):
+            return False
+        if form.ragged is Ragged.PAD and max(widths) <= width:
+            if min(widths) < width:
+                self._note_padding()
+            for fields in rows:
+                fields.extend([""] * (width - len(fields)))
+        elif form.ragged is not Ragged.ANY and widths != {width}:
+            return False
+        if self._extra:
+            if min(widths) < self._extra:
+                return False
+            for fields in rows:
+                del fields[: self._extra]
+        return True
+
+    def _mixed_block(self, row: RowParser, count: int) -> MixedBlock:
+        block = MixedBlock(self._cursor)
+        if self._buffer.overlong:
+            block.refuse(self._buffer.overlong, 1, self._too_long)
+            return block
+        lines = self._buffer.lines
+        # Rows that begin in these lines; the last may go on in lines yet to be read.
+        available = min(len(lines), count)
+        while (first := block.line_count) < available:
+            if self._rows.is_blank(first):
+                block.leave_out(len(lines[first]))
+                continue
+            found = self._rows.read(first)
+            if found.swallowed:
+                self._refuse_swallowing(block, found)
+                continue
+            length = len(lines[first]) if found.lines == 1 else sum(map(len, lines[first : first + found.lines]))
+            error = found.error or self._problem(found.fields)
+            if not error:
+                try:
+                    block.add(row(block.next_row, found.fields), length, found.lines)
+                    continue
+                except Refused as refused:
+                    error = str(refused)
+            block.refuse(length, found.lines, error)
+        return block
+
+    def _refuse_swallowing(self, block: MixedBlock, found: Row) -> None:
+        """Refuse the line with a quote that makes it no row; the lines that it swallowed are read again.
+
+        In a file that is full of such lines, reading each again would take for ever:
+        there, the swallowed lines are refused with it.
+        """
+        lines, first = self._buffer.lines, block.line_count
+        in_vain = self._cursor["in_vain"] + block.in_vain + found.in_vain
+        patience = in_vain <= READ_IN_VAIN_BYTES + READ_IN_VAIN_FACTOR * block.stands_at
+        block.refuse(len(lines[first]), 1, found.error, found.in_vain)
+        if not patience:
+            for line in lines[first + 1 : first + 1 + found.swallowed]:
+                block.refuse(len(line), 1, found.error)
+
+    def _note_padding(self) -> None:
+        if PADDED not in self.warnings:
+            self.warnings.append(PADDED)
+
+    @property
+    def _too_long(self) -> str:
+        return f"the row is longer than {self._form.max_row_bytes} bytes"
+
+    def _problem(self, fields: list[str]) -> str:
+        """Bring a row into the width of the header; says what is wrong if that can't be."""
+        count, ragged = len(fields), self._form.ragged
+        if ragged is Ragged.PAD and count < self._width:
+            fields += [""] * (self._width - count)
+            self._note_padding()
+        elif (ragged is not Ragged.ANY and count != self._width) or count < self._extra:
+            found = f"{count} field{'' if count == 1 else 's'} where the header has {self._width}"
+            return f"{found}; ragged=pad fills missing ones" if count < self._width and self._can_pad else found
+        del fields[: self._extra]
+        return ""
+
+
+def _each(row: RowParser) -> RowsParser:
+    def rows(first: int, found: list[list[str]]) -> list[Any] | None:
+        try:
+            return [row(first + index, fields) for index, fields in enumerate(found)]
+        except Refused:
+            return None
+
+    return rows

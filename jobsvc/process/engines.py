@@ -1,0 +1,92 @@
+"""Which engines the service has in this process: its own threads, or a fleet elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from jobsvc.clock import now
+from jobsvc.engines.threads import ThreadEngine
+from jobsvc.jobs.engines import Engine, RollbackEngine
+from jobsvc.jobs.states import State
+from jobsvc.process.parts import ROLLBACKS_AT_ONCE, Core, fleet_queues, webhook_sender
+from jobsvc.runs.hooks import tell_aside
+from jobsvc.runs.recovery import recover
+from jobsvc.runs.roomy import Roomy
+from jobsvc.runs.signals import Signals
+from jobsvc.service.workers import FleetWorkers, OwnWorker, Workers
+from jobsvc.settings import Recover, Settings
+from jobsvc.store.postgresql.listener import Listener
+
+
+class Part(Protocol):
+    """Something with threads of its own."""
+
+    def start(self) -> None: ...
+    def begin_shut_down(self) -> None:
+        """Returns at once."""
+
+    def shut_down(self, seconds: float) -> object:
+        """Begin to shut down, and wait up to that long for its threads to end."""
+
+
+@dataclass(frozen=True)
+class Engines:
+    """Where runs and rollbacks happen, and what that takes in this process."""
+
+    runs: Engine
+    rollbacks: RollbackEngine
+    workers: Workers
+    parts: Sequence[Part]
+    recover: Callable[[], None]
+    """Settle what the last process has left behind, before anything starts."""
+
+
+def threads(core: Core, settings: Settings) -> Engines:
+    roomy = Roomy(core.room, core.runner.claim, core.runner.due_in)
+    runs = ThreadEngine(
+        claim=roomy.claim,
+        run=core.runner.run,
+        is_paused=lambda outcome: outcome is State.PAUSED,
+        signals=Signals,
+        on_leave=core.announcements.announce,
+        slots=settings.max_running,
+        park_after=settings.park_after,
+        due_in=roomy.due_in,
+    )
+    core.runner.when_cleared = runs.wake
+    # Apart from the slots: who uploaded the wrong file doesn't wait for other people's jobs.
+    rollbacks = ThreadEngine(
+        claim=core.rollbacks.claim,
+        run=core.rollbacks.run,
+        is_paused=lambda _: False,
+        signals=Signals,
+        on_leave=core.announcements.announce,
+        slots=ROLLBACKS_AT_ONCE,
+        park_after=0,
+        due_in=core.rollbacks.due_in,
+        name="rollback",
+    )
+    core.rollbacks.under_way = lambda: runs.under_way(rollbacks.wake)
+
+    def recover_jobs() -> None:
+        resume, most = settings.recover is Recover.AUTO, settings.max_crashes
+        settled = recover(core.database, core.files, now, resume=resume, kinds=core.kinds, max_crashes=most)
+        tell_aside(core.kinds, settled)
+
+    return Engines(
+        runs,
+        rollbacks,
+        OwnWorker(core.database, now, slots=settings.max_running),
+        (runs, rollbacks, webhook_sender(core, settings)),
+        recover_jobs,
+    )
+
+
+def fleet(core: Core, settings: Settings) -> Engines:
+    """Jobs run elsewhere; this process hears of it."""
+    runs, rollbacks = fleet_queues()
+    listener = Listener(settings.url, core.announcements.announce)
+    found = FleetWorkers(core.database, now, stalled_after=settings.stalled_after)
+    return Engines(runs, rollbacks, found, (listener,), lambda: None)

@@ -1,0 +1,34 @@
+"""Which connection is closed where there are too many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from time import monotonic
+
+from jobsvc.process.http.connection import Connection, Stage
+
+SHELTER_SECONDS = 1.0
+"""For which a new connection stays, whatever there are of others: its first request may just be on its way."""
+
+
+def least_missed(connections: Iterable[Connection]) -> Connection | None:
+    """The one to close of those that no thread has; None where all of them have only just come.
+
+    What a connection waits for says little: halves of requests can be had for nothing. What
+    nobody can choose is how long ago its request should have come.
+    """
+    now = monotonic()
+    found = [conn for conn in connections if conn.stage is Stage.LINGERING or not _has_shelter(conn, now)]
+    return min(found, key=_rank, default=None)
+
+
+def _has_shelter(conn: Connection, now: float) -> bool:
+    return not conn.initialized and now - conn.since < SHELTER_SECONDS
+
+
+def _rank(conn: Connection) -> tuple[int, float]:
+    if conn.stage is Stage.LINGERING:
+        return 0, conn.since
+    if conn.stage is Stage.IDLE and conn.initialized:
+        return 1, conn.since
+    return 2, conn.since

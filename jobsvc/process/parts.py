@@ -1,0 +1,82 @@
+"""What every process of the service has, whether it answers requests, runs jobs or does both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from jobsvc.clock import now
+from jobsvc.engines.fleet.queue import FleetEngine, Task
+from jobsvc.files.belonging import settle_if_it_answers
+from jobsvc.files.contract import Files
+from jobsvc.files.open_files import open_files
+from jobsvc.kinds.contract import Kind
+from jobsvc.kinds.own_tables import make_tables
+from jobsvc.kinds.registry import load_kinds
+from jobsvc.runs.rollback import Rollbacks
+from jobsvc.runs.runner import Runner
+from jobsvc.service.announcements import Announcements
+from jobsvc.settings import EngineName, Settings
+from jobsvc.store.database import Database
+from jobsvc.store.disk.open_room import open_room
+from jobsvc.store.disk.room import Room
+from jobsvc.store.migrate import prepare
+from jobsvc.store.postgresql.backend import IDLE_SECONDS
+from jobsvc.store.queries import job_rows
+from jobsvc.webhooks.sender import WebhookSender
+from jobsvc.webhooks.signature import load_key
+
+ROLLBACKS_AT_ONCE = 2
+
+
+@dataclass(frozen=True)
+class Core:
+    """The parts, not yet started."""
+
+    database: Database
+    files: Files
+    room: Room
+    kinds: Mapping[str, Kind]
+    announcements: Announcements
+    runner: Runner
+    rollbacks: Rollbacks
+
+
+def build_core(settings: Settings, extra_kinds: Iterable[Kind] = (), session: str | None = None) -> Core:
+    """`session` names the connections. Raises SettingError, KindError, SchemaBehind and DatabaseDown."""
+    room = open_room(settings)
+    # Opening SQLite's file takes some.
+    room.before_urgent()
+    database = Database(settings.url, session, max(IDLE_SECONDS, settings.stalled_after), room)
+    prepare(database)
+    files = open_files(settings)
+    settle_if_it_answers(database, files)
+    kinds = load_kinds(settings.kinds, extra_kinds)
+    with database.write() as connection:
+        # Two processes that make the same table at once would stand in each other's way.
+        database.backend.lock_for_migrations(connection)
+        make_tables(connection, kinds.values())
+    announcements = Announcements()
+    runner = Runner(
+        *(database, files, kinds, now, room), max_crashes=settings.max_crashes, max_row_bytes=settings.max_row_bytes
+    )
+    rollbacks = Rollbacks(database, files, kinds, now)
+    return Core(database, files, room, kinds, announcements, runner, rollbacks)
+
+
+def webhook_sender(core: Core, settings: Settings) -> WebhookSender:
+    """What sends webhooks, in a process that runs jobs. Raises SettingError."""
+    sender = WebhookSender(
+        core.database,
+        load_key(settings.webhook_secret, settings.data_dir),
+        now,
+        allow_private=settings.webhook_allow_private,
+        shared=settings.engine is EngineName.FLEET,
+    )
+    core.announcements.listen(sender.wake)
+    return sender
+
+
+def fleet_queues() -> tuple[FleetEngine, FleetEngine]:
+    """What puts jobs, and rollbacks, into the fleet's queue."""
+    return FleetEngine(Task.RUN, job_rows.note_entry), FleetEngine(Task.ROLL_BACK, job_rows.note_entry)

@@ -1,0 +1,1 @@
+"""What a run of a job does, from its claim to where it stops."""

@@ -1,0 +1,159 @@
+"""What a worker of the fleet does with an entry of the queue, and with jobs that have lost theirs.
+
+An entry says that a job has something to do. It is the job's own as long as the
+job's row names it, and begins one run at most. When a run has left its job
+queued, or wanting to be rolled back, the job gets a new entry: nothing is ever
+taken back from a worker that may be alive. A worker that is given up loses its
+entries, and its jobs are found by `recover` because no entry stands for them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+
+from sqlalchemy import Connection
+
+from jobsvc.files.contract import Files
+from jobsvc.jobs.engines import Engine, RollbackEngine
+from jobsvc.jobs.job import Job
+from jobsvc.jobs.states import SERVICE, State
+from jobsvc.jobs.transition import transition
+from jobsvc.kinds.contract import Kind
+from jobsvc.runs.crashes import seconds_left
+from jobsvc.runs.hooks import HOOKS, tell, tell_aside
+from jobsvc.runs.recording import recorded
+from jobsvc.runs.recovery import LEFT_BEHIND, leave_behind
+from jobsvc.runs.rollback import Rollback, Rollbacks
+from jobsvc.runs.roomy import LOOK_SECONDS
+from jobsvc.runs.runner import Runner
+from jobsvc.runs.signals import Signals
+from jobsvc.store.again import again_on_conflict
+from jobsvc.store.database import Database
+from jobsvc.store.disk.room import Room
+from jobsvc.store.queries import job_rows
+
+log = logging.getLogger(__name__)
+
+JOBS_AT_A_TIME = 100
+"""How many lost jobs are settled in one transaction."""
+
+
+HELD_SECONDS = 2.0
+"""After how long a job that has to wait for another one asks again."""
+
+
+class FleetRuns:
+    """Safe to share among threads. With `resume`, interrupted jobs go on by themselves."""
+
+    def __init__(
+        self,
+        database: Database,
+        files: Files,
+        kinds: Mapping[str, Kind],
+        runner: Runner,
+        rollbacks: Rollbacks,
+        run_queue: Engine,
+        rollback_queue: RollbackEngine,
+        now: Callable[[], datetime],
+        *,
+        resume: bool,
+        max_crashes: int = 5,
+        room: Room | None = None,
+    ) -> None:
+        self._database = database
+        self._files = files
+        self._kinds = kinds
+        self._runner = runner
+        self._rollbacks = rollbacks
+        self._run_queue = run_queue
+        self._rollback_queue = rollback_queue
+        self._now = now
+        self._resume = resume
+        self._max_crashes = max_crashes
+        self._room = room or Room()
+
+    def run(self, key: int, entry: int, signals: Signals) -> None:
+        """Wait for room, and run a job, if its entry is the job's own, until it is done or told to stop."""
+        while self._room.shortage() is not None and not signals.stop.is_set():
+            signals.stop.wait(LOOK_SECONDS)
+        job = self._runner.claim_entry(key, entry, partial(self._put_back, self._run_queue))
+        if job is not None:
+            self._runner.run(job, signals)
+            self._follow_up(key, entry, signals)
+
+    def roll_back(self, key: int, entry: int, signals: Signals) -> None:
+        """Roll a job back, if its entry is the job's own, until nothing is left or the worker ends."""
+        job = self._rollbacks.claim_entry(key, entry, partial(self._put_back, self._rollback_queue))
+        if job is not None:
+            self._rollbacks.run(job, signals)
+            self._follow_up(key, entry, signals)
+
+    def recover(self) -> int:
+        """Settle the jobs that no entry stands for any more, and have them go on. Returns how many there were."""
+        found = 0
+        while True:
+            count, settled = self._recover_some()
+            self._discard(settled)
+            tell_aside(self._kinds, settled)
+            found += count
+            if count < JOBS_AT_A_TIME:
+                return found
+
+    @again_on_conflict
+    def _recover_some(self) -> tuple[int, Sequence[Job]]:
+        """How many jobs were found, and those whose kinds are to be told."""
+        states = {State.QUEUED, *LEFT_BEHIND} | ({State.INTERRUPTED} if self._resume else set())
+        with self._database.write(urgent=True) as connection:
+            rows = job_rows.without_entry(connection, states, JOBS_AT_A_TIME)
+            why = "its worker was given up"
+            settled = [self._settle(connection, Job.from_row(row), why, self._max_crashes) for row in rows]
+        return len(rows), [job for job in settled if job is not None]
+
+    def _discard(self, settled: Sequence[Job]) -> None:
+        for job in settled:
+            if job.state is State.TERMINATED:
+                self._files.discard_output(job.id)
+
+    def _follow_up(self, key: int, entry: int, signals: Signals) -> None:
+        """Have a job go on whose run has ended here, and left it something to do."""
+
+        @again_on_conflict
+        def follow_up() -> Job | None:
+            with self._database.write(urgent=True) as connection:
+                job = Job.from_row(job_rows.by_key(connection, key, lock=True))
+                return self._settle(connection, job, "its run ended") if job.queue_entry == entry else None
+
+        settled = recorded(follow_up, signals)
+        if settled is not None:
+            self._discard([settled])
+            tell(self._kinds, settled)
+
+    @staticmethod
+    def _put_back(queue: Engine | RollbackEngine, connection: Connection, job: Job) -> None:
+        """Another entry for a job that has to wait for another one, which nobody will tell it of."""
+        queue.queue(connection, job, ahead=True, after=HELD_SECONDS)
+
+    def _settle(self, connection: Connection, job: Job, why: str, max_crashes: int | None = None) -> Job | None:
+        """A job that nobody works on goes where it can go on. Returns it if its kind is to be told of that.
+
+        `max_crashes` is given if its worker may have died of it.
+        """
+        told = False
+        if job.state in LEFT_BEHIND:
+            told = leave_behind(connection, job, self._kinds.get(job.kind), self._now(), why, max_crashes) in HOOKS
+            job = self._again(connection, job)
+        if job.state is State.INTERRUPTED and self._resume:
+            transition(connection, job, State.QUEUED, who=SERVICE, at=self._now(), why="another worker may go on")
+            job = self._again(connection, job)
+        if job.state is State.QUEUED:
+            self._run_queue.queue(connection, job, ahead=job.attempt > 0, after=seconds_left(job, self._now()))
+        elif job.state is State.TERMINATING and job.rollback == Rollback.WANTED:
+            self._rollback_queue.queue(connection, job, ahead=True, after=seconds_left(job, self._now()))
+        return job if told else None
+
+    @staticmethod
+    def _again(connection: Connection, job: Job) -> Job:
+        return Job.from_row(job_rows.by_key(connection, job.key))

@@ -1,0 +1,40 @@
+"""Writing down how a run ended, also while the database can't be written for a time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from jobsvc.runs.signals import Signals
+from jobsvc.store.errors import unexplained
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 5.0
+
+T = TypeVar("T")
+
+
+def recorded(record: Callable[[], T], signals: Signals) -> T | None:
+    """Call `record` until the database takes it; a full disk or a lock passes.
+
+    Returns None if the process shuts down before: the next start finds what was
+    left. A signal to the run makes it try again at once, since whoever sent it
+    has just written to the database.
+    """
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            return record()
+        except SQLAlchemyError as error:
+            what = "the end of a run could not be recorded, trying again in %.0f s: %s"
+            log.error(what, pause, error, exc_info=unexplained(error))
+        if signals.shutting_down:
+            return None
+        if signals.asked_within(pause):
+            signals.heed()
+        pause = min(LONGEST_PAUSE_SECONDS, 2 * pause)

@@ -1,0 +1,170 @@
+"""What a start makes of the jobs that the last process left behind."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import Connection
+
+from jobsvc.files.contract import Files
+from jobsvc.files.tidying import tidy_strays
+from jobsvc.jobs.job import Job, Place
+from jobsvc.jobs.states import SERVICE, State
+from jobsvc.jobs.transition import transition
+from jobsvc.kinds.contract import Kind
+from jobsvc.runs import crashes
+from jobsvc.runs.checkpoint import AttemptLost, clean_up_terminated
+from jobsvc.runs.crashes import NO_CRASH
+from jobsvc.runs.hooks import HOOKS
+from jobsvc.runs.rollback import Rollback
+from jobsvc.store.again import again_on_conflict
+from jobsvc.store.database import Database
+from jobsvc.store.queries import job_rows
+
+log = logging.getLogger(__name__)
+
+IDLE_TOO_LONG = "the database ended a transaction of the run that was idle for too long"
+
+LEFT_BEHIND = {
+    State.RUNNING: State.INTERRUPTED,
+    State.PAUSING: State.PAUSED,
+    State.TERMINATING: State.TERMINATED,
+}
+"""Where a job goes whose run died with its process."""
+
+
+def recover(
+    database: Database,
+    files: Files,
+    now: Callable[[], datetime],
+    *,
+    resume: bool,
+    kinds: Mapping[str, Kind] = MappingProxyType({}),
+    max_crashes: int = 5,
+) -> Sequence[Job]:
+    """Settle what was under way when the last process ended, before anything starts.
+
+    A rollback goes on where it was. With `resume`, interrupted jobs are queued
+    again, ahead of the jobs that were waiting: they keep the time at which they
+    were first queued. Queued and paused jobs stay as they are. `kinds` let go of
+    what only a job needed that is terminated here. A job that has crashed
+    `max_crashes` times in a row is failed.
+
+    Returns the jobs whose kinds are to be told of it (see `hooks.tell`).
+    """
+    tidy_strays(database, files, now())
+    settled = _settle_all(database, now, resume, kinds, max_crashes)
+    for job in settled:
+        if job.state is State.TERMINATED:
+            # Not in the transaction: a store that hangs would make the database end it.
+            files.discard_output(job.id)
+    return [job for job in settled if job.state in HOOKS]
+
+
+@again_on_conflict
+def _settle_all(
+    database: Database, now: Callable[[], datetime], resume: bool, kinds: Mapping[str, Kind], max_crashes: int
+) -> list[Job]:
+    """Returns the jobs that were under way, as they stand now."""
+    settled: list[Job] = []
+    # Also on a full disk the service starts, so that it can be read, and something removed.
+    with database.write(urgent=True) as connection:
+        for state in LEFT_BEHIND:
+            for job in _in_state(connection, state):
+                why = "the service had died; its run ended with it"
+                leave_behind(connection, job, kinds.get(job.kind), now(), why, max_crashes)
+                settled.append(Job.from_row(job_rows.by_key(connection, job.key)))
+        if resume:
+            for job in _in_state(connection, State.INTERRUPTED):
+                why = "the service started again"
+                transition(connection, job, State.QUEUED, who=SERVICE, at=now(), why=why)
+    return settled
+
+
+@again_on_conflict
+def interrupt(
+    database: Database,
+    kind: Kind | None,
+    job: Job,
+    now: Callable[[], datetime],
+    *,
+    ended: str = "the database was away; the run ended with it",
+    again: str = "the database answers again",
+    max_idle: int | None = None,
+) -> State:
+    """Settle a job whose run could not write, now that the database takes this: it is queued where it was running.
+
+    `ended` says for its history why the run ended, `again` why the job goes on. Returns
+    the state that it was left in. Raises AttemptLost if it has been settled already, which
+    the run's last transaction may have done.
+
+    `max_idle` says that the database has ended a transaction of the run that was idle for too
+    long, and how often that may happen without a new checkpoint before the job has failed.
+    """
+    if max_idle is not None:
+        ended = IDLE_TOO_LONG
+    with database.write(urgent=True) as connection:
+        # Waits for the end of what the run may have left open on the server.
+        current = Job.from_row(job_rows.by_key(connection, job.key, lock=True))
+        if current.attempt != job.attempt or current.rollback or current.state not in LEFT_BEHIND:
+            raise AttemptLost
+        after = leave_behind(connection, current, kind, now(), ended, max_idle)
+        if after is State.INTERRUPTED:
+            interrupted = Job.from_row(job_rows.by_key(connection, job.key))
+            transition(connection, interrupted, State.QUEUED, who=SERVICE, at=now(), why=again)
+        return after
+
+
+def leave_behind(
+    connection: Connection, job: Job, kind: Kind | None, at: datetime, why: str, max_crashes: int | None = None
+) -> State:
+    """Settle a job whose run has ended without a word: as `LEFT_BEHIND` says; a rollback is to be done again.
+
+    If its process has died with it, `max_crashes` says how often that may happen before the
+    job, or the rollback, has failed. Returns the state that it has now. The output of
+    one that is terminated is the caller's to remove.
+    """
+    if job.rollback:
+        return _leave_rollback(connection, job, kind, at, why, max_crashes)
+    after = LEFT_BEHIND[job.state]
+    values: Mapping[str, Any] = NO_CRASH
+    if max_crashes is not None:
+        values, why = crashes.left(max_crashes, job, at, why)
+        if after is State.INTERRUPTED and job.crashes >= max_crashes:
+            place = Place.from_row(job_rows.place(connection, job.key))
+            error = crashes.idle_verdict(job) if why.startswith(IDLE_TOO_LONG) else crashes.verdict(job, place)
+            after, values = State.FAILED, {"error": error}
+    log.warning("job %s, attempt %d, was %s when its run ended: %s", job.id, job.attempt, job.state, after)
+    transition(connection, job, after, who=SERVICE, at=at, why=why, **values)
+    if after is State.TERMINATED:
+        clean_up_terminated(connection, kind, job.key)
+    return after
+
+
+def _leave_rollback(
+    connection: Connection, job: Job, kind: Kind | None, at: datetime, why: str, max_crashes: int | None
+) -> State:
+    """A rollback is done again, or has failed and can be asked for again."""
+    if job.rollback == Rollback.WANTED:
+        # It has had no attempt that could have died.
+        return job.state
+    values: Mapping[str, Any] = NO_CRASH
+    if max_crashes is not None:
+        values, why = crashes.left(max_crashes, job, at, why)
+        if job.crashes >= max_crashes:
+            error = f"the rollback failed: {crashes.rollback_verdict(job)}"
+            more = {"rollback": None, "error": error, **NO_CRASH}
+            transition(connection, job, State.TERMINATED, who=SERVICE, at=at, why=why, **more)
+            clean_up_terminated(connection, kind, job.key)
+            return State.TERMINATED
+    values = {"rollback": Rollback.WANTED, **values}
+    job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values=values)
+    return job.state
+
+
+def _in_state(connection: Connection, state: State) -> list[Job]:
+    return [Job.from_row(row) for row in job_rows.in_states(connection, {state})]

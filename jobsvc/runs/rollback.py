@@ -1,0 +1,196 @@
+"""Removing everything that a job has made, batch by batch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Connection, RowMapping
+
+from jobsvc.files.contract import Files
+from jobsvc.jobs.job import Job
+from jobsvc.jobs.states import State
+from jobsvc.kinds.contract import Kind
+from jobsvc.runs.checkpoint import AttemptLost, CheckpointEffects, end_job, ended_by_run
+from jobsvc.runs.claims import Claims
+from jobsvc.runs.crashes import NO_CRASH, claimed
+from jobsvc.runs.hooks import tell
+from jobsvc.runs.recording import recorded
+from jobsvc.runs.signals import Signals
+from jobsvc.store.again import again_on_conflict
+from jobsvc.store.database import Database
+from jobsvc.store.errors import DatabaseDown, DiskFull, FilesDown
+from jobsvc.store.queries import job_rows
+from jobsvc.store.queries.job_rows import Due
+
+log = logging.getLogger(__name__)
+
+ITEMS_PER_BATCH = 2000
+"""How many items are undone in one transaction; other jobs go on between two of them."""
+
+
+FULL_PAUSE_SECONDS = 5.0
+"""After how long a rollback is tried again that found no room."""
+
+
+class Rollback(StrEnum):
+    """Where a rollback that was asked for stands."""
+
+    WANTED = "wanted"
+    RUNNING = "running"
+
+
+class Rollbacks:
+    """Claims jobs whose rollback was asked for (see `Claims`), and rolls them back. Safe to share among threads.
+
+    A rollback begins when the run before it has left: until then an item of it may be
+    under way, and what that does outside the database can't be undone. It is an
+    attempt of its own, which fences off a run that was given up and wakes up.
+    """
+
+    def __init__(
+        self, database: Database, files: Files, kinds: Mapping[str, Kind], now: Callable[[], datetime]
+    ) -> None:
+        self._database = database
+        self._files = files
+        self._kinds = kinds
+        self._now = now
+        self._claims = Claims(
+            database,
+            now,
+            first=self._first,
+            next_due=lambda connection, at: job_rows.next_due(connection, State.TERMINATING, Rollback.WANTED, at),
+            begin=self._begin,
+            wanted=lambda job: job.rollback == Rollback.WANTED,
+            begun=lambda job: job.rollback == Rollback.RUNNING,
+            reserve=True,
+        )
+        self.claim, self.claim_entry = self._claims.claim, self._claims.claim_entry
+        self.due_in = self._claims.due_in
+        self.under_way: Callable[[], Collection[int] | None] = tuple
+        """The keys of jobs whose run has not left this process; None if that can't be told yet. To be set before the
+        first claim, by whoever wakes the claims when it changes. A fleet queues no rollback that has to wait."""
+
+    def _first(self, connection: Connection, due: Due) -> RowMapping | None:
+        but: Collection[int] = ()
+        while (row := self._first_but(connection, due, but)) is not None:
+            # Asked when the row has been read: whatever run its job has was begun before a rollback was wanted.
+            under_way = self.under_way()
+            if under_way is None or row["key"] not in under_way:
+                return None if under_way is None else row
+            but = under_way
+        return None
+
+    @staticmethod
+    def _first_but(connection: Connection, due: Due, but: Collection[int]) -> RowMapping | None:
+        return job_rows.first_rollback(connection, State.TERMINATING, Rollback.WANTED, due, but)
+
+    def _begin(self, connection: Connection, job: Job) -> Job:
+        total = job.done if job.rollback_total is None else job.rollback_total
+        counted = claimed(job, self._now())
+        self._change(
+            connection, job, attempt=job.attempt + 1, rollback=Rollback.RUNNING, rollback_total=total, **counted
+        )
+        return Job.from_row(job_rows.by_key(connection, job.key))
+
+    def run(self, job: Job, signals: Signals) -> State | None:
+        """Roll a claimed job back, until nothing is left or the service shuts down; None if it was taken away."""
+        try:
+            state = self._to_its_end(job, signals)
+        except AttemptLost:
+            state = None
+        try:
+            with self._database.read() as connection:
+                # Also where an answer was lost.
+                state = state or ended_by_run(connection, job)
+                ended = Job.from_row(job_rows.by_key(connection, job.key))
+        except DatabaseDown:
+            return state
+        if state is not None:
+            tell(self._kinds, ended, state)
+        return state
+
+    def _to_its_end(self, job: Job, signals: Signals) -> State | None:
+        """What `run` returns; raises AttemptLost if the job has moved on."""
+        try:
+            state = None
+            while state is None:
+                if signals.stop.is_set():
+                    self._hand_back(job)
+                    return None
+                state = self._undo_batch(job, signals)
+            return state
+        except AttemptLost:
+            raise
+        except DatabaseDown as error:
+            log.warning("job %s, attempt %d: lost the database: %s", job.id, job.attempt, error)
+            if isinstance(error, DiskFull):
+                signals.stop.wait(FULL_PAUSE_SECONDS)
+            return recorded(lambda: self._hand_back(job), signals)
+        except FilesDown as error:
+            log.warning("job %s could not be rolled back: %s", job.id, error)
+            return self._give_up(job, str(error), signals)
+        except BaseException as error:
+            # Also a SystemExit, as in a run.
+            given_up = self._give_up(job, f"{type(error).__name__}: {error}", signals)
+            log.error("job %s could not be rolled back", job.id, exc_info=error)
+            return given_up
+
+    def _kind(self, job: Job) -> Kind:
+        try:
+            return self._kinds[job.kind]
+        except KeyError:
+            raise LookupError(f"there is no kind {job.kind!r} any more; is it missing in JOBSVC_KINDS?") from None
+
+    def _undo_batch(self, job: Job, signals: Signals) -> State | None:
+        """Undo some items; returns None as long as there may be more."""
+        if self._undo_some(job):
+            return None
+        # No effect in the database is left, and the run that made the files has left; one that was given up
+        # makes them under names of its attempt.
+        try:
+            self._files.remove_output(job.id, stopped=signals.stop)
+        except FilesDown:
+            if signals.stop.is_set():
+                return None
+            raise
+        return self._end(job, rolled_back=True, done=0, cursor=None, position=0, error=None)
+
+    @again_on_conflict
+    def _undo_some(self, job: Job) -> int:
+        """One batch; returns how many items were undone."""
+        # What is removed gives room back; that much in advance, a full disk has in reserve.
+        with self._database.write(reserve=True) as connection:
+            current = self._current(connection, job)
+            undone = self._kind(job).undo(CheckpointEffects(connection, job.key), ITEMS_PER_BATCH)
+            if undone:
+                proved = NO_CRASH if current.crashes else {}
+                self._change(connection, current, done=max(0, current.done - undone), **proved)
+        return undone
+
+    @again_on_conflict
+    def _hand_back(self, job: Job) -> None:
+        with self._database.write(urgent=True) as connection:
+            self._change(connection, self._current(connection, job), rollback=Rollback.WANTED, **NO_CRASH)
+
+    def _give_up(self, job: Job, why: str, signals: Signals) -> State | None:
+        """The job is terminated, but not rolled back; its error says why, and rollback can be asked for again."""
+        return recorded(lambda: self._end(job, error=f"the rollback failed: {why}"), signals)
+
+    @again_on_conflict
+    def _end(self, job: Job, **values: object) -> State:
+        with self._database.write(urgent=True) as connection:
+            kind, current = self._kinds.get(job.kind), self._current(connection, job)
+            return end_job(connection, kind, current, State.TERMINATED, at=self._now(), rollback=None, **values)
+
+    def _current(self, connection: Connection, claimed: Job) -> Job:
+        job = Job.from_row(job_rows.by_key(connection, claimed.key, lock=True))
+        if job.attempt != claimed.attempt or job.state is not State.TERMINATING:
+            raise AttemptLost
+        return job
+
+    def _change(self, connection: Connection, job: Job, **values: object) -> None:
+        if not job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values=values):
+            raise AttemptLost

@@ -1,0 +1,284 @@
+"""The run loop: what one run of a job does, from its claim to where it stops."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from datetime import datetime
+from functools import partial
+from time import monotonic
+from typing import Any
+
+from sqlalchemy import Connection
+
+from jobsvc.files.contract import Files
+from jobsvc.jobs.job import Job, Place
+from jobsvc.jobs.states import UNDER_WAY, State
+from jobsvc.jobs.transition import transition
+from jobsvc.kinds.contract import JobContext, JobFailed, Kind
+from jobsvc.kinds.csv.format import MAX_ROW_BYTES
+from jobsvc.runs import crashes
+from jobsvc.runs.checkpoint import AttemptLost, Checkpoints, break_off, ended_by_run, fail
+from jobsvc.runs.claims import Claims
+from jobsvc.runs.hooks import HOOKS, job_info, job_params, tell
+from jobsvc.runs.progress import Meter
+from jobsvc.runs.recording import recorded
+from jobsvc.runs.recovery import interrupt
+from jobsvc.runs.signals import Signals
+from jobsvc.store.database import Database
+from jobsvc.store.disk.room import FULL, Room
+from jobsvc.store.errors import DatabaseDown, DiskFull, FilesDown, IdleTooLong, NoRoom
+from jobsvc.store.queries import job_rows
+
+log = logging.getLogger(__name__)
+
+BATCH_ITEMS = 8000
+BATCH_ITEMS_WHEN_BUSY = 500
+"""About how many quick items are committed together: fewer when others wait for their turn to write."""
+
+_NO_FILES = frozenset({State.TERMINATING, State.TERMINATED})
+"""States of jobs that have, or soon will have, no output."""
+
+
+class Runner:
+    """Claims queued jobs (see `Claims`) and runs them. Safe to share among threads."""
+
+    def __init__(
+        self,
+        database: Database,
+        files: Files,
+        kinds: Mapping[str, Kind],
+        now: Callable[[], datetime],
+        room: Room | None = None,
+        *,
+        max_crashes: int = 5,
+        max_row_bytes: int = MAX_ROW_BYTES,
+    ) -> None:
+        """A run stops at its next checkpoint when the disks are short of `room`."""
+        self._room = room or Room()
+        self._max_crashes = max_crashes
+        self._database = database
+        self._files = files
+        self._kinds = kinds
+        self._now = now
+        self._max_row_bytes = max_row_bytes
+        self._claims = Claims(
+            database,
+            now,
+            first=lambda connection, due: job_rows.first_in_state(connection, State.QUEUED, due),
+            next_due=lambda connection, at: job_rows.next_due(connection, State.QUEUED, None, at),
+            begin=self._begin,
+            wanted=lambda job: job.state is State.QUEUED,
+            # With a rollback wanted or begun since, the attempt is not a run's any more, or never was.
+            begun=lambda job: job.state in UNDER_WAY and job.rollback is None,
+            reserve=False,
+        )
+        self.claim, self.claim_entry = self._claims.claim, self._claims.claim_entry
+        self.due_in = self._claims.due_in
+        self.when_cleared: Callable[[], None] = lambda: None
+        """Called when a run that others had to wait for has come to a checkpoint; to be set before the first run."""
+
+    def _begin(self, connection: Connection, job: Job) -> Job:
+        now = self._now()
+        values: dict[str, Any] = {"attempt": job.attempt + 1, "started_at": job.started_at or now, "rate": None}
+        values |= crashes.claimed(job, now)
+        transition(connection, job, State.RUNNING, who="engine", at=now, **values)
+        return Job.from_row(job_rows.by_key(connection, job.key))
+
+    def run(self, job: Job, signals: Signals) -> State | None:
+        """Run a claimed job until it is done or told to stop.
+
+        Returns the state that the run left the job in; None if the job was taken
+        from it, in which case it left no effect.
+        """
+        try:
+            state = self._to_its_end(job, signals)
+        except AttemptLost:
+            state = self._ended_unheard(job)
+            if state is None:
+                log.info("job %s, attempt %d: taken over or settled elsewhere", job.id, job.attempt)
+        self._clear_files(job, state)
+        if state in HOOKS:
+            try:
+                tell(self._kinds, self._reread(job), state)
+            except DatabaseDown:
+                log.warning("job %s: %s was not called, since the database went away", job.id, HOOKS[state])
+        return state
+
+    def _to_its_end(self, job: Job, signals: Signals) -> State | None:
+        """What `run` returns; raises AttemptLost if the job has moved on."""
+        try:
+            state: State | None = State.RUNNING
+            while state is State.RUNNING:
+                try:
+                    state = self._work(job, signals)
+                except NoRoom as error:
+                    state = self._make_way(job, error, signals)
+                except FilesDown as error:
+                    state = self._give_way(job, error, signals)
+                if state is State.RUNNING:
+                    again = self._reread(job)
+                    if again.attempt != job.attempt:
+                        raise AttemptLost
+                    job = again
+            return state
+        except AttemptLost:
+            raise
+        except DiskFull as error:
+            return self._make_way(job, error, signals)
+        except DatabaseDown as error:
+            log.warning("job %s, attempt %d: lost the database: %s", job.id, job.attempt, error)
+            kind = self._kinds.get(job.kind)
+            # What its own run does again and again is no outage.
+            limit = self._max_crashes if isinstance(error, IdleTooLong) else None
+            return recorded(
+                lambda: interrupt(self._database, kind, job, self._now, max_idle=limit),
+                signals,
+            )
+        except BaseException as error:
+            # Also a SystemExit: it is the kind's, and concerns its job alone.
+            return self._record_failure(job, error, signals)
+
+    def _ended_unheard(self, job: Job) -> State | None:
+        """Where the run has taken its job if it was that after all, in a transaction whose answer was lost."""
+        try:
+            with self._database.read() as connection:
+                return ended_by_run(connection, job)
+        except DatabaseDown:
+            return None
+
+    def _work(self, job: Job, signals: Signals) -> State:
+        """From the cursor on. Returns `running` if the run was stopped, but nobody wants it stopped any more."""
+        kind = self._kind(job)
+        place = self._place(job)
+        info = job_info(kind, job)
+        # A first run that never came to a checkpoint counts for nothing: its on_start may not have ended.
+        if place.cursor is None:
+            kind.on_start(info)
+        else:
+            kind.on_resume(info)
+        with kind.open(self._context(kind, job, place, signals)) as work:
+            meter = Meter(monotonic, job.position, work.size)
+            checkpoints = Checkpoints(
+                self._database,
+                kind,
+                job,
+                work,
+                meter,
+                self._now,
+                self.when_cleared,
+                has_header=place.columns is not None,
+            )
+            for block in work.blocks():
+                with signals.items_under_way() if work.acts_at_once() else nullcontext():
+                    items, stopped = work.take(block, signals.stop.is_set)
+                work.flush()
+                if stopped:
+                    signals.heed()
+                state = checkpoints.commit(
+                    block,
+                    items,
+                    leaving=lambda: signals.leaving,
+                    urgent=(lambda: True) if stopped else signals.stop.is_set,
+                )
+                if work.failure is not None:
+                    raise work.failure
+                if stopped or state is not State.RUNNING:
+                    return state
+                if (shortage := self._room.shortage()) is not None:
+                    raise NoRoom(shortage)
+            work.finish()
+            return checkpoints.succeed()
+
+    def _give_way(self, job: Job, error: FilesDown, signals: Signals) -> State | None:
+        """The store of the files is away: the job stops at its checkpoint as it was asked to, or fails if it was not.
+
+        Returns `running` if the run was stopped while it waited for the store, but nobody wants it stopped any more.
+        """
+        stopped = signals.stop.is_set()
+        if stopped:
+            signals.heed()
+        log.warning("job %s, attempt %d: %s", job.id, job.attempt, error)
+        kind, why = self._kinds.get(job.kind), None if stopped else str(error)
+        return recorded(lambda: break_off(self._database, kind, job, why, self._now, leaving=signals.leaving), signals)
+
+    def _make_way(self, job: Job, error: DiskFull | NoRoom, signals: Signals) -> State | None:
+        """There is no room: the job stops at its checkpoint, and is queued, to go on when there is some."""
+        log.warning("job %s, attempt %d: %s", job.id, job.attempt, error)
+        if self._room.shortage() is None:
+            # A disk that looks as if there were some: a quota, or somebody else has just removed something.
+            self._room.note_full(urgent=False)
+        if signals.stop.is_set():
+            signals.heed()
+        kind = self._kinds.get(job.kind)
+        ended = f"{FULL if isinstance(error, DiskFull) else error}; the run stopped at its checkpoint"
+        again = "it goes on when there is room"
+        return recorded(
+            lambda: interrupt(self._database, kind, job, self._now, ended=ended, again=again),
+            signals,
+        )
+
+    def _clear_files(self, job: Job, state: State | None) -> None:
+        """Remove of what the job has made whatever is of no use any more."""
+        if state is State.SUCCEEDED:
+            try:
+                self._files.tidy_output(job.id, job.attempt)
+            except (FilesDown, OSError) as error:
+                log.warning("job %s: files that are of no use any more stay until it is forgotten: %s", job.id, error)
+        # A run that has lost its job may have made a file after those of the job were removed.
+        elif state is State.TERMINATED or (state is None and self._has_no_files(job)):
+            self._files.discard_output(job.id)
+
+    def _has_no_files(self, job: Job) -> bool:
+        try:
+            return self._reread(job).state in _NO_FILES
+        except DatabaseDown:
+            # The next start removes what belongs to no job, or is left of one that was terminated.
+            return False
+
+    def _record_failure(self, job: Job, error: BaseException, signals: Signals) -> State | None:
+        text = str(error) if isinstance(error, JobFailed) else f"{type(error).__name__}: {error}"
+        kind = self._kinds.get(job.kind)
+        try:
+            return recorded(lambda: fail(self._database, kind, job, text, self._now), signals)
+        finally:
+            if not isinstance(error, JobFailed):
+                log.error("job %s, attempt %d failed", job.id, job.attempt, exc_info=error)
+
+    def _reread(self, job: Job) -> Job:
+        with self._database.read() as connection:
+            return Job.from_row(job_rows.by_key(connection, job.key))
+
+    def _place(self, job: Job) -> Place:
+        with self._database.read() as connection:
+            place = Place.from_row(job_rows.place(connection, job.key))
+        if job.unreadable or place.unreadable:
+            raise JobFailed(job.unreadable or place.unreadable)
+        return place
+
+    def _kind(self, job: Job) -> Kind:
+        try:
+            return self._kinds[job.kind]
+        except KeyError:
+            raise JobFailed(f"there is no kind {job.kind!r} any more; is it missing in JOBSVC_KINDS?") from None
+
+    def _batch_items(self) -> int:
+        return BATCH_ITEMS_WHEN_BUSY if self._database.is_busy else BATCH_ITEMS
+
+    def _context(self, kind: Kind, job: Job, place: Place, signals: Signals) -> JobContext:
+        return JobContext(
+            key=job.key,
+            id=job.id,
+            params=job_params(kind, job.params),
+            created_at=job.created_at,
+            cursor=place.cursor,
+            columns=place.columns,
+            attempt=job.attempt,
+            open_input=partial(self._files.open_input, job.id, stopped=signals.stop),
+            open_output=partial(self._files.open_output, job.id, job.attempt, stopped=signals.stop),
+            read=self._database.read,
+            stopped=signals.stop,
+            batch_items=self._batch_items,
+            max_row_bytes=self._max_row_bytes,
+        )

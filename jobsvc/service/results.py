@@ -1,0 +1,86 @@
+"""What jobs made, for reading: records, teams, files."""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO
+
+from jobsvc.files.contract import Files, Result
+from jobsvc.jobs.errors import FilesRemoved, JobError, NotAllowed, UnknownJob
+from jobsvc.jobs.job import Job
+from jobsvc.jobs.representation import record_json
+from jobsvc.jobs.states import State
+from jobsvc.store.database import Database
+from jobsvc.store.queries import job_rows, results
+from jobsvc.store.queries.record_fields import Header, headers
+
+
+class NoResult(JobError):
+    """There is no such file: the job's kind makes none, or takes none."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"job {job_id} has no such file")
+
+
+class Results:
+    """Reads what is committed; safe to share among threads."""
+
+    def __init__(self, database: Database, files: Files) -> None:
+        self._database = database
+        self._files = files
+
+    def records(
+        self, *, limit: int, after: tuple[int, int] | None, job_id: str | None
+    ) -> tuple[list[bytes], tuple[int, int] | None]:
+        """Records in (job, row) order, each as JSON text, with the (job key, row) behind which the next page begins.
+
+        As many as make up a page, one at least: a record repeats the names of its job's columns.
+        """
+        if job_id is not None:
+            self.check_made(job_id)
+        with self._database.read() as connection:
+            rows, more = results.records_page(connection, limit=limit, after=after, job_id=job_id)
+            made: list[bytes] = []
+            produced = 0
+            known: dict[int, Header] = {}
+            for number, row in enumerate(rows):
+                if produced > results.PAGE_BYTES:
+                    more = True
+                    break
+                if row.job_key not in known:
+                    known = headers(connection, list(dict.fromkeys(later.job_key for later in rows[number:])))
+                made.append(record_json(known[row.job_key], row))
+                produced += len(made[-1])
+        last = rows[len(made) - 1] if more else None
+        return made, None if last is None else (last.job_key, last.row)
+
+    def teams(self, *, limit: int, after: int | None, job_id: str | None) -> tuple[list[dict[str, Any]], int | None]:
+        """Teams in the order in which they were made, with the id behind which the next page begins."""
+        if job_id is not None:
+            self.check_made(job_id)
+        with self._database.read() as connection:
+            found, more = results.teams_page(connection, limit=limit, after=after, job_id=job_id)
+        return found, found[-1]["id"] if more else None
+
+    def file(self, job: Job) -> Result:
+        """The file that a job has made. Raises NotAllowed while it is unfinished, NoResult if there is none.
+
+        Raises FilesRemoved if there may have been one once.
+        """
+        if job.state is not State.SUCCEEDED:
+            raise NotAllowed(job.id, job.state, "downloaded yet" if job.state is not State.TERMINATED else "downloaded")
+        if job.files_removed_at is not None:
+            raise FilesRemoved(job.id, job.files_removed_at)
+        result = self._files.result(job.id, job.attempt)
+        if result is None:
+            raise NoResult(job.id)
+        return result
+
+    def open(self, result: Result) -> BinaryIO:
+        """For reading and seeking."""
+        return self._files.open_result(result)
+
+    def check_made(self, job_id: str) -> None:
+        """Raise UnknownJob if there never was such a job. What a forgotten job has made is still there."""
+        with self._database.read() as connection:
+            if not (job_id.isprintable() and job_rows.existed(connection, job_id)):
+                raise UnknownJob(job_id)

@@ -1,0 +1,213 @@
+"""Forgetting: jobs that a client deletes, and jobs, files and idempotency keys whose time is over.
+
+A forgotten job leaves a tombstone: its row with its id and columns, which its
+records and teams need, and nothing else. See docs/decisions/0015.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from sqlalchemy import Connection
+
+from jobsvc.files.contract import Files
+from jobsvc.jobs.errors import NotAllowed, UnknownJob
+from jobsvc.jobs.job import Job
+from jobsvc.jobs.states import FINISHED
+from jobsvc.settings import Settings
+from jobsvc.store.database import Database
+from jobsvc.store.queries import job_rows, retention
+
+log = logging.getLogger(__name__)
+
+JOBS_AT_A_TIME = 100
+"""How many jobs are forgotten in one transaction; running jobs go on between two of them."""
+
+ROWS_AT_A_TIME = 5000
+"""How many rows that a forgotten job has left are removed in one transaction."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """For how long what is kept; None stands for ever.
+
+    `finished` and `files` count from when a job finished, also from when it
+    failed: a failed job can be resumed until then. `keys` counts from the first
+    use of an idempotency key.
+    """
+
+    finished: timedelta | None
+    files: timedelta | None
+    keys: timedelta
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The terms that the settings set; 0 days there mean for ever."""
+        return cls(
+            finished=timedelta(days=settings.keep_finished_days) if settings.keep_finished_days else None,
+            files=timedelta(days=settings.keep_files_days) if settings.keep_files_days else None,
+            keys=timedelta(hours=settings.idempotency_hours),
+        )
+
+
+@dataclass
+class Swept:
+    """What a sweep did, or would do."""
+
+    jobs: int = 0
+    """Jobs that were forgotten, their files included."""
+    files: int = 0
+    """Jobs that stay, but whose files were removed."""
+    keys: int = 0
+    """Idempotency keys that were forgotten."""
+
+
+def never() -> bool:
+    return False
+
+
+class Retention:
+    """Safe to share among threads, and to use beside a running service: every transaction is short.
+
+    Files go after the transaction that says so. What a crash in between leaves
+    behind is removed at the next start, since its row says so.
+    """
+
+    def __init__(self, database: Database, files: Files, terms: Terms, now: Callable[[Connection], datetime]) -> None:
+        """`now` is the time that all processes agree on: a clock that runs fast must not forget anybody's jobs."""
+        self._database = database
+        self._files = files
+        self._terms = terms
+        self._now = now
+
+    def forget(self, job: Job, who: str) -> None:
+        """Forget a finished job and its files; its records and teams stay. Raises UnknownJob, NotAllowed.
+
+        Rows that only it needed, of which there can be millions, are hidden at
+        once and removed by the next `remove_rows`.
+        """
+        with self._database.write(urgent=True) as connection:
+            current = Job.from_row(job_rows.by_key(connection, job.key, lock=True))
+            if current.deleted_at is not None:
+                raise UnknownJob(job.id)
+            if current.state not in FINISHED:
+                raise NotAllowed(job.id, current.state, "deleted before it has finished")
+            retention.bury(connection, [job.key], self._tombstone(connection))
+        self._files.remove(job.id)
+        log.info("%s deleted job %s", who, job.id)
+
+    def sweep(self, stopped: Callable[[], bool] = never) -> Swept:
+        """Forget whatever is past its time, in small batches; leaves between two of them once it is `stopped`."""
+        swept = Swept()
+        for count in self._forget_jobs(stopped):
+            swept.jobs += count
+        for count in self._remove_files(stopped):
+            swept.files += count
+        for count in self._forget_keys(stopped):
+            swept.keys += count
+        self.remove_rows(stopped)
+        if swept != Swept():
+            log.info("forgot %d jobs, the files of %d more, %d idempotency keys", swept.jobs, swept.files, swept.keys)
+        return swept
+
+    def preview(self) -> Swept:
+        """What a sweep would do now."""
+        swept = Swept()
+        with self._database.read() as connection:
+            now = self._now(connection)
+            if self._terms.finished is not None:
+                swept.jobs = retention.count_finished_before(connection, now - self._terms.finished, FINISHED)
+            swept.keys = retention.count_keys_before(connection, now - self._terms.keys)
+        swept.files = sum(map(len, self._with_files(never)))
+        return swept
+
+    def remove_rows(self, stopped: Callable[[], bool] = never) -> None:
+        """Remove the rows that forgotten jobs have left: refused rows, events."""
+        after = 0
+        while not stopped():
+            with self._database.read() as connection:
+                keys = retention.buried_with_rows(connection, after, JOBS_AT_A_TIME)
+            if not keys:
+                return
+            for key in keys:
+                self._remove_rows_of(key, stopped)
+            after = keys[-1]
+
+    def _remove_rows_of(self, key: int, stopped: Callable[[], bool]) -> None:
+        while not stopped():
+            with self._database.write() as connection:
+                if retention.remove_rows(connection, key, ROWS_AT_A_TIME) < ROWS_AT_A_TIME:
+                    return
+
+    def _tombstone(self, connection: Connection) -> Mapping[str, Any]:
+        """All that is known of the job but its id, columns, kind, user, state and counters is cleared.
+
+        Without a `finished_at` it is not met any more where finished jobs are looked for.
+        """
+        cleared = ("finished_at", "error", "filename", "callback_url", "cursor", "rollback_total")
+        now = self._now(connection)
+        return {"deleted_at": now, "files_removed_at": now, "params": {}} | dict.fromkeys(cleared)
+
+    def _forget_jobs(self, stopped: Callable[[], bool]) -> Iterator[int]:
+        if self._terms.finished is None:
+            return
+        while not stopped():
+            with self._database.write() as connection:
+                before = self._now(connection) - self._terms.finished
+                found = retention.finished_before(connection, before, FINISHED, JOBS_AT_A_TIME)
+                if found:
+                    retention.bury(connection, [row["key"] for row in found], self._tombstone(connection))
+            for row in found:
+                self._files.remove(row["id"])
+            yield len(found)
+            if len(found) < JOBS_AT_A_TIME:
+                return
+
+    def _remove_files(self, stopped: Callable[[], bool]) -> Iterator[int]:
+        for keys in self._with_files(stopped):
+            assert self._terms.files is not None, "otherwise there is none"
+            with self._database.write() as connection:
+                now = self._now(connection)
+                ids = retention.note_files_removed(
+                    connection, keys, at=now, before=now - self._terms.files, states=FINISHED
+                )
+            for job_id in ids:
+                self._files.remove(job_id)
+            yield len(ids)
+
+    def _with_files(self, stopped: Callable[[], bool]) -> Iterator[Sequence[int]]:
+        """The keys, some at a time, of jobs that stay but whose files' time is over, if they have any."""
+        if self._terms.files is None:
+            return
+        after = None
+        while not stopped():
+            with self._database.read() as connection:
+                now = self._now(connection)
+                since = None if self._terms.finished is None else now - self._terms.finished
+                found = retention.may_have_files(
+                    connection,
+                    after,
+                    since=since,
+                    before=now - self._terms.files,
+                    states=FINISHED,
+                    limit=JOBS_AT_A_TIME,
+                )
+            keys = [row["key"] for row in found if self._files.any_of(row["id"])]
+            if keys:
+                yield keys
+            if len(found) < JOBS_AT_A_TIME:
+                return
+            after = (found[-1]["finished_at"], found[-1]["key"])
+
+    def _forget_keys(self, stopped: Callable[[], bool]) -> Iterator[int]:
+        while not stopped():
+            with self._database.write() as connection:
+                before = self._now(connection) - self._terms.keys
+                count = retention.remove_keys_before(connection, before, ROWS_AT_A_TIME)
+            yield count
+            if count < ROWS_AT_A_TIME:
+                return

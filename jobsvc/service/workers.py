@@ -1,0 +1,97 @@
+"""Who runs jobs at the moment, and which."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from sqlalchemy import RowMapping
+
+from jobsvc.jobs.states import UNDER_WAY
+from jobsvc.store import clock
+from jobsvc.store.database import Database
+from jobsvc.store.queries import job_rows, worker_rows
+
+
+@dataclass(frozen=True)
+class WorkerProcess:
+    """A process that runs jobs. `queues` are the kinds that it takes; empty: all."""
+
+    name: str
+    host: str
+    pid: int
+    started_at: datetime
+    last_heartbeat: datetime
+    alive: bool
+    """Whether the last heartbeat is not too long ago."""
+    concurrency: int
+    queues: Sequence[str]
+    running: Sequence[Mapping[str, Any]]
+    """Of each job that it runs: id, kind, state, attempt."""
+
+
+class Workers(Protocol):
+    def all(self) -> list[WorkerProcess]:
+        """Every worker that is known, longest first."""
+
+    def count(self) -> int | None:
+        """How many are alive; None if this process runs the jobs by itself."""
+
+
+class OwnWorker:
+    """With the engine `threads`: this process alone."""
+
+    def __init__(self, database: Database, now: Callable[[], datetime], *, slots: int) -> None:
+        self._database = database
+        self._now = now
+        self._slots = slots
+        self._started_at = now()
+
+    def all(self) -> list[WorkerProcess]:
+        with self._database.read() as connection:
+            running = [_told(row) for row in job_rows.under_way(connection, UNDER_WAY)]
+        host = socket.gethostname()
+        name = f"{host}:{os.getpid()}"
+        return [WorkerProcess(name, host, os.getpid(), self._started_at, self._now(), True, self._slots, (), running)]
+
+    def count(self) -> None:
+        return None
+
+
+class FleetWorkers:
+    """With the engine `fleet`: every process that has a heartbeat."""
+
+    def __init__(self, database: Database, now: Callable[[], datetime], *, stalled_after: float) -> None:
+        self._database = database
+        self._now = now
+        self._stalled_after = timedelta(seconds=stalled_after)
+
+    def all(self) -> list[WorkerProcess]:
+        running: dict[str, list[Mapping[str, Any]]] = {}
+        with self._database.read() as connection:
+            found = worker_rows.present(connection)
+            now = clock.read(connection, self._now)
+            for row in worker_rows.under_way(connection):
+                running.setdefault(row["session"], []).append(_told(row))
+        return [
+            WorkerProcess(
+                **{name: row[name] for name in ("name", "host", "pid", "started_at", "last_heartbeat")},
+                alive=row["last_heartbeat"] >= now - self._stalled_after,
+                concurrency=row["concurrency"],
+                queues=row["queues"],
+                running=running.get(row["session"], []),
+            )
+            for row in found
+        ]
+
+    def count(self) -> int:
+        with self._database.read() as connection:
+            return worker_rows.count_since(connection, self._stalled_after)
+
+
+def _told(row: RowMapping) -> Mapping[str, Any]:
+    return {name: row[name] for name in ("id", "kind", "state", "attempt")}

@@ -1,0 +1,155 @@
+"""Who runs the jobs in a PostgreSQL database: one process by itself, or the processes of a fleet."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import socket
+from collections.abc import Callable
+from threading import Event, Thread
+from time import monotonic, sleep
+
+from sqlalchemy import Connection, NullPool, create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from jobsvc.store.errors import DatabaseInUse
+from jobsvc.store.postgresql.backend import connect_parameters, translated
+
+log = logging.getLogger(__name__)
+
+LOCK = 7_032_002
+"""The advisory lock, a number of 32 bits. The engine `threads` holds it alone, the processes of a fleet share it."""
+
+RETRY_SECONDS = 0.05
+
+CHECK_SECONDS = 2.0
+"""How often the connection that holds the lock is looked after."""
+
+MOST_NAME_BYTES = 63
+"""Of an application's name, PostgreSQL keeps no more."""
+
+_HOLDER = text(
+    """
+    SELECT activity.application_name, activity.backend_start, activity.client_addr
+    FROM pg_locks AS held LEFT JOIN pg_stat_activity AS activity USING (pid)
+    WHERE held.locktype = 'advisory' AND held.granted AND held.objsubid = 1
+      AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND held.classid = 0 AND held.objid::bigint = :lock
+    """
+)
+
+
+class ProcessLock:
+    """An advisory lock of PostgreSQL, held on a connection of its own until `release` or the end of the process.
+
+    The server lets go of it when that connection breaks, whatever breaks it. It is
+    taken again then, as soon as that goes; see `watch`. A pooler that shares
+    connections among transactions (PgBouncer's transaction mode) can't hold it.
+    """
+
+    def __init__(self, url: str, *, shared: bool = False) -> None:
+        self._try = text(f"SELECT pg_try_advisory_lock{'_shared' if shared else ''}(:lock)")
+        self._shared = shared
+        self._host = socket.gethostname()
+        name = f"jobsvc {os.getpid()} {os.getppid()} {self._host}".encode()[:MOST_NAME_BYTES].decode(errors="ignore")
+        self._engine = create_engine(
+            url,
+            poolclass=NullPool,
+            isolation_level="AUTOCOMMIT",
+            connect_args=connect_parameters(url, name),
+        )
+        self._connection: Connection | None = None
+        self._released = Event()
+        self._watcher: Thread | None = None
+
+    def acquire(self, handover_seconds: float) -> None:
+        """Take the lock. Raises DatabaseInUse if another process has it, DatabaseDown.
+
+        With `handover_seconds` above 0 this process is a server's worker. If the
+        holder is a child of the same parent, it is most likely the worker that this
+        one replaces in a reload: up to that long is waited for it to end.
+        """
+        deadline = monotonic() + handover_seconds
+        try:
+            self._connection = self._engine.connect()
+            while not self._try_lock():
+                who, sibling = self._holder()
+                if not (sibling and monotonic() < deadline):
+                    raise DatabaseInUse(self._explain(who))
+                sleep(RETRY_SECONDS)
+        except SQLAlchemyError as error:
+            self.release()
+            raise translated(error) or error from error
+        except BaseException:
+            self.release()
+            raise
+
+    def watch(self, taken_over: Callable[[], None]) -> None:
+        """Keep the lock from now on; `taken_over` is called if its connection broke and another process was first."""
+        self._watcher = Thread(target=self._watch, args=(taken_over,), name="jobsvc-process-lock", daemon=True)
+        self._watcher.start()
+
+    def release(self) -> None:
+        """Let the next process have the database. Harmless if the lock isn't held."""
+        self._released.set()
+        if self._watcher is not None:
+            self._watcher.join(CHECK_SECONDS)
+        if self._connection is not None:
+            # The watcher leaves it closed while the database is away.
+            if not self._connection.closed:
+                self._connection.invalidate()
+            self._connection.close()
+            self._connection = None
+
+    def _watch(self, taken_over: Callable[[], None]) -> None:
+        while not self._released.wait(CHECK_SECONDS):
+            try:
+                if self._is_held():
+                    continue
+                assert self._connection is not None
+                self._connection.close()
+                self._connection = self._engine.connect()
+                if not self._try_lock():
+                    log.critical("%s", self._explain(self._holder()[0]))
+                    taken_over()
+                    return
+                log.warning("the connection that says that this process runs the jobs was lost, and is there again")
+            except SQLAlchemyError as error:
+                log.warning("the database does not answer: %s", getattr(error, "orig", error))
+
+    def _is_held(self) -> bool:
+        assert self._connection is not None
+        try:
+            self._connection.execute(text("SELECT 1"))
+        except SQLAlchemyError:
+            return False
+        return True
+
+    def _try_lock(self) -> bool:
+        assert self._connection is not None
+        taken: bool = self._connection.execute(self._try, {"lock": LOCK}).scalar_one()
+        return taken
+
+    def _holder(self) -> tuple[str, bool]:
+        """Who has the lock, in words, and whether it is a child of the same parent."""
+        assert self._connection is not None
+        found = self._connection.execute(_HOLDER, {"lock": LOCK}).first()
+        named = re.fullmatch(r"jobsvc (\d+) (\d+) (.+)", (found and found.application_name) or "")
+        if found is None or named is None:
+            return "another process", found is None
+        pid, parent, host = named.groups()
+        sibling = int(parent) == os.getppid() and self._host.startswith(host)
+        return f"process {pid} on {host}, since {found.backend_start:%Y-%m-%d %H:%M:%S %Z}", sibling
+
+    def _explain(self, who: str) -> str:
+        if self._shared:
+            return (
+                f"the jobs in the database are run by {who}, with JOBSVC_ENGINE=threads. "
+                "Start that one with JOBSVC_ENGINE=fleet too, or give this one a database of its own with DATABASE_URL"
+            )
+        return (
+            f"the jobs in the database are run by {who}. With JOBSVC_ENGINE=threads one process does that: "
+            "stop the other one (under gunicorn: --workers 1 and more --threads), give this one a database of its own "
+            "with DATABASE_URL, or use JOBSVC_ENGINE=fleet for several processes"
+        )

@@ -1,0 +1,247 @@
+"""Queries on `jobs`, `job_events` and `refused_rows`. States are plain strings here; `jobs/` knows their meaning.
+
+A transaction that changes a job depending on what it reads of it reads it with
+`lock=True`: on PostgreSQL its row then stays as it was read until the transaction
+ends, which on SQLite, with its one writer, goes without saying. The lock is the
+one that leaves other rows free to refer to the job (FOR NO KEY UPDATE).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    CursorResult,
+    RowMapping,
+    Select,
+    bindparam,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from jobsvc.store.postgresql.queue_tables import entries, status
+from jobsvc.store.streaming import streamed
+from jobsvc.store.tables import job_events, jobs, refused_rows
+
+JOB = tuple(column for column in jobs.c if column.name not in ("cursor", "columns"))
+"""What is read of a job: without what only its run needs, which may be large. See `place`."""
+
+
+def add(connection: Connection, values: Mapping[str, Any]) -> int:
+    """Insert a job; returns its key."""
+    key = connection.execute(insert(jobs).values(**values)).inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+def by_id(connection: Connection, job_id: str, *, lock: bool = False) -> RowMapping | None:
+    """A job that was not forgotten."""
+    query = select(*JOB).where(jobs.c.id == job_id, jobs.c.deleted_at.is_(None))
+    return connection.execute(_locked(query) if lock else query).mappings().one_or_none()
+
+
+def existed(connection: Connection, job_id: str) -> bool:
+    """Whether there is such a job, or was before it was forgotten."""
+    return connection.execute(select(jobs.c.key).where(jobs.c.id == job_id)).one_or_none() is not None
+
+
+def place(connection: Connection, key: int) -> RowMapping:
+    """The `cursor` and the `columns` of a job."""
+    return connection.execute(select(jobs.c.cursor, jobs.c.columns).where(jobs.c.key == key)).mappings().one()
+
+
+def by_key(connection: Connection, key: int, *, lock: bool = False) -> RowMapping:
+    query = select(*JOB).where(jobs.c.key == key)
+    return connection.execute(_locked(query) if lock else query).mappings().one()
+
+
+def _locked(query: Select[Any]) -> Select[Any]:
+    return query.with_for_update(key_share=True)
+
+
+def page(
+    connection: Connection,
+    *,
+    limit: int,
+    after: int | None = None,
+    state: str | None = None,
+    kind: str | None = None,
+    user: str | None = None,
+) -> CursorResult[*tuple[Any, ...]]:
+    """Jobs, newest first, below the key `after`: to be read one after the other, and closed."""
+    query = select(*JOB).where(jobs.c.deleted_at.is_(None)).order_by(jobs.c.key.desc()).limit(limit)
+    if after is not None:
+        query = query.where(jobs.c.key < after)
+    for column, wanted in ((jobs.c.state, state), (jobs.c.kind, kind), (jobs.c.user, user)):
+        if wanted is not None:
+            query = query.where(column == wanted)
+    return streamed(connection, query)
+
+
+def in_states(connection: Connection, states: Collection[str]) -> Sequence[RowMapping]:
+    """All jobs in these states, oldest first; locked."""
+    query = _locked(select(*JOB).where(jobs.c.state.in_(states)).order_by(jobs.c.key))
+    return connection.execute(query).mappings().all()
+
+
+def ids_by_files(connection: Connection) -> tuple[set[str], set[str]]:
+    """The ids of all jobs that may have files, and of those whose files were removed, forgotten ones among them."""
+    ids: tuple[set[str], set[str]] = set(), set()
+    for job_id, removed_at in connection.execute(select(jobs.c.id, jobs.c.files_removed_at)):
+        ids[removed_at is not None].add(job_id)
+    return ids
+
+
+def count_uploads(connection: Connection) -> int:
+    """How many jobs have a file that was uploaded and not removed since."""
+    query = select(func.count()).select_from(jobs)
+    return connection.execute(query.where(jobs.c.filename.is_not(None), jobs.c.files_removed_at.is_(None))).scalar_one()
+
+
+def under_way(connection: Connection, states: Collection[str]) -> Sequence[RowMapping]:
+    """id, kind, state and attempt of the jobs in these states, oldest first."""
+    query = select(jobs.c.id, jobs.c.kind, jobs.c.state, jobs.c.attempt).where(jobs.c.state.in_(states))
+    return connection.execute(query.order_by(jobs.c.key)).mappings().all()
+
+
+def note_entry(connection: Connection, key: int, entry: int) -> None:
+    """The job has a new entry in the fleet's queue; what is left of an earlier one may not run it any more."""
+    connection.execute(update(jobs).where(jobs.c.key == key).values(queue_entry=entry))
+
+
+def without_entry(connection: Connection, states: Collection[str], limit: int) -> Sequence[RowMapping]:
+    """Jobs in these states that no live entry of the fleet's queue stands for, oldest first; locked.
+
+    A row that is being changed is passed over: the next look finds it.
+    """
+    alive = exists().where(entries.c.id == jobs.c.queue_entry, status.in_(("todo", "doing")))
+    query = select(*JOB).where(jobs.c.state.in_(states), ~alive).order_by(jobs.c.key).limit(limit)
+    return connection.execute(query.with_for_update(of=jobs, key_share=True, skip_locked=True)).mappings().all()
+
+
+def count_in_state(connection: Connection, state: str) -> int:
+    return connection.execute(select(func.count()).select_from(jobs).where(jobs.c.state == state)).scalar_one()
+
+
+@dataclass(frozen=True)
+class Due:
+    """Which of the jobs that wait may begin: those whose `not_before` has come, or is beyond `horizon`."""
+
+    now: datetime
+    horizon: datetime
+    crashes_below: int | None = None
+    """Only those with fewer crashes."""
+
+    def clauses(self) -> list[ColumnElement[bool]]:
+        when = jobs.c.not_before
+        due = [or_(when.is_(None), when <= self.now, when > self.horizon)]
+        return due if self.crashes_below is None else [*due, jobs.c.crashes < self.crashes_below]
+
+
+def first_in_state(connection: Connection, state: str, due: Due) -> RowMapping | None:
+    """The job that has waited longest in `state`, by when it was queued; locked.
+
+    A row that another transaction holds is waited for, not skipped: it may be let
+    go unchanged, and then its turn would have been missed.
+    """
+    query = select(*JOB).where(jobs.c.state == state, *due.clauses()).order_by(jobs.c.queued_at, jobs.c.key)
+    return connection.execute(_locked(query.limit(1))).mappings().one_or_none()
+
+
+def first_rollback(
+    connection: Connection, state: str, rollback: str, due: Due, but: Collection[int] = ()
+) -> RowMapping | None:
+    """The oldest job in `state` whose rollback stands at `rollback`, and whose key is not in `but`; locked."""
+    wanted = (jobs.c.state == state, jobs.c.rollback == rollback, jobs.c.key.not_in(but))
+    query = select(*JOB).where(*wanted, *due.clauses())
+    return connection.execute(_locked(query.order_by(jobs.c.key).limit(1))).mappings().one_or_none()
+
+
+def next_due(connection: Connection, state: str, rollback: str | None, now: datetime) -> datetime | None:
+    """When the next job in `state` may begin that may not yet; None if there is none."""
+    stands = jobs.c.rollback.is_(None) if rollback is None else jobs.c.rollback == rollback
+    query = select(func.min(jobs.c.not_before)).where(jobs.c.state == state, stands, jobs.c.not_before > now)
+    found: datetime | None = connection.execute(query).scalar_one()
+    return found
+
+
+def exists_on_probation(
+    connection: Connection, states: Collection[str], crashes: int, since: datetime, until: datetime
+) -> bool:
+    """Whether a job in these states has more than so many crashes, and an attempt that began within that time."""
+    query = select(jobs.c.key).where(
+        jobs.c.state.in_(states),
+        jobs.c.crashes > crashes,
+        jobs.c.not_before.between(since, until),
+        # One whose rollback has yet to begin has no attempt.
+        or_(jobs.c.rollback.is_(None), jobs.c.rollback == "running"),
+    )
+    return connection.execute(query.limit(1)).one_or_none() is not None
+
+
+# Built once: these two are executed at every checkpoint.
+_STATE = _locked(
+    select(jobs.c.state, jobs.c.rollback).where(
+        jobs.c.key == bindparam("wanted_key"), jobs.c.attempt == bindparam("wanted_attempt")
+    )
+)
+_CHANGE = update(jobs).where(
+    jobs.c.key == bindparam("wanted_key"),
+    jobs.c.attempt == bindparam("wanted_attempt"),
+    jobs.c.state == bindparam("wanted_state"),
+)
+
+
+def state(connection: Connection, key: int, *, attempt: int) -> RowMapping | None:
+    """`state` and `rollback` of a job, if it still is at that attempt; locked."""
+    wanted = {"wanted_key": key, "wanted_attempt": attempt}
+    return connection.execute(_STATE, wanted).mappings().one_or_none()
+
+
+def change(connection: Connection, key: int, *, attempt: int, state: str, values: Mapping[str, Any]) -> bool:
+    """Change a job if it still is in `state` with `attempt`; returns whether it was."""
+    wanted = {"wanted_key": key, "wanted_attempt": attempt, "wanted_state": state}
+    return connection.execute(_CHANGE, {**values, **wanted}).rowcount == 1
+
+
+def add_event(
+    connection: Connection, key: int, *, at: datetime, before: str | None, after: str, who: str, why: str
+) -> None:
+    event = {"job_key": key, "at": at, "from": before, "to": after, "who": who, "why": why}
+    connection.execute(insert(job_events), event)
+
+
+def events(connection: Connection, key: int, after: int, limit: int) -> Sequence[RowMapping]:
+    """A job's history behind the event `after`, oldest first."""
+    query = select(job_events).where(job_events.c.job_key == key, job_events.c.id > after).order_by(job_events.c.id)
+    return connection.execute(query.limit(limit)).mappings().all()
+
+
+def last_event(connection: Connection, key: int) -> RowMapping:
+    """The latest line of a job's history."""
+    query = select(job_events).where(job_events.c.job_key == key).order_by(job_events.c.id.desc()).limit(1)
+    return connection.execute(query).mappings().one()
+
+
+def add_refused(connection: Connection, key: int, rows: Sequence[Mapping[str, Any]]) -> None:
+    connection.execute(insert(refused_rows), [{"job_key": key, **row} for row in rows])
+
+
+def refused_after(connection: Connection, key: int, after: int, limit: int) -> Sequence[RowMapping]:
+    """A job's refused items behind the item number `after`, in order."""
+    query = (
+        select(refused_rows)
+        .where(refused_rows.c.job_key == key, refused_rows.c.item > after)
+        .order_by(refused_rows.c.item)
+        .limit(limit)
+    )
+    return connection.execute(query).mappings().all()

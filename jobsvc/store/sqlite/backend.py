@@ -1,0 +1,125 @@
+"""SQLite: one file, one writer at a time."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Dialect, Engine, create_engine, event, make_url
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from jobsvc.patience import Deadline, applied, current
+from jobsvc.store.sqlite.errors import end_broken_transactions, translated
+from jobsvc.store.sqlite.log import KEPT_BYTES, BoundedLog
+from jobsvc.store.sqlite.read_gate import ReadGate
+from jobsvc.store.sqlite.write_turn import WriteTurn
+
+POOLED_CONNECTIONS = 4
+"""Idle connections that are kept; further ones are opened when needed and closed after use."""
+
+PAGE_BYTES = 16 * 1024
+
+STATEMENTS_CACHED = 64
+"""Prepared statements each connection keeps; the long ones of bulk inserts must stay among them."""
+
+LOCK_SECONDS = 5.0
+"""How long a transaction without a deadline waits for another process, such as a backup, that holds SQLite's lock."""
+
+
+class Sqlite:
+    """Implements `Backend`."""
+
+    migrates_at_start = True
+    has_queue = False
+
+    def __init__(self, url: str) -> None:
+        self.engine: Engine = create_engine(
+            url,
+            pool_size=POOLED_CONNECTIONS,
+            max_overflow=-1,
+            pool_use_lifo=True,
+            connect_args={"cached_statements": STATEMENTS_CACHED},
+        )
+        event.listen(self.engine, "do_connect", _connect)
+        event.listen(self.engine, "connect", _prepare)
+        end_broken_transactions(self.engine)
+        event.listen(self.engine, "begin", _begin)
+        self.reading: Engine = self.engine
+        self.writing: Engine = self.engine.execution_options(jobsvc_writes=True)
+        self._turn = WriteTurn()
+        self._gate = ReadGate()
+        self._log = BoundedLog(self.engine, Path(make_url(url).database or "").resolve(), self._gate)
+
+    @contextmanager
+    def turn(self, urgent: Callable[[], bool], deadline: Deadline | None) -> Iterator[None]:
+        with self._turn.held(urgent, None if deadline is None else deadline.left()):
+            yield
+            self._log.keep_short(urgent)
+
+    @contextmanager
+    def begin(self, engine: Engine, deadline: Deadline | None) -> Iterator[Connection]:
+        with ExitStack() as stack:
+            if engine is self.reading:
+                stack.enter_context(self._gate.reading(deadline))
+            with applied(deadline):
+                connection = stack.enter_context(engine.begin())
+            yield connection
+
+    def contended(self) -> bool:
+        return self._turn.is_wanted
+
+    def lock_for_migrations(self, connection: Connection) -> None:
+        """A write transaction has the database to itself."""
+
+    def lock_for_suspects(self, connection: Connection) -> None:
+        """The same."""
+
+    def try_write(self, connection: Connection) -> None:
+        # A number that SQLite keeps for its user; what stays as it is would not be written.
+        version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA user_version={0 if version else 1}")
+
+    def translated(self, error: SQLAlchemyError) -> Exception | None:
+        return translated(error)
+
+
+def _patience() -> float:
+    """Seconds that the transaction which is begun may wait for SQLite's lock."""
+    deadline = current()
+    return LOCK_SECONDS if deadline is None else deadline.left()
+
+
+def _connect(dialect: Dialect, _entry: ConnectionPoolEntry, arguments: Any, named: dict[str, Any]) -> Any:
+    # Its first statements wait for the lock too; `named` is shared by all connections.
+    return dialect.connect(*arguments, **named, timeout=_patience())
+
+
+def _prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
+    # The driver's own transaction handling is off; `_begin` begins them.
+    connection.isolation_level = None
+    # Bytes that are no UTF-8 can't be written by us; whatever reads a list of others' rows must not end at them.
+    connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
+    cursor = connection.cursor()
+    # For a database that is made now. Rows of CSVs are many and small, and large pages are fewer to write.
+    cursor.execute(f"PRAGMA page_size={PAGE_BYTES}")
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute(f"PRAGMA journal_size_limit={KEPT_BYTES}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    driver = connection.connection.dbapi_connection
+    assert isinstance(driver, sqlite3.Connection)
+    # As a script: each number is another statement, and would drive the long ones out of the cache.
+    driver.executescript(f"PRAGMA busy_timeout={round(_patience() * 1000)}")
+    writes = connection.get_execution_options().get("jobsvc_writes", False)
+    # A transaction that begins with a read and then writes can fail at once when
+    # somebody else has written in between; IMMEDIATE takes the lock first.
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,165 @@
+"""The four routes of the original, with its paths, fields, answers and error codes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+
+from jobsvc.jobs.errors import InvalidParameter, JobError, NotAllowed, QueueFull, UnknownJob
+from jobsvc.jobs.job import Job
+from jobsvc.jobs.states import State
+from jobsvc.web import parameters
+from jobsvc.web.creation import create_from_fields, create_from_upload
+from jobsvc.web.problems import NO_ROOM, ROOM_RETRY_SECONDS, job_problem, no_room_detail
+from jobsvc.web.services import services, user
+from jobsvc.web.takes import unchecked
+from jobsvc.web.uploads.receive import UploadRefused
+
+bp = Blueprint("original", __name__)
+
+as_ever = unchecked("the original let pass what it didn't know")
+
+ACKNOWLEDGE_SECONDS = 5.0
+"""For how long /updateTask waits for the run to obey."""
+
+NO_EXPORT = 'the body must be a JSON object with two dates: {"from": "2018-07-01", "to": "2018-08-01"}'
+
+RANGE = ("from", "to")
+"""The fields of /exportData that must be there."""
+
+
+@bp.route("/uploadCSV", methods=["POST", "PUT"])
+@as_ever
+def upload_csv() -> dict[str, Any]:
+    return _upload("baselineCSV")
+
+
+@bp.route("/createBulkTeam", methods=["POST", "PUT"])
+@as_ever
+def create_bulk_team() -> dict[str, Any]:
+    return _upload("bulkTeam")
+
+
+def _upload(kind: str) -> dict[str, Any]:
+    return {"Job ID": create_from_upload(services().kinds[kind]).id}
+
+
+@bp.post("/exportData")
+@as_ever
+def export_data() -> dict[str, Any] | tuple[Response, int]:
+    try:
+        body = json.loads(request.get_data())
+    except (ValueError, RecursionError):
+        return _error("invalid_json", 400, NO_EXPORT)
+    # Both, before either is looked at as a date: what is missing, empty or no text is no request for an export.
+    if not isinstance(body, dict) or not all(isinstance(body.get(name), str) and body[name] for name in RANGE):
+        return _error("invalid_json", 400, NO_EXPORT)
+    days: dict[str, date] = {}
+    for name in RANGE:
+        try:
+            days[name] = _iso_date(body[name])
+        except ValueError:
+            return _error(f"invalid_{name}_date", 400, f"{name}: {body[name][:40]!r} must be a date, YYYY-MM-DD")
+    if days["from"] > days["to"]:
+        return _error("invalid_date_range", 400, f"from, {days['from']}, is after to, {days['to']}")
+    if body.get("job") is not None:
+        try:
+            services().results.check_made(str(body["job"]))
+        except UnknownJob as error:
+            return _error("invalid_job", 400, str(error))
+    return {"Job ID": create_from_fields(services().kinds["createExport"], body).id}
+
+
+def _iso_date(text: str) -> date:
+    """A date of the form YYYY-MM-DD, and no other that ISO 8601 allows. Raises ValueError."""
+    day = date.fromisoformat(text)
+    if day.isoformat() != text:
+        raise ValueError(text)
+    return day
+
+
+@bp.route("/updateTask", methods=["GET", "POST"])
+@as_ever
+def update_task() -> tuple[Response, int]:
+    if request.method == "HEAD":
+        # Flask adds it to GET; who only looks must not steer.
+        raise MethodNotAllowed(["GET", "POST"])
+    job_id = request.values.get("id", "").strip()
+    if not job_id:
+        return _error("invalid_id", 400, "id is missing: it must be a job's id, as in ?id=…&action=stop")
+    action = request.values.get("action", "").strip()
+    if action not in _ACTIONS:
+        # That there is no such job comes first.
+        services().jobs.get(job_id)
+        return _error("invalid_action", 400, f"action: {action[:40]!r} must be one of {', '.join(_ACTIONS)}")
+    act, word, on_the_way = _ACTIONS[action]
+    if action != "terminate" and parameters.flag("rollback", request.values.get("rollback")):
+        raise InvalidParameter("rollback", f"only a terminate can roll back, not a {action}")
+    job = act(job_id)
+    if job.state in (State.PAUSING, State.TERMINATING):
+        return jsonify(status=f"Job {job.id} {on_the_way}."), 202
+    if action == "stop" and job.state in (State.SUCCEEDED, State.FAILED):
+        # It was over before the stop could reach it.
+        raise NotAllowed(job.id, job.state, "stopped")
+    return jsonify(status=f"Job {job.id} {word}."), 200
+
+
+_ACTIONS: dict[str, tuple[Callable[[str], Job], str, str]] = {
+    "start": (lambda job_id: services().jobs.resume(job_id, user(), ACKNOWLEDGE_SECONDS), "started", "starting"),
+    "stop": (lambda job_id: services().jobs.pause(job_id, user(), ACKNOWLEDGE_SECONDS), "stopped", "stopping"),
+    "terminate": (
+        lambda job_id: services().jobs.terminate(
+            job_id, user(), ACKNOWLEDGE_SECONDS, rollback=parameters.flag("rollback", request.values.get("rollback"))
+        ),
+        "terminated",
+        "terminating",
+    ),
+}
+
+
+@bp.errorhandler(UploadRefused)
+def _upload_refused(error: UploadRefused) -> tuple[Response, int]:
+    return _error("File not accepted", 400, error.description or "")
+
+
+@bp.errorhandler(RequestEntityTooLarge)
+def _too_large(error: HTTPException) -> tuple[Response, int]:
+    return _error("file_too_large", 413, error.description or "")
+
+
+def _no_room(error: Exception) -> tuple[Response, int]:
+    answer, status = _error("disk_full", 507, message=no_room_detail(error))
+    answer.headers["Retry-After"] = str(ROOM_RETRY_SECONDS)
+    return answer, status
+
+
+for _kind in NO_ROOM:
+    bp.register_error_handler(_kind, _no_room)
+
+
+@bp.errorhandler(JobError)
+def _job_error(error: JobError) -> Response | tuple[Response, int]:
+    match error:
+        case UnknownJob():
+            return _error("id_doesn't_exist", 404, str(error))
+        case NotAllowed(state=State.PAUSING | State.TERMINATING):
+            return _error("job_stopping", 409, str(error))
+        case NotAllowed():
+            return _error("job_finished", 409, str(error))
+        case QueueFull():
+            answer, status = _error("queue_full", 503, str(error))
+            answer.headers["Retry-After"] = str(error.retry_after)
+            return answer, status
+        case InvalidParameter():
+            return _error(f"invalid_{error.name}", 400, error.message)
+    # What the original had no word for is told as the other routes do.
+    return job_problem(error)
+
+
+def _error(error_type: str, status: int, message: str) -> tuple[Response, int]:
+    return jsonify(errorType=error_type, message=message), status

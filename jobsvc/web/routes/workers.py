@@ -1,0 +1,35 @@
+"""Who runs jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint
+
+from jobsvc.jobs.representation import moment
+from jobsvc.service.workers import WorkerProcess
+from jobsvc.web.services import services
+from jobsvc.web.takes import takes
+
+bp = Blueprint("workers", __name__)
+
+
+@bp.get("/workers")
+@takes()
+def workers() -> dict[str, Any]:
+    """The processes that run jobs: since when, when they were last heard of, and what they run."""
+    return {"workers": [_shown(worker) for worker in services().workers.all()]}
+
+
+def _shown(worker: WorkerProcess) -> dict[str, Any]:
+    return {
+        "name": worker.name,
+        "host": worker.host,
+        "pid": worker.pid,
+        "started_at": moment(worker.started_at),
+        "last_heartbeat": moment(worker.last_heartbeat),
+        "alive": worker.alive,
+        "concurrency": worker.concurrency,
+        "queues": list(worker.queues),
+        "running": [dict(job, links={"self": f"/jobs/{job['id']}"}) for job in worker.running],
+    }

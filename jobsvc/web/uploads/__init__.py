@@ -1,0 +1,1 @@
+"""What arrives in an upload, and how it becomes a file."""

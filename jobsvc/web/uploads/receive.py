@@ -1,0 +1,260 @@
+"""Receiving an uploaded file: it is written straight into its final place, as it comes.
+
+It is the one file of a form, in the field `file`, or the whole body of the request.
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, cast
+
+from flask import request
+from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
+from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityTooLarge
+from werkzeug.http import parse_options_header
+from werkzeug.sansio.multipart import File
+
+from jobsvc.files.contract import Files, NewInput, Readable
+from jobsvc.jobs.errors import InvalidParameter
+from jobsvc.store.errors import DatabaseBusy, DatabaseDown, DiskFull, FilesDown, NoRoom
+from jobsvc.web.services import services
+from jobsvc.web.uploads.arrival import Arrival
+from jobsvc.web.uploads.multipart import MAX_FORM_BYTES, READ_BYTES, Malformed, read_form
+from jobsvc.web.uploads.recognition import NotReadable
+
+log = logging.getLogger(__name__)
+
+FILE_FIELD = "file"
+
+FORM = "multipart/form-data"
+
+GZIP_CODINGS = {"gzip", "x-gzip"}
+
+
+class UploadRefused(BadRequest):
+    """There is no file in the request, it is none that can be read, or it did not arrive whole; says which."""
+
+
+class Upload:
+    """A file that has arrived, and the options that came with it."""
+
+    def __init__(self, file: Readable, target: _Target, options: dict[str, str]) -> None:
+        self.file = file
+        self.filename = target.filename
+        """What the client called the file, if it did; for people to read, never a path."""
+        self.options = options
+        self.digest = target.hexdigest()
+        """The SHA-256 of what is in the file, if it was asked for."""
+        self.warnings = target.warnings
+        self.kept = False
+
+    def keep(self) -> None:
+        """The file belongs to a job now: it stays."""
+        self.kept = True
+
+
+@contextmanager
+def receive(job_id: str, *, digest: bool = False) -> Iterator[Upload]:
+    """Receive the request's file as the input of the job `job_id` to be; gzip is unpacked, UTF-16 becomes UTF-8.
+
+    Unless the block calls `keep`, nothing of it is left behind. Raises
+    UploadRefused, InvalidParameter, RequestEntityTooLarge, NoRoom.
+    """
+    files = services().files
+    target = _Target(job_id, services().settings.max_upload_bytes, digest)
+    committed = kept = False
+    try:
+        options = _read(target)
+        if target.file is None:
+            raise UploadRefused(f"there is no file: send it in the form field `{FILE_FIELD}`, or as the body")
+        if target.file.tell() == 0:
+            raise UploadRefused("the file is empty")
+        target.file.commit()
+        committed = True
+        upload = Upload(files.uploaded(job_id), target, options)
+        try:
+            yield upload
+        except (DatabaseBusy, DiskFull):
+            raise
+        except DatabaseDown:
+            # Its job may have been stored all the same. If it was not, a later start moves the file aside.
+            upload.keep()
+            raise
+        finally:
+            kept = upload.kept
+    finally:
+        if committed and not kept:
+            _remove(files, job_id)
+        elif target.file is not None:
+            target.file.abort()
+
+
+def _remove(files: Files, job_id: str) -> None:
+    try:
+        files.remove_input(job_id)
+    except FilesDown as error:
+        # What there is to be said to the client is something else.
+        log.warning("the upload for %s is left behind, as a stray: %s", job_id, error)
+
+
+def _read(target: _Target) -> dict[str, str]:
+    """Read the request into the target; returns its options."""
+    request.max_content_length = services().settings.max_upload_bytes + MAX_FORM_BYTES
+    options = _once("query", list(request.args.items(multi=True)))
+    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    is_form = request.mimetype == FORM
+    if coding not in {"identity", ""} and (is_form or coding not in GZIP_CODINGS):
+        allowed = "none for a form" if is_form else "gzip"
+        raise UploadRefused(f"the request's Content-Encoding is {coding[:40]!r}; allowed is {allowed}")
+    if "Content-Range" in request.headers:
+        raise UploadRefused("the request has a Content-Range, but a file is taken whole or not at all")
+    try:
+        if is_form:
+            found = _read_form(target)
+        else:
+            found = []
+            _read_body(target)
+            if coding in GZIP_CODINGS and target.file is not None and not target.was_packed:
+                raise UploadRefused(f"the request's Content-Encoding is {coding!r}, but its body is not gzip")
+    except (Malformed, NotReadable) as error:
+        raise UploadRefused(str(error)) from error
+    except (ParseException, ConnectionError, TimeoutError, ClientDisconnected) as error:
+        raise UploadRefused("the upload broke off before it was whole") from error
+    fields = _once("form", found)
+    for name in fields:
+        if name == FILE_FIELD:
+            raise UploadRefused(
+                f"the form field `{FILE_FIELD}` has no file name: send it as curl -F {FILE_FIELD}=@data.csv does"
+            )
+        if name in options:
+            raise InvalidParameter(name, "it is given twice, in the query and in the form")
+    options |= fields
+    target.settle_encoding(options)
+    return options
+
+
+def _once(where: str, given: list[tuple[str, str]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in given:
+        if name in found:
+            raise InvalidParameter(name, f"it is given twice in the {where}")
+        found[name] = value
+    return found
+
+
+def _read_form(target: _Target) -> list[tuple[str, str]]:
+    boundary = request.mimetype_params.get("boundary", "")
+    if not boundary or not boundary.isascii():
+        raise UploadRefused(f"the Content-Type is {FORM}, but names no boundary; clients name it by themselves if let")
+
+    def open_file(event: File) -> _Target:
+        if event.name != FILE_FIELD:
+            raise UploadRefused(
+                f"there is a file in the form field {event.name[:80]!r}: the file belongs in `{FILE_FIELD}`, "
+                "and options are fields without a file name"
+            )
+        if target.file is not None:
+            raise UploadRefused(f"there are two files in the form field `{FILE_FIELD}`; send one")
+        target.open(event.filename, event.headers.get("Content-Type", ""))
+        return target
+
+    return read_form(cast("BinaryIO", request.stream), boundary, open_file, target.finish)
+
+
+def _read_body(target: _Target) -> None:
+    """The body is the file, whatever its Content-Type says (curl -d has one of its own)."""
+    while data := request.stream.read(READ_BYTES):
+        if target.file is None:
+            disposition = request.headers.get("Content-Disposition", "")
+            target.open(parse_options_header(disposition)[1].get("filename"), request.headers.get("Content-Type", ""))
+        target.write(data)
+    if target.file is not None:
+        target.finish()
+
+
+def _check_room() -> None:
+    """Before all that is stored, since an upload takes room itself."""
+    shortage = services().shortage()
+    if shortage is not None:
+        raise NoRoom(shortage)
+
+
+class _Target:
+    """Where the file goes, once it comes: not more than `most` bytes of it, packed or unpacked."""
+
+    def __init__(self, job_id: str, most: int, digest: bool) -> None:
+        self._job_id = job_id
+        self._most = most
+        self._digest = hashlib.sha256() if digest else None
+        self._arrival = Arrival()
+        self._arrived_bytes = 0
+        self._charset = ""
+        self.file: NewInput | None = None
+        self.filename: str | None = None
+        self.warnings: list[str] = []
+
+    def open(self, filename: str | None, content_type: str) -> None:
+        self.filename = filename
+        self._charset = parse_options_header(content_type)[1].get("charset", "").strip()
+        _check_room()
+        self.file = services().files.create_input(self._job_id)
+
+    @property
+    def was_packed(self) -> bool:
+        return self._arrival.was_packed
+
+    def write(self, data: bytes) -> None:
+        self._arrived_bytes += len(data)
+        if self._arrived_bytes > self._most:
+            raise self._too_large()
+        for piece in self._arrival.feed(data):
+            self._store(piece)
+
+    def finish(self) -> None:
+        """The file is whole."""
+        for piece in self._arrival.finish():
+            self._store(piece)
+
+    def settle_encoding(self, options: dict[str, str]) -> None:
+        """What the file says of its encoding, by a mark or in its Content-Type, is used or refused by name."""
+        given = options.get("encoding", "")
+        if self._arrival.codec is not None:
+            if given:
+                _lookup(given)
+            name = self._arrival.codec.upper()
+            self.warnings.append(f"the file is {name}; it is kept as UTF-8")
+            options["encoding"] = "utf-8"
+        elif self._charset and not given:
+            options["encoding"] = self._charset
+        elif self._charset and _lookup(given) != _lookup(self._charset):
+            raise InvalidParameter(
+                "encoding", f"it is {given[:40]!r}, but the file's Content-Type says {self._charset[:40]!r}"
+            )
+
+    def hexdigest(self) -> str | None:
+        return self._digest.hexdigest() if self._digest is not None else None
+
+    def _store(self, data: bytes) -> None:
+        assert self.file is not None
+        if self.file.tell() + len(data) > self._most:
+            raise self._too_large()
+        _check_room()
+        if self._digest is not None:
+            self._digest.update(data)
+        remaining = memoryview(data)
+        while remaining:
+            remaining = remaining[self.file.write(remaining) :]
+
+    def _too_large(self) -> RequestEntityTooLarge:
+        return RequestEntityTooLarge(f"the file has more than {self._most} bytes; the limit is JOBSVC_MAX_UPLOAD_BYTES")
+
+
+def _lookup(encoding: str) -> str:
+    try:
+        return codecs.lookup(encoding).name
+    except (LookupError, ValueError):
+        raise InvalidParameter("encoding", f"{encoding[:40]!r} is not a text encoding that is known") from None

@@ -1,0 +1,44 @@
+"""What a worker of the fleet does on its threads."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from procrastinate import PsycopgConnector
+
+from jobsvc.engines.fleet.supervised_worker import Crew, Times
+from jobsvc.engines.fleet.worker import _started
+from jobsvc.runs.signals import FleetSignals
+
+
+@pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_what_an_entry_raises_does_not_end_the_worker(raised: type[BaseException]) -> None:
+    crew: Crew[FleetSignals] = Crew(
+        PsycopgConnector(conninfo="host=nowhere"),
+        "runs",
+        ["gated"],
+        1,
+        Times(heartbeat=1, stalled_after=2, sweep_every=1, shutdown=1),
+        registered=lambda worker_id, purpose: None,
+        signals=FleetSignals,
+    )
+
+    def broken(key: int, entry: int, signals: FleetSignals) -> None:
+        raise raised("broken")
+
+    crew.carry_out("broken", broken)
+    context: Any = SimpleNamespace(job=SimpleNamespace(id=7), should_abort=lambda: False)
+    # A BaseException would end the event loop that waits for the thread.
+    with pytest.raises(RuntimeError, match=f"entry 7 raised {raised.__name__}: broken"):
+        crew.app.tasks["broken"].func(context, key=1)
+    assert crew._live == set()
+
+
+def test_all_threads_of_a_worker_are_there_before_it_takes_anything() -> None:
+    executor = _started(5)
+    try:
+        assert len(executor._threads) == 5
+    finally:
+        executor.shutdown()

@@ -1,0 +1,269 @@
+"""Each hook tells of one transition, and is called by whoever has made it: once, and after its commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Barrier, Event, Thread
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import Connection
+
+from jobsvc.jobs.job import Job
+from jobsvc.jobs.states import State
+from jobsvc.kinds.contract import JobInfo
+from jobsvc.runs import recording
+from jobsvc.store.database import Database
+from jobsvc.store.errors import DatabaseDown
+from jobsvc.store.queries import job_rows
+from tests.support.gated import TIMEOUT, Gated
+from tests.support.house import WHO, House
+
+pytestmark = pytest.mark.both_databases
+
+
+class Told(Gated):
+    """Notes which hook was called for which job, and in which state the job was then for everybody."""
+
+    name = "told"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[str, str, int]] = []
+        self.look: Callable[[str], object] = lambda job_id: None
+
+    def on_pause(self, job: JobInfo) -> None:
+        self._note("pause", job)
+
+    def on_success(self, job: JobInfo) -> None:
+        self._note("success", job)
+
+    def on_failure(self, job: JobInfo) -> None:
+        self._note("failure", job)
+
+    def on_terminate(self, job: JobInfo) -> None:
+        self._note("terminate", job)
+
+    def _note(self, what: str, job: JobInfo) -> None:
+        self.calls.append((what, job.id, job.done))
+        self.look(job.id)
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def house(make_house: Callable[..., House], told: Told) -> Iterator[House]:
+    house = make_house(kinds=[told])
+    yield house
+    told.gate.open()
+
+
+@pytest.fixture
+def idle(make_house: Callable[..., House], told: Told) -> House:
+    return make_house(start=False, kinds=[told])
+
+
+def put(idle: House, state: State, **values: Any) -> Job:
+    """A job that some earlier process has left in `state`."""
+    job = idle.submit_as("told")
+    with idle.database.write() as connection:
+        values = {"state": state, "attempt": 1, **values}
+        job_rows.change(connection, job.key, attempt=0, state=State.QUEUED, values=values)
+    return idle.job(job)
+
+
+def reached(house: House, told: Told, items: int) -> Job:
+    """A job whose `items`-th item is at the gate."""
+    job = house.submit_as("told")
+    told.gate.open(items - 1)
+    told.gate.wait_reached(items)
+    return house.job(job)
+
+
+def test_of_two_requests_that_end_a_job_without_a_run_one_calls(
+    idle: House, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = put(idle, State.TERMINATING)
+    both, signal = Barrier(2), idle.engine.signal
+
+    def met(key: int, attempt: int) -> bool:
+        # Both have seen the job as it is, and neither has a run to wait for.
+        both.wait(TIMEOUT)
+        return signal(key, attempt)
+
+    monkeypatch.setattr(idle.engine, "signal", met)
+    threads = [Thread(target=idle.service.terminate, args=(job.id, WHO, 0)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(TIMEOUT)
+    assert idle.job(job).state is State.TERMINATED
+    assert told.calls == [("terminate", job.id, 0)]
+
+
+@pytest.mark.parametrize(("ask", "after"), [("terminate", State.TERMINATED), ("pause", State.PAUSED)])
+def test_a_request_that_finds_no_run_since_it_has_just_obeyed_leaves_the_call_to_it(
+    house: House, told: Told, monkeypatch: pytest.MonkeyPatch, ask: str, after: State
+) -> None:
+    job, signal = reached(house, told, 3), house.engine.signal
+
+    def late(key: int, attempt: int) -> bool:
+        if signal(key, attempt):
+            told.gate.open(1)
+            house.wait_left(job)
+        return signal(key, attempt)
+
+    monkeypatch.setattr(house.engine, "signal", late)
+    assert getattr(house.service, ask)(job.id, WHO, TIMEOUT).state is after
+    house.close()
+    assert told.calls == [(ask, job.id, 3)]
+
+
+def test_a_job_that_was_paused_or_waits_is_terminated_with_one_call(house: House, told: Told) -> None:
+    job = reached(house, told, 2)
+    waiting = house.submit_as("told")
+    assert house.service.pause(waiting.id, WHO, 0).state is State.PAUSED
+    house.service.pause(job.id, WHO, 0)
+    told.gate.open(1)
+    house.wait_for(job, State.PAUSED)
+    house.service.terminate(job.id, WHO, TIMEOUT)
+    house.service.terminate(waiting.id, WHO, TIMEOUT)
+    house.service.terminate(waiting.id, WHO, TIMEOUT)
+    house.close()
+    assert sorted(told.calls) == sorted([("pause", job.id, 2), ("terminate", job.id, 2), ("terminate", waiting.id, 0)])
+
+
+@pytest.mark.parametrize(
+    ("state", "values", "call"),
+    [
+        (State.TERMINATING, {}, "terminate"),
+        (State.PAUSING, {}, "pause"),
+        (State.RUNNING, {}, None),
+        (State.RUNNING, {"crashes": 5}, "failure"),
+        (State.TERMINATING, {"rollback": "running", "crashes": 5}, "terminate"),
+        (State.TERMINATING, {"rollback": "running"}, None),
+    ],
+)
+def test_what_a_start_settles_is_told_once_and_after_the_commit(
+    idle: House, told: Told, state: State, values: dict[str, Any], call: str | None
+) -> None:
+    job = put(idle, state, **values)
+    seen: list[State] = []
+    told.look = lambda job_id: seen.append(idle.service.get(job_id).state)
+    idle.recover()
+    idle.recover()
+    assert told.calls == ([] if call is None else [(call, job.id, 0)])
+    assert seen == ([] if call is None else [idle.job(job).state])
+
+
+@pytest.mark.sqlite_only
+def test_a_hook_that_does_not_return_holds_up_no_start_and_is_not_called_at_the_next(
+    idle: House, told: Told, make_app: Callable[..., Flask]
+) -> None:
+    job = put(idle, State.TERMINATING)
+    idle.close()
+    begun, end, over = Event(), Event(), Event()
+
+    def hang(_: str) -> None:
+        begun.set()
+        end.wait(TIMEOUT)
+        over.set()
+
+    told.look = hang
+    services = make_app(kinds=[told]).extensions["jobsvc"]
+    assert begun.wait(TIMEOUT)
+    assert services.jobs.get(job.id).state is State.TERMINATED
+    services.close()
+    make_app(kinds=[told]).extensions["jobsvc"].close()
+    assert not over.is_set(), "the start has waited for the hook"
+    end.set()
+    assert told.calls == [("terminate", job.id, 0)]
+
+
+def lose_answer(monkeypatch: pytest.MonkeyPatch, to: State, then: Callable[[], object] = lambda: None) -> list[str]:
+    """The next transaction that takes a job to `to` is committed, and whoever made it hears that the database broke."""
+    todo, add_event, write = ["once"], job_rows.add_event, Database.write
+    made: list[str] = []
+
+    def noted(connection: Connection, key: int, **line: Any) -> None:
+        add_event(connection, key, **line)
+        if line["after"] == to:
+            made.append(line["who"])
+
+    @contextmanager
+    def fragile(self: Database, **urgency: Any) -> Iterator[Connection]:
+        with write(self, **urgency) as connection:
+            yield connection
+        if made and todo:
+            todo.clear()
+            then()
+            raise DatabaseDown("the answer to the commit was lost")
+
+    monkeypatch.setattr(job_rows, "add_event", noted)
+    monkeypatch.setattr(Database, "write", fragile)
+    monkeypatch.setattr(recording, "FIRST_PAUSE_SECONDS", 0.01)
+    return todo
+
+
+@pytest.mark.parametrize(
+    ("ask", "after", "call"),
+    [
+        ("pause", State.PAUSED, "pause"),
+        ("terminate", State.TERMINATED, "terminate"),
+        (None, State.SUCCEEDED, "success"),
+    ],
+)
+def test_a_run_that_did_not_hear_that_it_has_ended_its_job_calls_all_the_same(
+    house: House, told: Told, monkeypatch: pytest.MonkeyPatch, ask: str | None, after: State, call: str
+) -> None:
+    job = reached(house, told, 4)
+    if ask is not None:
+        getattr(house.service, ask)(job.id, WHO, 0)
+    todo = lose_answer(monkeypatch, after)
+    told.gate.open()
+    house.wait_for(job, after)
+    house.close()
+    assert todo == []
+    assert [what for what, _, _ in told.calls] == [call]
+
+
+def test_a_run_that_did_not_hear_of_its_pause_leaves_it_to_others_to_tell_what_they_did_then(
+    house: House, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = reached(house, told, 4)
+    house.service.pause(job.id, WHO, 0)
+    todo = lose_answer(monkeypatch, State.PAUSED, lambda: house.service.terminate(job.id, WHO, 0))
+    told.gate.open(1)
+    house.wait_for(job, State.TERMINATED)
+    house.close()
+    assert todo == []
+    assert [what for what, _, _ in told.calls] == ["terminate"]
+
+
+def test_a_rollback_tells_once_what_the_job_is_then(house: House, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = reached(house, told, 10)
+    told.gate.open(1)
+    house.wait_for(job, State.SUCCEEDED)
+    todo = lose_answer(monkeypatch, State.TERMINATED)
+    assert house.service.roll_back(job.id, WHO, TIMEOUT).rolled_back
+    house.close()
+    assert todo == []
+    assert told.calls == [("success", job.id, 10), ("terminate", job.id, 0)]
+
+
+def test_a_rollback_that_fails_has_ended_the_job_too(house: House, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    def undo(*_: object) -> int:
+        raise RuntimeError("the disk is away")
+
+    monkeypatch.setattr(Told, "undo", undo)
+    job = reached(house, told, 2)
+    answer = house.service.terminate(job.id, WHO, 0, rollback=True)
+    told.gate.open()
+    house.wait_for(answer, State.TERMINATED)
+    house.close()
+    assert [what for what, _, _ in told.calls] == ["terminate"]

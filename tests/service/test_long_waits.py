@@ -1,0 +1,51 @@
+"""Requests that wait long for a run leave threads for others."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+
+from flask import Flask
+
+from jobsvc.jobs.states import State
+from jobsvc.patience import Deadline
+from jobsvc.service.long_waits import MOST, SHORT_SECONDS, LongWaits
+from tests.support.gated import Gated
+from tests.support.server import poll
+from tests.support.waiting import wait_for
+from tests.web.requests import held
+
+
+def test_so_many_may_wait_long_and_the_others_shortly() -> None:
+    waits = LongWaits(most=1, short=0.5)
+    with waits.bounded(Deadline(30)) as first:
+        assert first.left() > 29
+        with waits.bounded(Deadline(30)) as second:
+            assert second.left() <= 0.5
+        with waits.bounded(Deadline(0.2)) as third:
+            assert third.left() <= 0.2
+    with waits.bounded(Deadline(30)) as again:
+        assert again.left() > 29
+
+
+def test_a_short_wait_takes_no_place_from_those_who_wait_long() -> None:
+    waits = LongWaits(most=1, short=0.5)
+    with waits.bounded(Deadline(0.4)), waits.bounded(Deadline(30)) as long:
+        assert long.left() > 29
+
+
+def test_however_many_wait_for_a_run_that_hangs_another_is_answered_soon(app: Flask, gated: Gated) -> None:
+    services = app.extensions["jobsvc"]
+    job_id = held(services, gated)
+    with ThreadPoolExecutor(MOST + 1) as threads:
+        waiting = [
+            threads.submit(app.test_client().post, f"/jobs/{job_id}/pause?wait=30", buffered=True) for _ in range(MOST)
+        ]
+        poll(lambda: services.jobs._long_waits._free._value == 0, 30, "all of them to wait")
+        begun = monotonic()
+        answer = app.test_client().post(f"/jobs/{job_id}/pause?wait=30", buffered=True)
+        assert (answer.status_code, answer.get_json()["state"]) == (202, "pausing")
+        assert SHORT_SECONDS <= monotonic() - begun < 15
+        gated.gate.open()
+        assert {answer.result().status_code for answer in waiting} == {200}
+    assert wait_for(services, job_id, State.PAUSED)
