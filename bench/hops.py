@@ -26,7 +26,7 @@ from flask import Flask
 
 import jobsvc
 from bench.workshop import wait_until
-from jobsvc.kinds import Block, CsvParams, CsvWork, JobContext, Kind
+from jobsvc.kinds import Batch, CsvParams, CsvWork, JobContext, Kind
 from jobsvc.process.app import create_app
 from jobsvc.settings import Settings
 
@@ -105,8 +105,8 @@ class _WaitingWork(CsvWork):
         super().__init__(context)
         self._stopped, self._reached = context.stopped, reached
 
-    def blocks(self) -> Iterator[Block]:
-        return self.source.blocks(lambda number, fields: (number, fields))
+    def batches(self) -> Iterator[Batch]:
+        return self.source.batches(lambda number, fields: (number, fields))
 
     def process(self, item: Any) -> None:
         self._reached.set()

@@ -12,7 +12,7 @@ from bench.measure import Stopwatch, middle_pair_by_difference
 from bench.report import Row, at_most_more
 from bench.workshop import Workshop
 
-MOST_MORE_SECONDS = 2
+MAX_MORE_SECONDS = 2
 ROWS_PER_JOB = 10
 STATES = ("running", "queued", "paused")
 """What the unfinished jobs are, by turns: a third was running when the process died, far more than ever do."""
@@ -28,7 +28,7 @@ def rows(workshop: Workshop) -> Iterator[Row]:
         pairs.append((_seconds_to_ready(workshop, copy), _seconds_to_ready(workshop, workshop.fresh_path("data"))))
     shutil.rmtree(full)
     what = f"start to ready, {count:,} unfinished jobs"
-    yield at_most_more(what, *middle_pair_by_difference(pairs), MOST_MORE_SECONDS, unit="s", against="empty", digits=2)
+    yield at_most_more(what, *middle_pair_by_difference(pairs), MAX_MORE_SECONDS, unit="s", against="empty", digits=2)
 
 
 def _seconds_to_ready(workshop: Workshop, data_dir: Path) -> float:

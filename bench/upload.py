@@ -13,7 +13,7 @@ from bench.workshop import Workshop
 
 APP = "bench.raw_upload:app"
 AT_LEAST = 0.7
-MOST_MORE_MIB = 32
+MAX_MORE_MIB = 32
 
 
 def rows(workshop: Workshop) -> Iterator[Row]:
@@ -26,7 +26,7 @@ def rows(workshop: Workshop) -> Iterator[Row]:
     yield times(f"multipart upload of {size}", *to_cache, unit="MB/s", against=against, at_least=None)
     peak, idle = _peak(workshop, file)
     what = f"peak memory, {size} arrives and is processed"
-    yield at_most_more(what, peak, idle, MOST_MORE_MIB, unit="MB", against="idle")
+    yield at_most_more(what, peak, idle, MAX_MORE_MIB, unit="MB", against="idle")
 
 
 def _speeds(workshop: Workshop, file: Path) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -20,7 +20,7 @@ from jobsvc.kinds.registry import KindError
 from jobsvc.process.local_fleet import run_fleet
 from jobsvc.process.locks import Locks
 from jobsvc.process.worker import work
-from jobsvc.service.retention import Retention, Swept, Terms
+from jobsvc.service.retention import Retention, RetentionPolicy, Swept
 from jobsvc.settings import SettingError, Settings
 from jobsvc.store import clock
 from jobsvc.store.backup import BackupFailed, back_up
@@ -125,7 +125,7 @@ def purge(finished_days: float | None, files_days: float | None, dry_run: bool) 
         with _existing(settings) as database:
             files = open_files(settings)
             settle(database, files, dry=dry_run)
-            retention = Retention(database, files, Terms.of(settings), partial(clock.read, own=now))
+            retention = Retention(database, files, RetentionPolicy.of(settings), partial(clock.read, own=now))
             swept = retention.preview() if dry_run else retention.sweep()
     except FilesDown as error:
         raise click.ClickException(f"not everything could be forgotten: {error}") from None

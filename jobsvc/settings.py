@@ -26,10 +26,10 @@ from sqlalchemy.exc import ArgumentError
 MIB = 1024**2
 GIB = 1024**3
 
-MOST_ROW_BYTES = 16 * 1024 * 1024
+MAX_ROW_BYTES = 16 * 1024 * 1024
 """Some rows are held in memory at a time."""
 
-MOST_SECONDS = 10**9
+MAX_SECONDS = 10**9
 """The system can't wait for much longer."""
 
 
@@ -297,13 +297,13 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("JOBSVC_MAX_RUNNING", "max_running", _whole(1), "a whole number of jobs, 1 or more"),
     Variable("JOBSVC_MAX_QUEUED", "max_queued", _whole(1), "a whole number of jobs, 1 or more"),
     Variable(
-        "JOBSVC_PARK_AFTER", "park_after", _number(0, MOST_SECONDS), f"a number of seconds from 0 to {MOST_SECONDS}"
+        "JOBSVC_PARK_AFTER", "park_after", _number(0, MAX_SECONDS), f"a number of seconds from 0 to {MAX_SECONDS}"
     ),
     Variable(
         "JOBSVC_SHUTDOWN_TIMEOUT",
         "shutdown_timeout",
-        _number(3, MOST_SECONDS),
-        f"a number of seconds from 3 to {MOST_SECONDS}",
+        _number(3, MAX_SECONDS),
+        f"a number of seconds from 3 to {MAX_SECONDS}",
     ),
     Variable("JOBSVC_HEARTBEAT", "heartbeat", _number(0.1, 3600), "a number of seconds from 0.1 to 3600"),
     Variable("JOBSVC_STALLED_AFTER", "stalled_after", _number(0.2, 86400), "a number of seconds from 0.2 to 86400"),
@@ -315,8 +315,8 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "JOBSVC_MAX_ROW_BYTES",
         "max_row_bytes",
-        _whole(1, MOST_ROW_BYTES),
-        f"a whole number of bytes from 1 to {MOST_ROW_BYTES}",
+        _whole(1, MAX_ROW_BYTES),
+        f"a whole number of bytes from 1 to {MAX_ROW_BYTES}",
     ),
     Variable("JOBSVC_KINDS", "kinds", _names, "package.module:Class, further ones behind commas"),
     Variable("JOBSVC_IDEMPOTENCY_HOURS", "idempotency_hours", _number(0, 10_000), "a number of hours from 0 to 10000"),

@@ -15,8 +15,8 @@ from jobsvc.settings import Settings
 from jobsvc.web.services import Services
 from tests.support.data import unpack_flights
 from tests.support.databases import BOTH, fresh, lay_out
+from tests.support.environment import Environment
 from tests.support.gated import Gated
-from tests.support.house import House
 from tests.support.server import Server
 from tests.support.stores import fresh_url
 from tests.support.watching import Commits, noted_commits
@@ -152,28 +152,28 @@ def commits() -> Iterator[Commits]:
 
 
 @pytest.fixture
-def make_house(tmp_path: Path, commits: Commits, database_url: str) -> Iterator[Callable[..., House]]:
-    """Puts houses together on `tmp_path / "data"`, unless told otherwise; all are closed at the end."""
-    houses: list[House] = []
+def make_env(tmp_path: Path, commits: Commits, database_url: str) -> Iterator[Callable[..., Environment]]:
+    """Puts envs together on `tmp_path / "data"`, unless told otherwise; all are closed at the end."""
+    envs: list[Environment] = []
 
-    def make(data_dir: Path = tmp_path / "data", *, start: bool = True, **more: Any) -> House:
-        house = House.build(data_dir, commits, **{"database_url": database_url, **more})
-        houses.append(house)
+    def make(data_dir: Path = tmp_path / "data", *, start: bool = True, **more: Any) -> Environment:
+        env = Environment.build(data_dir, commits, **{"database_url": database_url, **more})
+        envs.append(env)
         if start:
-            house.start()
-        return house
+            env.start()
+        return env
 
     yield make
-    for house in houses:
-        house.close()
+    for env in envs:
+        env.close()
 
 
 @pytest.fixture
-def house(make_house: Callable[..., House]) -> House:
-    return make_house()
+def env(make_env: Callable[..., Environment]) -> Environment:
+    return make_env()
 
 
 @pytest.fixture
-def idle(make_house: Callable[..., House]) -> House:
-    """A house whose engines haven't started: nothing happens to its jobs by itself."""
-    return make_house(start=False)
+def idle(make_env: Callable[..., Environment]) -> Environment:
+    """A env whose engines haven't started: nothing happens to its jobs by itself."""
+    return make_env(start=False)

@@ -9,7 +9,7 @@ from threading import Condition, Event, Thread
 from time import monotonic
 from typing import Generic, Protocol, TypeVar
 
-from jobsvc import patience
+from jobsvc import deadlines
 
 log = logging.getLogger(__name__)
 
@@ -161,7 +161,7 @@ class ThreadEngine(Generic[C, S]):
         """
         with self._changed:
             # A job that is just being claimed will be live in a moment.
-            if not self._changed.wait_for(lambda: not self._claiming, patience.left()):
+            if not self._changed.wait_for(lambda: not self._claiming, deadlines.left()):
                 return True
             signals = self._running(key, attempt)
             if signals is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-MOST_NUMBERS = 10**12
+MAX_NUMBERS = 10**12
 """The last part of an id is a number below this."""
 
 SHAPE = r"[^/\x00-\x1f]+-[A-Za-z][A-Za-z0-9_]*-\d{10}-(?:0|[1-9]\d{0,11})"

@@ -2,7 +2,7 @@
 
 from jobsvc.kinds.contract import (
     BadParameter,
-    Block,
+    Batch,
     Effects,
     End,
     ItemAbandoned,
@@ -24,7 +24,7 @@ from jobsvc.kinds.row_kind import Item, RowKind, Source
 
 __all__ = [
     "BadParameter",
-    "Block",
+    "Batch",
     "CsvParams",
     "CsvWork",
     "Effects",

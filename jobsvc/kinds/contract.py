@@ -1,16 +1,16 @@
 """The contract between a kind of job and the run that carries it out.
 
-A kind is opened once for each run. The run then takes block after block, looks
+A kind is opened once for each run. The run then takes batch after batch, looks
 at its signals before every item, hands each item to `process`, and commits the
-items of a block, the cursor and the counters in one transaction:
+items of a batch, the cursor and the counters in one transaction:
 
     with kind.open(context) as work:
-        for block in work.blocks():
-            items, stopped = work.take(block, look)    # looks before every item
+        for batch in work.batches():
+            items, stopped = work.take(batch, should_stop)    # looks before every item
             work.flush()
             (in one transaction)
                 work.apply(effects, items)
-                save block.end(len(items))
+                save batch.end(len(items))
         work.finish()
 
 Kinds know nothing of threads, HTTP or states.
@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, Executable, MetaData, Table
 from sqlalchemy.engine import CursorResult
 
-from jobsvc.kinds.csv.format import MAX_ROW_BYTES
+from jobsvc.kinds.csv.format import DEFAULT_MAX_ROW_BYTES
 
 Cursor: TypeAlias = dict[str, Any]
 """Where the next item starts: a small JSON object, enough to go on from there in O(1)."""
@@ -78,7 +78,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Where a job stands after some items of a block.
+    """Where a job stands after some items of a batch.
 
     `position` is how far it is, in the unit of `Work.size` (bytes, dates);
     `refused` are the rows up to there that the source itself refused.
@@ -88,10 +88,10 @@ class End:
     position: int
     refused: Sequence[Refusal] = ()
     blank: int = 0
-    """Lines up to there, from the block's first on, that are no items since nothing is in them."""
+    """Lines up to there, from the batch's first on, that are no items since nothing is in them."""
 
 
-class Block(ABC):
+class Batch(ABC):
     """Some consecutive items; what has been done of them is committed together."""
 
     items: Iterable[Any]
@@ -192,8 +192,8 @@ class JobContext:
     stopped: StopSign = field(repr=False)
     """For items that take long or wait; see ItemAbandoned."""
     batch_items: Callable[[], int] = field(repr=False)
-    """About how many quick items the next block should have; asked before each."""
-    max_row_bytes: int = MAX_ROW_BYTES
+    """About how many quick items the next batch should have; asked before each."""
+    max_row_bytes: int = DEFAULT_MAX_ROW_BYTES
     """The longest row of an upload that is taken, in bytes."""
 
 
@@ -219,26 +219,26 @@ class Work(ABC):
         self.close()
 
     @abstractmethod
-    def blocks(self) -> Iterator[Block]:
-        """The remaining items, in blocks. Called once."""
+    def batches(self) -> Iterator[Batch]:
+        """The remaining items, in batches. Called once."""
 
     @classmethod
     def acts_at_once(cls) -> bool:
         """Whether something is done about an item when it is taken, and not at the checkpoint alone."""
         return cls.take is not Work.take or cls.process is not Work.process
 
-    def take(self, block: Block, look: Callable[[], bool]) -> tuple[list[Any], bool]:
-        """Take a block's items one after the other, looking before each whether to stop.
+    def take(self, batch: Batch, should_stop: Callable[[], bool]) -> tuple[list[Any], bool]:
+        """Take a batch's items one after the other, looking before each whether to stop.
 
         Outside every transaction. Returns the items that were taken, from the
-        block's first on without a gap, and whether it ended early: because of the
-        look, or of an item that was abandoned or has failed (see `failure`).
+        batch's first on without a gap, and whether it ended early: because of the
+        `should_stop`, or of an item that was abandoned or has failed (see `failure`).
         """
         items: list[Any] = []
         add = items.append
         process = None if type(self).process is Work.process else self.process
-        for item in block.items:
-            if look():
+        for item in batch.items:
+            if should_stop():
                 return items, True
             if process is not None:
                 try:

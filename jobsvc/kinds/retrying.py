@@ -17,14 +17,14 @@ FINAL = (Refused, ItemAbandoned, JobFailed)
 class Retry:
     """Try an item again on the exceptions `on`, at most `attempts` times in all.
 
-    The pauses begin at `first` seconds and double, up to `longest`, each with some
+    The pauses begin at `first_delay` seconds and double, up to `max_delay`, each with some
     jitter. Refused and JobFailed are never tried again, whatever `on` says.
     """
 
     on: tuple[type[Exception], ...]
     attempts: int = 5
-    first: float = 0.5
-    longest: float = 60.0
+    first_delay: float = 0.5
+    max_delay: float = 60.0
 
 
 def call_with_retry(once: Callable[[], None], retry: Retry | None, stopped: StopSign) -> None:
@@ -45,7 +45,7 @@ def call_with_retry(once: Callable[[], None], retry: Retry | None, stopped: Stop
     tries = Retrying(
         retry=retry_if_exception(lambda error: isinstance(error, on) and not isinstance(error, FINAL)),
         stop=stop_after_attempt(retry.attempts),
-        wait=wait_exponential_jitter(multiplier=retry.first, max=retry.longest, jitter=retry.first),
+        wait=wait_exponential_jitter(multiplier=retry.first_delay, max=retry.max_delay, jitter=retry.first_delay),
         sleep=pause,
         reraise=True,
     )

@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 from sqlalchemy import Executable, Table
 
 from jobsvc.kinds.contract import (
-    Block,
+    Batch,
     Effects,
     End,
     ItemAbandoned,
@@ -37,15 +37,15 @@ from jobsvc.kinds.contract import (
 )
 from jobsvc.kinds.csv.params import CsvParams, UploadParams, settled
 from jobsvc.kinds.csv.work import OpenCsv
+from jobsvc.kinds.cutting import cut_further
 from jobsvc.kinds.item_threads import ItemThreads
 from jobsvc.kinds.pacing import Pacer
-from jobsvc.kinds.parts import in_parts
 from jobsvc.kinds.retrying import Retry, call_with_retry
 
 SECONDS_PER_CHECKPOINT = 1.0
 """After so long, the items that are done are committed: about how much work a crash may cost."""
 
-MOST_ITEMS_PER_CHECKPOINT = 1000
+MAX_ITEMS_PER_CHECKPOINT = 1000
 """Keeps what waits for a checkpoint small."""
 
 
@@ -154,19 +154,19 @@ class _ItemWork(Work):
         self._threads: ItemThreads[Item] | None = ItemThreads(kind.concurrency) if kind.concurrency > 1 else None
 
     @abstractmethod
-    def whole_blocks(self) -> Iterator[Block]:
-        """The remaining items, in blocks of up to MOST_ITEMS_PER_CHECKPOINT."""
+    def whole_batches(self) -> Iterator[Batch]:
+        """The remaining items, in batches of up to MAX_ITEMS_PER_CHECKPOINT."""
 
-    def blocks(self) -> Iterator[Block]:
-        return in_parts(self.whole_blocks(), _time_is_up)
+    def batches(self) -> Iterator[Batch]:
+        return cut_further(self.whole_batches(), _time_is_up)
 
-    def take(self, block: Block, look: Callable[[], bool]) -> tuple[list[Any], bool]:
-        done, stopped = self._take_some(block, look) if self._threads else self._take_each(block, look)
+    def take(self, batch: Batch, should_stop: Callable[[], bool]) -> tuple[list[Any], bool]:
+        done, stopped = self._take_some(batch, should_stop) if self._threads else self._take_each(batch, should_stop)
         return done, stopped or self.failure is not None
 
-    def _draw(self, block: Block) -> Iterator[tuple[int, Any]]:
-        """A block's items. If their source fails, the job does, with the items before it done."""
-        items = iter(block.items)
+    def _draw(self, batch: Batch) -> Iterator[tuple[int, Any]]:
+        """A batch's items. If their source fails, the job does, with the items before it done."""
+        items = iter(batch.items)
         while True:
             try:
                 item = next(items)
@@ -177,10 +177,10 @@ class _ItemWork(Work):
                 return
             yield item
 
-    def _take_each(self, block: Block, look: Callable[[], bool]) -> tuple[list[Item], bool]:
+    def _take_each(self, batch: Batch, should_stop: Callable[[], bool]) -> tuple[list[Item], bool]:
         done: list[Item] = []
-        for number, row in self._draw(block):
-            if look() or not self._pacer.wait(self.context.stopped):
+        for number, row in self._draw(batch):
+            if should_stop() or not self._pacer.wait(self.context.stopped):
                 return done, True
             try:
                 done.append(self._do(number, row))
@@ -191,14 +191,14 @@ class _ItemWork(Work):
                 return done, True
         return done, False
 
-    def _take_some(self, block: Block, look: Callable[[], bool]) -> tuple[list[Item], bool]:
+    def _take_some(self, batch: Batch, should_stop: Callable[[], bool]) -> tuple[list[Item], bool]:
         """Several items under way at once. What is returned has no gap: it ends before the first that wasn't done."""
         assert self._threads is not None
         begun: list[Future[Item]] = []
         under_way: set[Future[Item]] = set()
         stopped = False
-        for number, row in self._draw(block):
-            stopped = look() or not self._pacer.wait(self.context.stopped)
+        for number, row in self._draw(batch):
+            stopped = should_stop() or not self._pacer.wait(self.context.stopped)
             if stopped:
                 break
             begun.append(self._threads.begin(partial(self._do, number, row)))
@@ -253,13 +253,13 @@ class _CsvRows(_ItemWork):
         super().__init__(kind, context)
         self.size, self.columns, self.warnings = self._csv.size, self._csv.columns, self._csv.warnings
 
-    def whole_blocks(self) -> Iterator[Block]:
+    def whole_batches(self) -> Iterator[Batch]:
         columns = self._csv.source.columns
 
         def item(number: int, fields: list[str]) -> tuple[int, dict[str, str]]:
             return number, dict(zip(columns, fields, strict=True))
 
-        return self._csv.source.blocks(item, wanted=lambda: MOST_ITEMS_PER_CHECKPOINT)
+        return self._csv.source.batches(item, wanted=lambda: MAX_ITEMS_PER_CHECKPOINT)
 
     def close(self) -> None:
         super().close()
@@ -278,14 +278,14 @@ class _SourceItems(_ItemWork):
         self._items = iter(source.items)
         self.size = source.size
 
-    def whole_blocks(self) -> Iterator[Block]:
+    def whole_batches(self) -> Iterator[Batch]:
         while True:
-            block = _SourceBlock(self._items, self._number, self._after, MOST_ITEMS_PER_CHECKPOINT)
-            yield block
-            if block.exhausted:
+            batch = _SourceBatch(self._items, self._number, self._after, MAX_ITEMS_PER_CHECKPOINT)
+            yield batch
+            if batch.exhausted:
                 return
-            self._number += len(block.cursors)
-            self._after = block.cursors[-1]
+            self._number += len(batch.cursors)
+            self._after = batch.cursors[-1]
 
     def close(self) -> None:
         super().close()
@@ -295,7 +295,7 @@ class _SourceItems(_ItemWork):
 
 
 @dataclass
-class _SourceBlock(Block):
+class _SourceBatch(Batch):
     """Up to `most` items of an iterator, drawn from it only as they are taken."""
 
     source: Iterator[tuple[Any, Any]]

@@ -18,16 +18,16 @@ from jobsvc.process.parts import build_core
 from jobsvc.process.shutdown import Shutdown
 from jobsvc.service.jobs import JobService
 from jobsvc.service.left_over import LeftOver
-from jobsvc.service.pruner import Sweeper
+from jobsvc.service.pruner import Pruner
 from jobsvc.service.results import Results
-from jobsvc.service.retention import Retention, Terms
+from jobsvc.service.retention import Retention, RetentionPolicy
 from jobsvc.settings import EngineName, Settings
 from jobsvc.store import clock
 from jobsvc.store.queries import worker_rows
 from jobsvc.store.readiness import Readiness
 from jobsvc.web import local_only, problems, takes
 from jobsvc.web.in_flight import InFlight
-from jobsvc.web.patient import Patient
+from jobsvc.web.request_deadline import RequestDeadline
 from jobsvc.web.routes import data, health, jobs, original, workers
 from jobsvc.web.routes import kinds as kinds_routes
 from jobsvc.web.services import Services, provide
@@ -71,19 +71,19 @@ def _build(settings: Settings, locks: Locks, own_process: bool, extra_kinds: Ite
         kinds,
         engines.runs,
         engines.rollbacks,
-        core.announcements,
+        core.notifier,
         now,
         max_queued=settings.max_queued,
         idempotency_hours=settings.idempotency_hours,
     )
-    sweeper = Sweeper(Retention(database, files, Terms.of(settings), partial(clock.read, own=now)))
-    parts: list[Part] = [*engines.parts, sweeper]
+    pruner = Pruner(Retention(database, files, RetentionPolicy.of(settings), partial(clock.read, own=now)))
+    parts: list[Part] = [*engines.parts, pruner]
 
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
     in_flight = InFlight(app.wsgi_app)
-    app.wsgi_app = Patient(in_flight)  # type: ignore[method-assign]
+    app.wsgi_app = RequestDeadline(in_flight)  # type: ignore[method-assign]
 
     def finish(seconds: float) -> None:
         deadline = monotonic() + seconds
@@ -113,7 +113,7 @@ def _build(settings: Settings, locks: Locks, own_process: bool, extra_kinds: Ite
             files=files,
             shortage=core.room.shortage,
             left_over=LeftOver(database, files),
-            sweeper=sweeper,
+            pruner=pruner,
             kinds=kinds,
             check_callback=partial(check_callback, allow_private=settings.webhook_allow_private),
             workers=engines.workers,

@@ -50,7 +50,7 @@ def threads(core: Core, settings: Settings) -> Engines:
         run=core.runner.run,
         is_paused=lambda outcome: outcome is State.PAUSED,
         signals=Signals,
-        on_leave=core.announcements.announce,
+        on_leave=core.notifier.notify,
         slots=settings.max_running,
         park_after=settings.park_after,
         due_in=roomy.due_in,
@@ -62,7 +62,7 @@ def threads(core: Core, settings: Settings) -> Engines:
         run=core.rollbacks.run,
         is_paused=lambda _: False,
         signals=Signals,
-        on_leave=core.announcements.announce,
+        on_leave=core.notifier.notify,
         slots=ROLLBACKS_AT_ONCE,
         park_after=0,
         due_in=core.rollbacks.due_in,
@@ -87,6 +87,6 @@ def threads(core: Core, settings: Settings) -> Engines:
 def fleet(core: Core, settings: Settings) -> Engines:
     """Jobs run elsewhere; this process hears of it."""
     runs, rollbacks = fleet_queues()
-    listener = Listener(settings.url, core.announcements.announce)
+    listener = Listener(settings.url, core.notifier.notify)
     found = FleetWorkers(core.database, now, stalled_after=settings.stalled_after)
     return Engines(runs, rollbacks, found, (listener,), lambda: None)

@@ -15,8 +15,8 @@ from typing import Protocol
 
 from jobsvc.settings import SettingError
 
-FIRST_PAUSE_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 30.0
+FIRST_DELAY_SECONDS = 1.0
+MAX_DELAY_SECONDS = 30.0
 
 STEADY_SECONDS = 30.0
 """One that has run for so long has ended for a reason of its own, and is started again soon."""
@@ -43,7 +43,7 @@ class Pace:
         if self._due is not None:
             return None
         steady = now - self._since >= STEADY_SECONDS
-        self._pause = FIRST_PAUSE_SECONDS if steady or not self._pause else min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+        self._pause = FIRST_DELAY_SECONDS if steady or not self._pause else min(2 * self._pause, MAX_DELAY_SECONDS)
         self._due = now + self._pause
         return self._pause
 

@@ -15,7 +15,7 @@ from jobsvc.kinds.own_tables import make_tables
 from jobsvc.kinds.registry import load_kinds
 from jobsvc.runs.rollback import Rollbacks
 from jobsvc.runs.runner import Runner
-from jobsvc.service.announcements import Announcements
+from jobsvc.service.notifier import Notifier
 from jobsvc.settings import EngineName, Settings
 from jobsvc.store.database import Database
 from jobsvc.store.disk.open_room import open_room
@@ -37,7 +37,7 @@ class Core:
     files: Files
     room: Room
     kinds: Mapping[str, Kind]
-    announcements: Announcements
+    notifier: Notifier
     runner: Runner
     rollbacks: Rollbacks
 
@@ -56,12 +56,12 @@ def build_core(settings: Settings, extra_kinds: Iterable[Kind] = (), session: st
         # Two processes that make the same table at once would stand in each other's way.
         database.backend.lock_for_migrations(connection)
         make_tables(connection, kinds.values())
-    announcements = Announcements()
+    notifier = Notifier()
     runner = Runner(
         *(database, files, kinds, now, room), max_crashes=settings.max_crashes, max_row_bytes=settings.max_row_bytes
     )
     rollbacks = Rollbacks(database, files, kinds, now)
-    return Core(database, files, room, kinds, announcements, runner, rollbacks)
+    return Core(database, files, room, kinds, notifier, runner, rollbacks)
 
 
 def webhook_sender(core: Core, settings: Settings) -> WebhookSender:
@@ -73,7 +73,7 @@ def webhook_sender(core: Core, settings: Settings) -> WebhookSender:
         allow_private=settings.webhook_allow_private,
         shared=settings.engine is EngineName.FLEET,
     )
-    core.announcements.listen(sender.wake)
+    core.notifier.listen(sender.wake)
     return sender
 
 

@@ -16,7 +16,7 @@ from jobsvc.engines.fleet.worker import Duties, FleetWorker
 from jobsvc.files.tidying import tidy_strays
 from jobsvc.process.parts import ROLLBACKS_AT_ONCE, build_core, fleet_queues, webhook_sender
 from jobsvc.runs.fleet_runs import FleetRuns
-from jobsvc.runs.lost_workers import LostWorkers
+from jobsvc.runs.rescue import WorkerRescue
 from jobsvc.runs.signals import FleetSignals
 from jobsvc.settings import EngineName, Recover, SettingError, Settings
 from jobsvc.store.locks.process_lock import ProcessLock
@@ -89,15 +89,15 @@ def _work(settings: Settings, lock: ProcessLock, concurrency: int, queues: Seque
     def tidy() -> None:
         tidy_strays(core.database, core.files, now(), older_than=STRAY_AFTER)
 
-    lost_workers = LostWorkers(core.database, fleet.recover, stalled_after=settings.stalled_after)
-    listener = Listener(settings.url, core.announcements.announce)
+    rescue = WorkerRescue(core.database, fleet.recover, stalled_after=settings.stalled_after)
+    listener = Listener(settings.url, core.notifier.notify)
     worker = FleetWorker(
         conninfo(settings.url, session, settings.stalled_after),
         Duties(
             signals=FleetSignals,
             run=fleet.run,
             roll_back=fleet.roll_back,
-            recover=lost_workers.sweep,
+            recover=rescue.sweep,
             tidy=tidy,
             registered=registered,
         ),

@@ -15,11 +15,11 @@ from sqlalchemy.exc import OperationalError
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import RUN, UNDER_WAY, State
 from jobsvc.jobs.transition import transition
-from jobsvc.kinds.contract import Block, End, Kind, Refusal, Work
+from jobsvc.kinds.contract import Batch, End, Kind, Refusal, Work
 from jobsvc.runs.commonest import commonest
 from jobsvc.runs.crashes import NO_CRASH, on_probation
 from jobsvc.runs.hooks import contained
-from jobsvc.runs.progress import Meter
+from jobsvc.runs.progress import ProgressMeter
 from jobsvc.store.again import again_on_conflict, done_again, is_conflict
 from jobsvc.store.bulk_insert import bulk_insert
 from jobsvc.store.database import Database
@@ -33,7 +33,7 @@ _OBEYED = {State.PAUSING: State.PAUSED, State.TERMINATING: State.TERMINATED}
 """What a run turns a request into once it has committed what it had done."""
 
 
-MOST_ERROR_CHARACTERS = 500
+MAX_ERROR_CHARACTERS = 500
 """How much of why an item was refused is kept; there may be millions of them."""
 
 REASONS_LOOKED_AT = 1000
@@ -70,7 +70,7 @@ class Checkpoints:
         kind: Kind,
         job: Job,
         work: Work,
-        meter: Meter,
+        meter: ProgressMeter,
         now: Callable[[], datetime],
         when_cleared: Callable[[], None] = lambda: None,
         *,
@@ -97,9 +97,9 @@ class Checkpoints:
         self._max_failed: int | None = job.params.get("max_failed")
 
     def commit(
-        self, block: Block, items: Sequence[Any], *, leaving: Callable[[], bool], urgent: Callable[[], bool]
+        self, batch: Batch, items: Sequence[Any], *, leaving: Callable[[], bool], urgent: Callable[[], bool]
     ) -> State:
-        """Commit the items of a block that were taken.
+        """Commit the items of a batch that were taken.
 
         Whatever was asked of the job is obeyed in the same transaction: the
         state that it has afterwards is returned. `leaving` says whether the process
@@ -108,16 +108,16 @@ class Checkpoints:
         begins; a process that is leaving does not wait for them. Raises
         AttemptLost, with nothing committed, if the job is no longer this run's.
         """
-        end, items, too_many = self._up_to_limit(block, items)
+        end, items, too_many = self._up_to_limit(batch, items)
         self._meter.count(len(items) + len(end.refused))
         return done_again(
-            lambda: self._commit(block, end, items, too_many, leaving, urgent),
+            lambda: self._commit(batch, end, items, too_many, leaving, urgent),
             when=lambda error: _may_pass(error, leaving),
         )
 
     def _commit(
         self,
-        block: Block,
+        batch: Batch,
         end: End,
         items: Sequence[Any],
         too_many: bool,
@@ -127,7 +127,7 @@ class Checkpoints:
         with self._database.write(urgent_when=urgent) as connection:
             job = _current(connection, self._job)
             refused_late = self._work.apply(CheckpointEffects(connection, job.key), items)
-            refusals = [*end.refused, *(block.refusal(number, error) for number, error in refused_late)]
+            refusals = [*end.refused, *(batch.refusal(number, error) for number, error in refused_late)]
             if refusals:
                 job_rows.add_refused(connection, job.key, [_row(refusal) for refusal in refusals])
             done = self._done + len(items) - len(refused_late)
@@ -154,13 +154,13 @@ class Checkpoints:
                 self._when_cleared()
         return state
 
-    def _up_to_limit(self, block: Block, items: Sequence[Any]) -> tuple[End, Sequence[Any], bool]:
-        """Where the block ends: right behind the row that is one refused row too many, if there is one."""
-        end = block.end(len(items))
+    def _up_to_limit(self, batch: Batch, items: Sequence[Any]) -> tuple[End, Sequence[Any], bool]:
+        """Where the batch ends: right behind the row that is one refused row too many, if there is one."""
+        end = batch.end(len(items))
         if not end.refused or not self._over_limit(self._failed + len(end.refused)):
             return end, items, False
         last = end.refused[max(0, (self._max_failed or 0) - self._failed)]
-        return block.end_behind(last.item), items[: block.taken_before(last.item)], True
+        return batch.end_behind(last.item), items[: batch.taken_before(last.item)], True
 
     def _over_limit(self, failed: int) -> bool:
         return self._max_failed is not None and failed > self._max_failed
@@ -272,7 +272,7 @@ def ended_by_run(connection: Connection, claimed: Job) -> State | None:
 
 
 def _row(refusal: Refusal) -> dict[str, Any]:
-    return asdict(refusal) | {"error": refusal.error[:MOST_ERROR_CHARACTERS]}
+    return asdict(refusal) | {"error": refusal.error[:MAX_ERROR_CHARACTERS]}
 
 
 def clean_up(connection: Connection, kind: Kind | None, job_key: int) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, RowMapping
 
 from jobsvc.jobs.job import Job
-from jobsvc.runs.crashes import LONGEST_PAUSE_SECONDS, PROBATION_SECONDS, SUSPECT_AFTER, somebody_on_probation
+from jobsvc.runs.crashes import MAX_DELAY_SECONDS, PROBATION_SECONDS, SUSPECT_AFTER, somebody_on_probation
 from jobsvc.store.again import again_on_conflict
 from jobsvc.store.database import Database
 from jobsvc.store.queries import job_rows
@@ -85,14 +85,14 @@ class Claims:
 
     def _next(self, connection: Connection) -> Job | None:
         now = self._now()
-        due = Due(now, now + timedelta(seconds=LONGEST_PAUSE_SECONDS))
+        due = Due(now, now + timedelta(seconds=MAX_DELAY_SECONDS))
         row = self._first(connection, due)
         held = row is not None and self._is_held(connection, Job.from_row(row))
         if held:
             row = self._first(connection, Due(due.now, due.horizon, crashes_below=SUSPECT_AFTER))
         if row is None:
             at = self._next_due(connection, now)
-            seconds = [] if at is None else [min(LONGEST_PAUSE_SECONDS, (at - now).total_seconds())]
+            seconds = [] if at is None else [min(MAX_DELAY_SECONDS, (at - now).total_seconds())]
             self._due_in = min([*seconds, PROBATION_SECONDS] if held else seconds, default=None)
             return None
         return Job.from_row(row)

@@ -27,10 +27,10 @@ from jobsvc.store.queries import job_rows
 SUSPECT_AFTER = 2
 """With so many crashes in a row a job that waits is a suspect."""
 
-FIRST_PAUSE_SECONDS = 1.0
+FIRST_DELAY_SECONDS = 1.0
 """After the crash that makes a job a suspect; each further pause is five times as long."""
 
-LONGEST_PAUSE_SECONDS = 300.0
+MAX_DELAY_SECONDS = 300.0
 """No job waits longer, also where the clock was set back meanwhile."""
 
 PROBATION_SECONDS = 600.0
@@ -47,7 +47,7 @@ def left(max_crashes: int, job: Job, at: datetime, why: str) -> tuple[dict[str, 
     why = f"{why}, {job.crashes} times in a row without a new checkpoint"
     if job.crashes >= max_crashes:
         return {"not_before": None}, why
-    pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 5.0 ** min(20, job.crashes - SUSPECT_AFTER))
+    pause = min(MAX_DELAY_SECONDS, FIRST_DELAY_SECONDS * 5.0 ** min(20, job.crashes - SUSPECT_AFTER))
     return {"not_before": at + timedelta(seconds=pause)}, f"{why}; it may begin again after {pause:g} s"
 
 
@@ -61,7 +61,7 @@ def seconds_left(job: Job, now: datetime) -> float:
     if job.not_before is None:
         return 0.0
     left = (job.not_before - now).total_seconds()
-    return left if 0 < left <= LONGEST_PAUSE_SECONDS else 0.0
+    return left if 0 < left <= MAX_DELAY_SECONDS else 0.0
 
 
 def on_probation(job: Job) -> bool:

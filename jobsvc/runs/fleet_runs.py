@@ -24,7 +24,7 @@ from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import Kind
 from jobsvc.runs.crashes import seconds_left
 from jobsvc.runs.hooks import HOOKS, tell, tell_aside
-from jobsvc.runs.recording import recorded
+from jobsvc.runs.recording import until_recorded
 from jobsvc.runs.recovery import LEFT_BEHIND, leave_behind
 from jobsvc.runs.rollback import Rollback, Rollbacks
 from jobsvc.runs.roomy import LOOK_SECONDS
@@ -126,7 +126,7 @@ class FleetRuns:
                 job = Job.from_row(job_rows.by_key(connection, key, lock=True))
                 return self._settle(connection, job, "its run ended") if job.queue_entry == entry else None
 
-        settled = recorded(follow_up, signals)
+        settled = until_recorded(follow_up, signals)
         if settled is not None:
             self._discard([settled])
             tell(self._kinds, settled)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 
-class Meter:
+class ProgressMeter:
     """Measures one run from its first checkpoint's begin to now.
 
     `clock` gives seconds. `position` of `size` is in the kind's unit.

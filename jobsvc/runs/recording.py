@@ -13,20 +13,20 @@ from jobsvc.store.errors import unexplained
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 5.0
+FIRST_DELAY_SECONDS = 1.0
+MAX_DELAY_SECONDS = 5.0
 
 T = TypeVar("T")
 
 
-def recorded(record: Callable[[], T], signals: Signals) -> T | None:
+def until_recorded(record: Callable[[], T], signals: Signals) -> T | None:
     """Call `record` until the database takes it; a full disk or a lock passes.
 
     Returns None if the process shuts down before: the next start finds what was
     left. A signal to the run makes it try again at once, since whoever sent it
     has just written to the database.
     """
-    pause = FIRST_PAUSE_SECONDS
+    pause = FIRST_DELAY_SECONDS
     while True:
         try:
             return record()
@@ -36,5 +36,5 @@ def recorded(record: Callable[[], T], signals: Signals) -> T | None:
         if signals.shutting_down:
             return None
         if signals.asked_within(pause):
-            signals.heed()
-        pause = min(LONGEST_PAUSE_SECONDS, 2 * pause)
+            signals.acknowledge()
+        pause = min(MAX_DELAY_SECONDS, 2 * pause)

@@ -17,7 +17,7 @@ from jobsvc.runs.checkpoint import AttemptLost, CheckpointEffects, end_job, ende
 from jobsvc.runs.claims import Claims
 from jobsvc.runs.crashes import NO_CRASH, claimed
 from jobsvc.runs.hooks import tell
-from jobsvc.runs.recording import recorded
+from jobsvc.runs.recording import until_recorded
 from jobsvc.runs.signals import Signals
 from jobsvc.store.again import again_on_conflict
 from jobsvc.store.database import Database
@@ -128,7 +128,7 @@ class Rollbacks:
             log.warning("job %s, attempt %d: lost the database: %s", job.id, job.attempt, error)
             if isinstance(error, DiskFull):
                 signals.stop.wait(FULL_PAUSE_SECONDS)
-            return recorded(lambda: self._hand_back(job), signals)
+            return until_recorded(lambda: self._hand_back(job), signals)
         except FilesDown as error:
             log.warning("job %s could not be rolled back: %s", job.id, error)
             return self._give_up(job, str(error), signals)
@@ -177,7 +177,7 @@ class Rollbacks:
 
     def _give_up(self, job: Job, why: str, signals: Signals) -> State | None:
         """The job is terminated, but not rolled back; its error says why, and rollback can be asked for again."""
-        return recorded(lambda: self._end(job, error=f"the rollback failed: {why}"), signals)
+        return until_recorded(lambda: self._end(job, error=f"the rollback failed: {why}"), signals)
 
     @again_on_conflict
     def _end(self, job: Job, **values: object) -> State:

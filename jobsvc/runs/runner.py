@@ -17,13 +17,13 @@ from jobsvc.jobs.job import Job, Place
 from jobsvc.jobs.states import UNDER_WAY, State
 from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import JobContext, JobFailed, Kind
-from jobsvc.kinds.csv.format import MAX_ROW_BYTES
+from jobsvc.kinds.csv.format import DEFAULT_MAX_ROW_BYTES
 from jobsvc.runs import crashes
 from jobsvc.runs.checkpoint import AttemptLost, Checkpoints, break_off, ended_by_run, fail
 from jobsvc.runs.claims import Claims
 from jobsvc.runs.hooks import HOOKS, job_info, job_params, tell
-from jobsvc.runs.progress import Meter
-from jobsvc.runs.recording import recorded
+from jobsvc.runs.progress import ProgressMeter
+from jobsvc.runs.recording import until_recorded
 from jobsvc.runs.recovery import interrupt
 from jobsvc.runs.signals import Signals
 from jobsvc.store.database import Database
@@ -53,7 +53,7 @@ class Runner:
         room: Room | None = None,
         *,
         max_crashes: int = 5,
-        max_row_bytes: int = MAX_ROW_BYTES,
+        max_row_bytes: int = DEFAULT_MAX_ROW_BYTES,
     ) -> None:
         """A run stops at its next checkpoint when the disks are short of `room`."""
         self._room = room or Room()
@@ -132,7 +132,7 @@ class Runner:
             kind = self._kinds.get(job.kind)
             # What its own run does again and again is no outage.
             limit = self._max_crashes if isinstance(error, IdleTooLong) else None
-            return recorded(
+            return until_recorded(
                 lambda: interrupt(self._database, kind, job, self._now, max_idle=limit),
                 signals,
             )
@@ -159,7 +159,7 @@ class Runner:
         else:
             kind.on_resume(info)
         with kind.open(self._context(kind, job, place, signals)) as work:
-            meter = Meter(monotonic, job.position, work.size)
+            meter = ProgressMeter(monotonic, job.position, work.size)
             checkpoints = Checkpoints(
                 self._database,
                 kind,
@@ -170,14 +170,14 @@ class Runner:
                 self.when_cleared,
                 has_header=place.columns is not None,
             )
-            for block in work.blocks():
+            for batch in work.batches():
                 with signals.items_under_way() if work.acts_at_once() else nullcontext():
-                    items, stopped = work.take(block, signals.stop.is_set)
+                    items, stopped = work.take(batch, signals.stop.is_set)
                 work.flush()
                 if stopped:
-                    signals.heed()
+                    signals.acknowledge()
                 state = checkpoints.commit(
-                    block,
+                    batch,
                     items,
                     leaving=lambda: signals.leaving,
                     urgent=(lambda: True) if stopped else signals.stop.is_set,
@@ -198,10 +198,12 @@ class Runner:
         """
         stopped = signals.stop.is_set()
         if stopped:
-            signals.heed()
+            signals.acknowledge()
         log.warning("job %s, attempt %d: %s", job.id, job.attempt, error)
         kind, why = self._kinds.get(job.kind), None if stopped else str(error)
-        return recorded(lambda: break_off(self._database, kind, job, why, self._now, leaving=signals.leaving), signals)
+        return until_recorded(
+            lambda: break_off(self._database, kind, job, why, self._now, leaving=signals.leaving), signals
+        )
 
     def _make_way(self, job: Job, error: DiskFull | NoRoom, signals: Signals) -> State | None:
         """There is no room: the job stops at its checkpoint, and is queued, to go on when there is some."""
@@ -210,11 +212,11 @@ class Runner:
             # A disk that looks as if there were some: a quota, or somebody else has just removed something.
             self._room.note_full(urgent=False)
         if signals.stop.is_set():
-            signals.heed()
+            signals.acknowledge()
         kind = self._kinds.get(job.kind)
         ended = f"{FULL if isinstance(error, DiskFull) else error}; the run stopped at its checkpoint"
         again = "it goes on when there is room"
-        return recorded(
+        return until_recorded(
             lambda: interrupt(self._database, kind, job, self._now, ended=ended, again=again),
             signals,
         )
@@ -241,7 +243,7 @@ class Runner:
         text = str(error) if isinstance(error, JobFailed) else f"{type(error).__name__}: {error}"
         kind = self._kinds.get(job.kind)
         try:
-            return recorded(lambda: fail(self._database, kind, job, text, self._now), signals)
+            return until_recorded(lambda: fail(self._database, kind, job, text, self._now), signals)
         finally:
             if not isinstance(error, JobFailed):
                 log.error("job %s, attempt %d failed", job.id, job.attempt, exc_info=error)

@@ -56,7 +56,7 @@ class Signals:
         """Wait up to so many seconds for a request."""
         return self.stop.wait(seconds)
 
-    def heed(self) -> None:
+    def acknowledge(self) -> None:
         """The run has seen that it is to stop, and is about to read what was asked: what comes later stops it again.
 
         Waits for what is being written; each request has a deadline.

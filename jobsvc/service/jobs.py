@@ -12,6 +12,8 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import IntegrityError
 
+from jobsvc.deadlines import MIN_SECONDS, REQUEST_SECONDS, Deadline, time_limit
+from jobsvc.deadlines import left as time_left
 from jobsvc.files import job_ids
 from jobsvc.files.contract import Files
 from jobsvc.jobs.engines import Engine, RollbackEngine
@@ -20,15 +22,13 @@ from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import FINISHED, SERVICE, UNDER_WAY, State
 from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import Kind
-from jobsvc.patience import LEAST_SECONDS, REQUEST_SECONDS, Deadline, patience
-from jobsvc.patience import left as patience_left
 from jobsvc.runs.checkpoint import clean_up_terminated
 from jobsvc.runs.crashes import NO_CRASH
 from jobsvc.runs.hooks import tell
 from jobsvc.runs.rollback import Rollback
-from jobsvc.service.announcements import Announcements
 from jobsvc.service.long_waits import LongWaits
 from jobsvc.service.new_job import NewJob
+from jobsvc.service.notifier import Notifier
 from jobsvc.store import clock
 from jobsvc.store.again import again_on_conflict
 from jobsvc.store.database import Database
@@ -38,7 +38,7 @@ from jobsvc.store.queries import idempotency_keys, job_rows, webhook_rows
 PAGE_CHARACTERS = 1024 * 1024
 """About how much a page of jobs has at most."""
 
-MOST_LINES = 500
+MAX_LINES = 500
 """How much of a job's history is read at once."""
 
 _SETTLED = {State.PAUSING: State.PAUSED, State.TERMINATING: State.TERMINATED}
@@ -55,7 +55,7 @@ class JobService:
         kinds: Mapping[str, Kind],
         engine: Engine,
         rollbacks: RollbackEngine,
-        announcements: Announcements,
+        notifier: Notifier,
         now: Callable[[], datetime],
         *,
         max_queued: int,
@@ -66,7 +66,7 @@ class JobService:
         self._kinds = kinds
         self._engine = engine
         self._rollbacks = rollbacks
-        self._announcements = announcements
+        self._notifier = notifier
         self._now = now
         self._max_queued = max_queued
         self._remembered = timedelta(hours=idempotency_hours)
@@ -74,7 +74,7 @@ class JobService:
 
     def new_id(self, user: str, kind: str) -> str:
         """An id for a job to be. The unique column `jobs.id` holds it to its promise."""
-        return job_ids.make(user, kind, self._now(), secrets.randbelow(job_ids.MOST_NUMBERS))
+        return job_ids.make(user, kind, self._now(), secrets.randbelow(job_ids.MAX_NUMBERS))
 
     def submit(self, new: NewJob) -> Job:
         """Queue a new job, or return the one that the same request made before.
@@ -83,7 +83,7 @@ class JobService:
         another request.
         """
         # However long the upload has taken.
-        with patience(REQUEST_SECONDS):
+        with time_limit(REQUEST_SECONDS):
             try:
                 return self._submit(new)
             except IntegrityError:
@@ -184,12 +184,12 @@ class JobService:
                     characters += len(str(job.params)) + len(job.error or "") + len(job.filename or "")
         return jobs, None
 
-    def events(self, job_id: str, after: int = 0, limit: int = MOST_LINES) -> Sequence[RowMapping]:
+    def events(self, job_id: str, after: int = 0, limit: int = MAX_LINES) -> Sequence[RowMapping]:
         """A job's history behind the event `after`, oldest first. Raises UnknownJob."""
         with self._database.read() as connection:
             return job_rows.events(connection, self._find(connection, job_id).key, after, limit)
 
-    def webhooks(self, job_id: str, after: int = 0, limit: int = MOST_LINES) -> Sequence[RowMapping]:
+    def webhooks(self, job_id: str, after: int = 0, limit: int = MAX_LINES) -> Sequence[RowMapping]:
         """What was or is to be sent to a job's callback URL, behind the message `after`, oldest first.
 
         Raises UnknownJob.
@@ -326,7 +326,7 @@ class JobService:
         """Take a job where `moves` says for its state (None: leave it), and return it."""
         job, moved = self._moved(job_id, who, moves, action, **values)
         if moved:
-            self._announcements.announce()
+            self._notifier.notify()
         if moved and job.state is State.TERMINATED:
             self._engine.forget(job.key)
             self._tell(job)
@@ -368,7 +368,7 @@ class JobService:
 
     def _settled(self, job: Job, until: Deadline) -> Job:
         while True:
-            version = self._announcements.version()
+            version = self._notifier.version()
             job = self.get(job.id)
             if job.state not in _SETTLED:
                 return job
@@ -376,8 +376,8 @@ class JobService:
                 ended = self._ended(job)
                 if ended is not None:
                     self._tell(ended)
-                self._announcements.announce()
-            elif not self._announcements.wait(version, until.left()):
+                self._notifier.notify()
+            elif not self._notifier.wait(version, until.left()):
                 return self.get(job.id)
 
     @again_on_conflict
@@ -402,7 +402,7 @@ class JobService:
 
         aside = Thread(target=follow, name="jobsvc-told", daemon=True)
         aside.start()
-        left = patience_left()
+        left = time_left()
         aside.join(REQUEST_SECONDS if left is None else left)
 
     def _end_request(self, connection: Connection, job: Job) -> bool:
@@ -421,5 +421,5 @@ class JobService:
 def _at_most(wait: float) -> Iterator[Deadline]:
     """Until when to wait for a run, and as a bound on all that the block does in the database."""
     until = Deadline(wait)
-    with patience(max(wait, LEAST_SECONDS)):
+    with time_limit(max(wait, MIN_SECONDS)):
         yield until

@@ -17,7 +17,7 @@ from jobsvc.jobs.job import Job, Place
 from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import JobFailed
 from jobsvc.kinds.csv.encodings import UTF_8, known_encoding
-from jobsvc.kinds.csv.format import MOST_ROW_BYTES, CsvFormat, Quotes
+from jobsvc.kinds.csv.format import MAX_ROW_BYTES, CsvFormat, Quotes
 from jobsvc.kinds.csv.header import REFUSED_COLUMNS, read_header
 from jobsvc.kinds.csv.text import csv_text
 from jobsvc.service.results import NoResult
@@ -174,7 +174,7 @@ class Dialect:
                 encoding,
                 delimiter if isinstance(delimiter, str) and len(delimiter) == 1 else ",",
                 Quotes(quotes) if quotes in list(Quotes) else Quotes.STRICT,
-                max_row_bytes=MOST_ROW_BYTES,
+                max_row_bytes=MAX_ROW_BYTES,
             )
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import BoundedSemaphore
 
-from jobsvc.patience import Deadline
+from jobsvc.deadlines import Deadline
 
 MOST = 16
 """Half of the threads that answer requests. The others answer everybody else, and those who wait shortly."""

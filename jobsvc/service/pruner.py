@@ -21,7 +21,7 @@ FIRST_SWEEP_SECONDS = 5.0
 """How long after the start the first one begins: jobs that wait to go on come first."""
 
 
-class Sweeper:
+class Pruner:
     """Sweeps every `every` seconds, first after `first` seconds; clears up behind a job that a client deletes."""
 
     def __init__(
@@ -31,7 +31,7 @@ class Sweeper:
         self._first, self._every = first, every
         self._stopped = Event()
         self._woken = Event()
-        self._thread = Thread(target=self._live, name="jobsvc-sweeper", daemon=True)
+        self._thread = Thread(target=self._live, name="jobsvc-pruner", daemon=True)
 
     def start(self) -> None:
         self._thread.start()

@@ -32,7 +32,7 @@ ROWS_AT_A_TIME = 5000
 
 
 @dataclass(frozen=True)
-class Terms:
+class RetentionPolicy:
     """For how long what is kept; None stands for ever.
 
     `finished` and `files` count from when a job finished, also from when it
@@ -77,11 +77,13 @@ class Retention:
     behind is removed at the next start, since its row says so.
     """
 
-    def __init__(self, database: Database, files: Files, terms: Terms, now: Callable[[Connection], datetime]) -> None:
+    def __init__(
+        self, database: Database, files: Files, policy: RetentionPolicy, now: Callable[[Connection], datetime]
+    ) -> None:
         """`now` is the time that all processes agree on: a clock that runs fast must not forget anybody's jobs."""
         self._database = database
         self._files = files
-        self._terms = terms
+        self._policy = policy
         self._now = now
 
     def forget(self, job: Job, who: str) -> None:
@@ -96,7 +98,7 @@ class Retention:
                 raise UnknownJob(job.id)
             if current.state not in FINISHED:
                 raise NotAllowed(job.id, current.state, "deleted before it has finished")
-            retention.bury(connection, [job.key], self._tombstone(connection))
+            retention.mark_forgotten(connection, [job.key], self._tombstone(connection))
         self._files.remove(job.id)
         log.info("%s deleted job %s", who, job.id)
 
@@ -119,9 +121,9 @@ class Retention:
         swept = Swept()
         with self._database.read() as connection:
             now = self._now(connection)
-            if self._terms.finished is not None:
-                swept.jobs = retention.count_finished_before(connection, now - self._terms.finished, FINISHED)
-            swept.keys = retention.count_keys_before(connection, now - self._terms.keys)
+            if self._policy.finished is not None:
+                swept.jobs = retention.count_finished_before(connection, now - self._policy.finished, FINISHED)
+            swept.keys = retention.count_keys_before(connection, now - self._policy.keys)
         swept.files = sum(map(len, self._with_files(never)))
         return swept
 
@@ -153,14 +155,14 @@ class Retention:
         return {"deleted_at": now, "files_removed_at": now, "params": {}} | dict.fromkeys(cleared)
 
     def _forget_jobs(self, stopped: Callable[[], bool]) -> Iterator[int]:
-        if self._terms.finished is None:
+        if self._policy.finished is None:
             return
         while not stopped():
             with self._database.write() as connection:
-                before = self._now(connection) - self._terms.finished
+                before = self._now(connection) - self._policy.finished
                 found = retention.finished_before(connection, before, FINISHED, JOBS_AT_A_TIME)
                 if found:
-                    retention.bury(connection, [row["key"] for row in found], self._tombstone(connection))
+                    retention.mark_forgotten(connection, [row["key"] for row in found], self._tombstone(connection))
             for row in found:
                 self._files.remove(row["id"])
             yield len(found)
@@ -169,11 +171,11 @@ class Retention:
 
     def _remove_files(self, stopped: Callable[[], bool]) -> Iterator[int]:
         for keys in self._with_files(stopped):
-            assert self._terms.files is not None, "otherwise there is none"
+            assert self._policy.files is not None, "otherwise there is none"
             with self._database.write() as connection:
                 now = self._now(connection)
                 ids = retention.note_files_removed(
-                    connection, keys, at=now, before=now - self._terms.files, states=FINISHED
+                    connection, keys, at=now, before=now - self._policy.files, states=FINISHED
                 )
             for job_id in ids:
                 self._files.remove(job_id)
@@ -181,18 +183,18 @@ class Retention:
 
     def _with_files(self, stopped: Callable[[], bool]) -> Iterator[Sequence[int]]:
         """The keys, some at a time, of jobs that stay but whose files' time is over, if they have any."""
-        if self._terms.files is None:
+        if self._policy.files is None:
             return
         after = None
         while not stopped():
             with self._database.read() as connection:
                 now = self._now(connection)
-                since = None if self._terms.finished is None else now - self._terms.finished
+                since = None if self._policy.finished is None else now - self._policy.finished
                 found = retention.may_have_files(
                     connection,
                     after,
                     since=since,
-                    before=now - self._terms.files,
+                    before=now - self._policy.files,
                     states=FINISHED,
                     limit=JOBS_AT_A_TIME,
                 )
@@ -206,7 +208,7 @@ class Retention:
     def _forget_keys(self, stopped: Callable[[], bool]) -> Iterator[int]:
         while not stopped():
             with self._database.write() as connection:
-                before = self._now(connection) - self._terms.keys
+                before = self._now(connection) - self._policy.keys
                 count = retention.remove_keys_before(connection, before, ROWS_AT_A_TIME)
             yield count
             if count < ROWS_AT_A_TIME:

@@ -20,7 +20,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from jobsvc.patience import current
+from jobsvc.deadlines import current
 from jobsvc.store.errors import Conflict
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ TIMES = 30
 """How often a transaction is tried that stands in another's way, or finds the database locked. If that is not enough
 for a checkpoint, its run ends, and the job goes on at the one before."""
 
-LONGEST_STEP_ASIDE_SECONDS = 1.0
+MAX_STEP_ASIDE_SECONDS = 1.0
 """How long it waits at most before it is tried again. How long is left to chance, so that two don't meet again."""
 
 P = ParamSpec("P")
@@ -47,7 +47,7 @@ def done_again(transaction: Callable[[], T], when: Callable[[BaseException], boo
     """
     again = Retrying(
         retry=retry_if_exception(when),
-        wait=wait_random_exponential(multiplier=0.02, max=LONGEST_STEP_ASIDE_SECONDS),
+        wait=wait_random_exponential(multiplier=0.02, max=MAX_STEP_ASIDE_SECONDS),
         stop=_too_often_or_too_late,
         before_sleep=before_sleep_log(log, logging.INFO),
         reraise=True,

@@ -9,7 +9,7 @@ from typing import Protocol
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from jobsvc.patience import Deadline
+from jobsvc.deadlines import Deadline
 
 
 class Backend(Protocol):

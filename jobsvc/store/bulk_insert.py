@@ -11,7 +11,7 @@ import psycopg
 from sqlalchemy import Connection, Table
 from sqlalchemy.exc import DBAPIError
 
-MOST_VARIABLES = 32_766
+MAX_VARIABLES = 32_766
 """SQLite's limit on bound values in one statement (SQLITE_MAX_VARIABLE_NUMBER since 3.32)."""
 
 STATEMENT_ROWS = (1000, 500, 100, 10, 1)
@@ -36,7 +36,7 @@ def _insert_values(
     """
     start = 0
     for size in STATEMENT_ROWS:
-        if size * len(columns) > MOST_VARIABLES:
+        if size * len(columns) > MAX_VARIABLES:
             continue
         while len(rows) - start >= size:
             part = rows[start : start + size]

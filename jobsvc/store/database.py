@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, make_url, select
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
-from jobsvc.patience import Deadline, current
+from jobsvc.deadlines import Deadline, current
 from jobsvc.store.backend import Backend
 from jobsvc.store.disk.room import Room
 from jobsvc.store.errors import DatabaseClosed, DatabaseDown, DiskFull
@@ -24,7 +24,7 @@ class Database:
     two transactions stood in each other's way, NotStorable for a value that PostgreSQL can't hold.
 
     A transaction waits for others `within` so many seconds in all. If that isn't
-    given, for what is left of the thread's `patience`; if there is none either, for
+    given, for what is left of the thread's `time_limit`; if there is none either, for
     its turn as long as it takes, and for anything else a time of the backend's own.
     """
 

@@ -5,7 +5,7 @@
 
 Everything is real but the engine: the run loop, the checkpoints, the database (SQLite
 in a temporary directory), the files and the recovery after a crash. One thread runs it
-all, so that each disturbance comes at an exact moment.
+all, so that each fault comes at an exact moment.
 """
 
 from jobsvc.testing.checking import Disturbed, check, run

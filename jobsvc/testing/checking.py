@@ -19,8 +19,8 @@ from jobsvc.kinds.own_tables import make_tables
 from jobsvc.kinds.registry import load_kinds
 from jobsvc.store.database import Database
 from jobsvc.store.migrate import upgrade
-from jobsvc.testing.disturbance import Disturbance, Probe, What
-from jobsvc.testing.house import House, MortalDatabase
+from jobsvc.testing.environment import CrashingDatabase, KindEnvironment
+from jobsvc.testing.faults import Fault, Probe, What
 from jobsvc.testing.outcome import Outcome, table_difference
 
 ITEMS_PER_CHECKPOINT = 3
@@ -35,7 +35,7 @@ ON_EACH_UNDO = (What.STOP_UNDO, What.KILL_BEFORE_UNDO_COMMIT, What.KILL_AFTER_UN
 
 
 class Disturbed(AssertionError):
-    """A disturbance has changed what a job came to; the text says which, and how."""
+    """A fault has changed what a job came to; the text says which, and how."""
 
 
 def run(
@@ -61,7 +61,7 @@ def run(
     with TemporaryDirectory(prefix="jobsvc-") as directory:
         trial = _Trial(Path(directory), kind, csv, params or {}, tables, ignore, metadata, before, outcome, reset)
         with closing(trial):
-            return trial.run(Disturbance(What.NOTHING)).outcome
+            return trial.run(Fault(What.NOTHING)).outcome
 
 
 def check(
@@ -114,42 +114,42 @@ def check(
 
 
 def _check(trial: _Trial, max_items: int | None) -> Outcome:
-    undisturbed = trial.run(Disturbance(What.NOTHING))
+    undisturbed = trial.run(Fault(What.NOTHING))
     expected = undisturbed.outcome
     if expected.state is not State.SUCCEEDED:
         raise Disturbed(f"{trial.kind.name}, undisturbed: the job {expected.state}: {expected.error}")
     items, checkpoints = undisturbed.probe.items, undisturbed.probe.checkpoints
-    for disturbance in (
+    for fault in (
         *_each(ON_EACH_ITEM, items, max_items),
         *_each(ON_EACH_CHECKPOINT, checkpoints, max_items),
-        Disturbance(What.KILL_AFTER_FINISH, checkpoints),
+        Fault(What.KILL_AFTER_FINISH, checkpoints),
     ):
-        found = trial.run(disturbance)
-        _complain(trial, disturbance, expected.difference(found.outcome))
+        found = trial.run(fault)
+        _complain(trial, fault, expected.difference(found.outcome))
         if not found.probe.happened:
-            raise Disturbed(f"{trial.kind.name}: never came to be {disturbance}, as it did before")
+            raise Disturbed(f"{trial.kind.name}: never came to be {fault}, as it did before")
     if trial.kind.can_undo:
-        whole = Disturbance(What.NOTHING)
+        whole = Fault(What.NOTHING)
         batches = trial.roll_back(whole)
-        halfway = [Disturbance(What.PAUSE, (items + 1) // 2)] if items else []
-        for disturbance in (*halfway, *_each(ON_EACH_UNDO, batches, max_items)):
-            trial.roll_back(disturbance)
+        halfway = [Fault(What.PAUSE, (items + 1) // 2)] if items else []
+        for fault in (*halfway, *_each(ON_EACH_UNDO, batches, max_items)):
+            trial.roll_back(fault)
     return expected
 
 
-def _each(whats: Collection[What], count: int, most: int | None) -> Iterator[Disturbance]:
+def _each(whats: Collection[What], count: int, most: int | None) -> Iterator[Fault]:
     """Each of `whats` at each of the numbers from 1 to `count`, or at `most` of them, evenly spread."""
     numbers = list(range(1, count + 1))
     if most is not None and most < count:
         numbers = sorted({1 + round(index * (count - 1) / max(1, most - 1)) for index in range(most)})
     for number in numbers:
         for what in whats:
-            yield Disturbance(what, number)
+            yield Fault(what, number)
 
 
-def _complain(trial: _Trial, disturbance: Disturbance, differences: list[str]) -> None:
+def _complain(trial: _Trial, fault: Fault, differences: list[str]) -> None:
     if differences:
-        raise Disturbed("\n  ".join([f"{trial.kind.name}, {disturbance}:", *differences]))
+        raise Disturbed("\n  ".join([f"{trial.kind.name}, {fault}:", *differences]))
 
 
 @cache
@@ -171,7 +171,7 @@ class _Run:
 
 @dataclass
 class _Trial:
-    """The same job, to be run many times, each time in a new house."""
+    """The same job, to be run many times, each time in a new environment."""
 
     directory: Path
     kind: Kind
@@ -201,41 +201,41 @@ class _Trial:
             if self.before is not None:
                 self.before(connection)
         database.close()
-        self._database = MortalDatabase(self.directory / "trial.db")
+        self._database = CrashingDatabase(self.directory / "trial.db")
 
     def close(self) -> None:
         self._database.close()
 
-    def run(self, disturbance: Disturbance) -> _Run:
-        probe = Probe(disturbance)
-        house = self._begin(probe)
-        house.run()
-        return _Run(house.outcome(self.tables, self.ignore, self._outside()), probe)
+    def run(self, fault: Fault) -> _Run:
+        probe = Probe(fault)
+        environment = self._begin(probe)
+        environment.run()
+        return _Run(environment.outcome(self.tables, self.ignore, self._outside()), probe)
 
-    def roll_back(self, disturbance: Disturbance) -> int:
+    def roll_back(self, fault: Fault) -> int:
         """Run the job and roll it back; returns the number of batches. Raises Disturbed if anything is left."""
-        probe = Probe(disturbance)
-        house = self._begin(probe)
-        house.then_roll_back = True
-        before = house.contents(self.tables, self.ignore)
-        house.run()
-        house.roll_back()
-        job = house.job()
-        left = table_difference(before, house.contents(self.tables, self.ignore))
+        probe = Probe(fault)
+        environment = self._begin(probe)
+        environment.then_roll_back = True
+        before = environment.contents(self.tables, self.ignore)
+        environment.run()
+        environment.roll_back()
+        job = environment.job()
+        left = table_difference(before, environment.contents(self.tables, self.ignore))
         if not job.rolled_back or job.state is not State.TERMINATED:
             left.insert(0, f"the job is {job.state} and not rolled back: {job.error}")
         if left:
-            raise Disturbed("\n  ".join([f"{self.kind.name}, {disturbance}: after the rollback,", *left]))
+            raise Disturbed("\n  ".join([f"{self.kind.name}, {fault}: after the rollback,", *left]))
         return probe.undone
 
-    def _begin(self, probe: Probe) -> House:
+    def _begin(self, probe: Probe) -> KindEnvironment:
         if self.reset is not None:
             self.reset()
         self._database.begin(self._template, probe)
-        house = House(self._database, self.kind, probe, self.step)
+        environment = KindEnvironment(self._database, self.kind, probe, self.step)
         assert self.csv is None or isinstance(self.csv, bytes)
-        house.submit(self.csv, self.params)
-        return house
+        environment.submit(self.csv, self.params)
+        return environment
 
     def _outside(self) -> Any:
         return None if self.outcome is None else deepcopy(self.outcome())

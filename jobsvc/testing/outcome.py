@@ -25,7 +25,7 @@ KIND_TABLES = {
 
 BOOKKEEPING = ({*service_tables.metadata.tables} | {"alembic_version"}) - KIND_TABLES
 
-MOST_SHOWN = 5
+MAX_SHOWN = 5
 """Rows of a difference that are shown."""
 
 Row: TypeAlias = dict[str, Any]
@@ -74,7 +74,7 @@ def table_difference(expected: dict[str, list[Row]], found: dict[str, list[Row]]
 
 def _some(rows: Counter[str]) -> list[str]:
     shown = list(rows.elements())
-    return shown if len(shown) <= MOST_SHOWN else [*shown[:MOST_SHOWN], f"and {len(shown) - MOST_SHOWN} more"]
+    return shown if len(shown) <= MAX_SHOWN else [*shown[:MAX_SHOWN], f"and {len(shown) - MAX_SHOWN} more"]
 
 
 def _brief(data: bytes | None) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from jobsvc.kinds.contract import Block, Effects, End, JobContext, JobInfo, Kind, Readable, Refusal, Work
-from jobsvc.kinds.parts import in_parts
-from jobsvc.testing.disturbance import Probe
+from jobsvc.kinds.contract import Batch, Effects, End, JobContext, JobInfo, Kind, Readable, Refusal, Work
+from jobsvc.kinds.cutting import cut_further
+from jobsvc.testing.faults import Probe
 
-MOST_BATCHES_IN_VAIN = 10_000
+MAX_BATCHES_IN_VAIN = 10_000
 """An `undo` that still finds something after so many batches never ends."""
 
 
@@ -29,7 +29,7 @@ class ProbedKind(Kind):
 
     def undo(self, effects: Effects, limit: int) -> int:
         undone = self._kind.undo(effects, min(limit, self._step))
-        if self._probe.undone > MOST_BATCHES_IN_VAIN:
+        if self._probe.undone > MAX_BATCHES_IN_VAIN:
             raise AssertionError(f"undo has returned {undone} for the {self._probe.undone}th time: it must come to 0")
         self._probe.undid()
         return undone
@@ -68,12 +68,12 @@ class _ProbedWork(Work):
     def _mirror(self) -> None:
         self.columns, self.size, self.failure = self._work.columns, self._work.size, self._work.failure
 
-    def blocks(self) -> Iterator[Block]:
-        for part in in_parts(self._work.blocks(), lambda: lambda items: items >= self._step):
-            yield _ProbedBlock(part, self._probe)
+    def batches(self) -> Iterator[Batch]:
+        for batch in cut_further(self._work.batches(), lambda: lambda items: items >= self._step):
+            yield _ProbedBatch(batch, self._probe)
 
-    def take(self, block: Block, look: Callable[[], bool]) -> tuple[list[Any], bool]:
-        taken = self._work.take(block, look)
+    def take(self, batch: Batch, should_stop: Callable[[], bool]) -> tuple[list[Any], bool]:
+        taken = self._work.take(batch, should_stop)
         self._mirror()
         return taken
 
@@ -93,9 +93,9 @@ class _ProbedWork(Work):
         self._work.close()
 
 
-class _ProbedBlock(Block):
-    def __init__(self, block: Block, probe: Probe) -> None:
-        self._block, self._probe = block, probe
+class _ProbedBatch(Batch):
+    def __init__(self, batch: Batch, probe: Probe) -> None:
+        self._block, self._probe = batch, probe
         self.items = self._draw()
 
     def _draw(self) -> Iterator[Any]:

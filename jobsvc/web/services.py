@@ -11,7 +11,7 @@ from jobsvc.files.contract import Files
 from jobsvc.kinds.contract import Kind
 from jobsvc.service.jobs import JobService
 from jobsvc.service.left_over import LeftOver
-from jobsvc.service.pruner import Sweeper
+from jobsvc.service.pruner import Pruner
 from jobsvc.service.results import Results
 from jobsvc.service.workers import Workers
 from jobsvc.settings import Settings
@@ -28,7 +28,7 @@ class Services:
     shortage: Callable[[], str | None]
     """Why nothing should fill the disks at the moment; None if there is room."""
     left_over: LeftOver
-    sweeper: Sweeper
+    pruner: Pruner
     kinds: Mapping[str, Kind]
     check_callback: Callable[[object], None]
     """Raises InvalidParameter if that can't be a callback URL."""

@@ -43,7 +43,7 @@ SECONDS_EACH = 20.0
 MAX_ATTEMPTS = 12
 
 FIRST_DELAY_SECONDS = 6.0
-LONGEST_DELAY_SECONDS = 3600.0
+MAX_DELAY_SECONDS = 3600.0
 
 RETRY_SECONDS = 1.0
 """Pause after the database could not be asked or told something, or no thread could be started."""
@@ -63,7 +63,7 @@ def backoff(attempts: int) -> timedelta:
 
     A quarter of it is left to chance, so that what failed together isn't tried again together.
     """
-    longest = min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2 ** (attempts - 1))
+    longest = min(MAX_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2 ** (attempts - 1))
     return timedelta(seconds=longest * random.uniform(0.75, 1.0))
 
 

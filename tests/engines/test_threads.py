@@ -12,7 +12,7 @@ import pytest
 from jobsvc.engines import threads
 from jobsvc.engines.threads import ThreadEngine
 from jobsvc.runs.signals import Signals
-from jobsvc.service.announcements import Announcements
+from jobsvc.service.notifier import Notifier
 from tests.support.gated import TIMEOUT
 
 DONE, PAUSED = "done", "paused"
@@ -34,7 +34,7 @@ class Work:
         self.begun: list[Ticket] = []
         self.threads: dict[Ticket, Thread] = {}
         self.signals: dict[Ticket, Signals] = {}
-        self.left = Announcements()
+        self.left = Notifier()
         """Tells that an attempt has left its slot."""
 
     def put(self, *entries: Ticket | Exception) -> None:
@@ -104,7 +104,7 @@ def make_engine(work: Work) -> Iterator[Callable[..., Engine]]:
             run=work.run,
             is_paused=lambda outcome: outcome == PAUSED,
             signals=Signals,
-            on_leave=work.left.announce,
+            on_leave=work.left.notify,
             slots=slots,
             park_after=park_after,
             due_in=due_in,

@@ -281,5 +281,5 @@ def test_a_store_that_lets_nothing_be_moved_is_not_asked_again_and_again(files: 
         keep(files, f"{STRAY[:-1]}{number}.input", b"x")
     with down("copy"):
         done = files.tidy_strays((), (), NOON)
-    assert len(done.stuck) == remote_strays.MOST_STUCK
+    assert len(done.stuck) == remote_strays.MAX_STUCK
     assert len(stored(files)) == 10

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jobsvc.process.local_members import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, STEADY_SECONDS, Pace
+from jobsvc.process.local_members import FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS, STEADY_SECONDS, Pace
 from tests.support.fleet import FAST
 from tests.support.server import Server, poll
 
@@ -122,5 +122,5 @@ def test_what_ends_again_and_again_is_started_later_each_time() -> None:
         pace.started(now)
         pauses.append(pause)
         now += STEADY_SECONDS / 2
-    assert pauses == [FIRST_PAUSE_SECONDS * 2**n for n in range(5)] + [LONGEST_PAUSE_SECONDS] * 3
-    assert pace.ended(now + STEADY_SECONDS) == FIRST_PAUSE_SECONDS
+    assert pauses == [FIRST_DELAY_SECONDS * 2**n for n in range(5)] + [MAX_DELAY_SECONDS] * 3
+    assert pace.ended(now + STEADY_SECONDS) == FIRST_DELAY_SECONDS

@@ -13,11 +13,11 @@ from jobsvc.runs.checkpoint import Checkpoints
 from jobsvc.runs.rollback import Rollbacks
 from jobsvc.runs.signals import Signals
 from jobsvc.store.queries import job_rows
+from tests.support.environment import WHO, Environment
 from tests.support.gated import Gated
-from tests.support.house import WHO, House
 
 
-def claimed(idle: House, **params: object) -> Job:
+def claimed(idle: Environment, **params: object) -> Job:
     """A job whose run is about to begin, with nothing to hold up its items."""
     idle.submit(**params)
     idle.gated.gate.open()
@@ -45,7 +45,7 @@ def after_first_commit(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[]
 
 
 def test_a_stop_right_behind_a_checkpoint_is_not_lost(
-    idle: House, after_first_commit: Callable[[Callable[[], object]], None]
+    idle: Environment, after_first_commit: Callable[[Callable[[], object]], None]
 ) -> None:
     job, signals = claimed(idle), Signals()
 
@@ -62,7 +62,7 @@ def test_a_stop_right_behind_a_checkpoint_is_not_lost(
 
 
 def test_a_run_that_reads_its_job_again_does_not_take_a_newer_attempt_for_its_own(
-    idle: House, after_first_commit: Callable[[Callable[[], object]], None]
+    idle: Environment, after_first_commit: Callable[[Callable[[], object]], None]
 ) -> None:
     job, signals = claimed(idle), Signals()
 
@@ -95,14 +95,14 @@ class _AtTheEnd(Gated):
 
 @pytest.mark.parametrize("breaks", [False, True], ids=["succeeding", "failing"])
 def test_a_terminate_between_the_last_checkpoint_and_the_end_is_obeyed(
-    make_house: Callable[..., House], breaks: bool
+    make_env: Callable[..., Environment], breaks: bool
 ) -> None:
     def terminate() -> None:
         idle.service._move(job.id, WHO, {State.RUNNING: State.TERMINATING}, "terminated")
         if breaks:
             raise RuntimeError("too late to matter")
 
-    idle = make_house(start=False, kinds=[_AtTheEnd(terminate)])
+    idle = make_env(start=False, kinds=[_AtTheEnd(terminate)])
     job = idle.submit_as("atTheEnd", count=2)
     claim = idle.runner.claim()
     assert claim is not None
@@ -111,7 +111,7 @@ def test_a_terminate_between_the_last_checkpoint_and_the_end_is_obeyed(
     assert idle.history(job)[-1] == ("terminating", "terminated", "run")
 
 
-def test_a_late_rollback_leaves_a_newer_one_alone(idle: House) -> None:
+def test_a_late_rollback_leaves_a_newer_one_alone(idle: Environment) -> None:
     job = claimed(idle, count=3)
     assert idle.runner.run(job, Signals()) is State.SUCCEEDED
     idle.service.roll_back(job.id, WHO, 0)

@@ -9,7 +9,7 @@ from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import FINISHED, TRANSITIONS, ForbiddenTransition, State, reason
 from jobsvc.jobs.transition import transition
 from jobsvc.store.queries import job_rows
-from tests.support.house import House
+from tests.support.environment import Environment
 
 DESIGN = """
 queued -> running, paused, terminating
@@ -35,7 +35,7 @@ ALLOWED = {
 PAIRS = sorted(product(State, State))
 
 
-def in_state(idle: House, state: State) -> Job:
+def in_state(idle: Environment, state: State) -> Job:
     """A job that was put in a state, without regard to the table."""
     job = idle.submit()
     with idle.database.write() as connection:
@@ -56,7 +56,7 @@ def test_a_finished_job_is_one_that_nothing_happens_to_by_itself() -> None:
     assert {State.SUCCEEDED, State.FAILED, State.TERMINATED} == FINISHED
 
 
-def test_every_allowed_transition_occurs_and_every_other_pair_is_forbidden(idle: House) -> None:
+def test_every_allowed_transition_occurs_and_every_other_pair_is_forbidden(idle: Environment) -> None:
     for before, after in PAIRS:
         job = in_state(idle, before)
         history = idle.history(job)

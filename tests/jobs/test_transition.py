@@ -8,13 +8,13 @@ import pytest
 from jobsvc.clock import now
 from jobsvc.jobs.states import FINISHED, State
 from jobsvc.jobs.transition import transition
+from tests.support.environment import Environment
 from tests.support.gated import TIMEOUT
-from tests.support.house import House
 
 pytestmark = pytest.mark.both_databases
 
 
-def test_a_transition_sets_state_and_values_and_leaves_a_line_in_the_history(idle: House) -> None:
+def test_a_transition_sets_state_and_values_and_leaves_a_line_in_the_history(idle: Environment) -> None:
     job, at = idle.submit(), now()
     with idle.database.write() as connection:
         assert transition(connection, job, State.PAUSED, who="Ann", at=at, why="lunch", done=3)
@@ -25,7 +25,7 @@ def test_a_transition_sets_state_and_values_and_leaves_a_line_in_the_history(idl
 
 
 @pytest.mark.parametrize("stale", [{"state": State.RUNNING}, {"attempt": 1}])
-def test_a_job_that_has_moved_on_is_left_alone(idle: House, stale: dict[str, object]) -> None:
+def test_a_job_that_has_moved_on_is_left_alone(idle: Environment, stale: dict[str, object]) -> None:
     job = idle.submit()
     before, history = idle.job(job), idle.history(job)
     with idle.database.write() as connection:
@@ -34,7 +34,7 @@ def test_a_job_that_has_moved_on_is_left_alone(idle: House, stale: dict[str, obj
     assert idle.history(job) == history
 
 
-def test_of_many_who_want_to_move_a_job_one_does(idle: House) -> None:
+def test_of_many_who_want_to_move_a_job_one_does(idle: Environment) -> None:
     job = idle.submit()
     together, outcomes = Barrier(8), []
 
@@ -52,7 +52,7 @@ def test_of_many_who_want_to_move_a_job_one_does(idle: House) -> None:
     assert [line[:2] for line in idle.history(job)] == [(None, "queued"), ("queued", "paused")]
 
 
-def test_only_a_finished_job_has_a_time_at_which_it_finished(idle: House) -> None:
+def test_only_a_finished_job_has_a_time_at_which_it_finished(idle: Environment) -> None:
     job = idle.submit()
     for after in (State.RUNNING, State.FAILED, State.QUEUED, State.RUNNING, State.SUCCEEDED):
         at = now()
@@ -61,7 +61,7 @@ def test_only_a_finished_job_has_a_time_at_which_it_finished(idle: House) -> Non
         assert idle.job(job).finished_at == (at if after in FINISHED else None)
 
 
-def test_nothing_of_a_transition_stays_when_its_transaction_fails(idle: House) -> None:
+def test_nothing_of_a_transition_stays_when_its_transaction_fails(idle: Environment) -> None:
     job = idle.submit()
 
     def move_and_break() -> None:
@@ -75,7 +75,7 @@ def test_nothing_of_a_transition_stays_when_its_transaction_fails(idle: House) -
     assert len(idle.history(job)) == 1
 
 
-def test_a_job_that_does_not_run_has_no_time_left(idle: House) -> None:
+def test_a_job_that_does_not_run_has_no_time_left(idle: Environment) -> None:
     job = idle.submit()
     for after, eta in ((State.RUNNING, 4.5), (State.PAUSING, None)):
         with idle.database.write() as connection:

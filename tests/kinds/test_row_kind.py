@@ -66,7 +66,7 @@ class Numbers(RowKind):
     def act(self, n: int) -> None: ...
 
 
-class House:
+class Environment:
     """An application with one kind, and a way to its jobs."""
 
     def __init__(self, app: Flask, kind: RowKind) -> None:
@@ -96,11 +96,11 @@ class House:
 
 
 @pytest.fixture
-def house(make_app: Callable[..., Flask]) -> Iterator[Callable[[RowKind], House]]:
-    made: list[House] = []
+def env(make_app: Callable[..., Flask]) -> Iterator[Callable[[RowKind], Environment]]:
+    made: list[Environment] = []
 
-    def make(kind: RowKind) -> House:
-        made.append(House(make_app(kinds=[kind]), kind))
+    def make(kind: RowKind) -> Environment:
+        made.append(Environment(make_app(kinds=[kind]), kind))
         return made[-1]
 
     yield make
@@ -122,7 +122,7 @@ class TestRefusalsAndFailures:
 
     @pytest.mark.parametrize("at_once", [1, 3])
     def test_an_exception_fails_the_job_and_resume_goes_on_at_the_item(
-        self, house: Callable[[RowKind], House], at_once: int
+        self, env: Callable[[RowKind], Environment], at_once: int
     ):
         class Broken(Numbers):
             concurrency = at_once
@@ -133,7 +133,7 @@ class TestRefusalsAndFailures:
                     raise ZeroDivisionError("no such thing")
 
         kind = Broken()
-        h = house(kind)
+        h = env(kind)
         job = h.wait(h.submit(), State.FAILED)
         assert (job.done, job.error) == (3, "ZeroDivisionError: no such thing")
         assert h.noted() == [1, 2, 3]
@@ -145,7 +145,7 @@ class TestRefusalsAndFailures:
             assert kind.begun == [1, 2, 3, 4, 4, 5, 6]
 
     def test_an_item_that_is_tried_in_another_run_has_the_same_key_and_a_higher_attempt(
-        self, house: Callable[[RowKind], House]
+        self, env: Callable[[RowKind], Environment]
     ):
         class Fenced(Numbers):
             calls: ClassVar[list[tuple[str, int]]] = []
@@ -156,14 +156,14 @@ class TestRefusalsAndFailures:
                     if item.attempt == 1:
                         raise ZeroDivisionError
 
-        h = house(Fenced())
+        h = env(Fenced())
         job = h.wait(h.submit(), State.FAILED)
         h.resume(job.id)
         h.wait(job.id, State.SUCCEEDED)
         assert Fenced.calls == [(f"{job.id}:2", 1), (f"{job.id}:2", 2)]
 
     @pytest.mark.parametrize("at_once", [1, 3])
-    def test_a_source_that_fails_leaves_what_came_before(self, house: Callable[[RowKind], House], at_once: int):
+    def test_a_source_that_fails_leaves_what_came_before(self, env: Callable[[RowKind], Environment], at_once: int):
         class BadSource(Numbers):
             concurrency = at_once
 
@@ -173,7 +173,7 @@ class TestRefusalsAndFailures:
                         raise OSError("the source is gone")
                     yield n, n
 
-        h = house(BadSource())
+        h = env(BadSource())
         job = h.wait(h.submit(), State.FAILED)
         assert (job.done, job.error) == (2, "OSError: the source is gone")
         h.resume(job.id)
@@ -217,7 +217,7 @@ class TestRetry:
         assert kind.begun == [1]
 
     @pytest.mark.parametrize("at_once", [1, 2])
-    def test_a_stop_ends_a_long_pause_at_once(self, house: Callable[[RowKind], House], at_once: int):
+    def test_a_stop_ends_a_long_pause_at_once(self, env: Callable[[RowKind], Environment], at_once: int):
         class Shaky(Numbers):
             retry = Retry(on=(ConnectionError,), first=600, longest=600)
             concurrency = at_once
@@ -233,7 +233,7 @@ class TestRetry:
                     raise ConnectionError
 
         kind = Shaky()
-        h = house(kind)
+        h = env(kind)
         job_id = h.submit()
         assert kind.failed.wait(TIMEOUT)
         before = monotonic()
@@ -288,7 +288,7 @@ class TestRate:
         assert pacer.wait(clock)
         assert clock.now == pytest.approx(102)
 
-    def test_a_pause_is_obeyed_while_the_next_item_waits_its_turn(self, house: Callable[[RowKind], House]):
+    def test_a_pause_is_obeyed_while_the_next_item_waits_its_turn(self, env: Callable[[RowKind], Environment]):
         class Rare(Numbers):
             rate = 1 / 3600
 
@@ -300,7 +300,7 @@ class TestRate:
                 self.done.set()
 
         kind = Rare()
-        h = house(kind)
+        h = env(kind)
         job_id = h.submit()
         assert kind.done.wait(TIMEOUT)
         job = h.pause(job_id)
@@ -332,7 +332,7 @@ class TestConcurrency:
         assert kind.most == 3
 
     def test_a_slow_item_does_not_hold_up_the_others_and_effects_keep_their_order(
-        self, house: Callable[[RowKind], House]
+        self, env: Callable[[RowKind], Environment]
     ):
         class SlowFirst(Numbers):
             concurrency = 2
@@ -347,11 +347,11 @@ class TestConcurrency:
                 elif n == 6:
                     self.others_done.set()
 
-        h = house(SlowFirst())
+        h = env(SlowFirst())
         h.wait(h.submit(), State.SUCCEEDED)
         assert h.noted() == [1, 2, 3, 4, 5, 6]
 
-    def test_a_pause_waits_for_what_is_under_way_and_begins_nothing_more(self, house: Callable[[RowKind], House]):
+    def test_a_pause_waits_for_what_is_under_way_and_begins_nothing_more(self, env: Callable[[RowKind], Environment]):
         gate = Gate()
 
         class Gated(Numbers):
@@ -362,7 +362,7 @@ class TestConcurrency:
                 gate.pass_through()
 
         kind = Gated()
-        h = house(kind)
+        h = env(kind)
         job_id = h.submit(to=10)
         gate.wait_reached(3)
         assert h.jobs.pause(job_id, USER, 0).state is State.PAUSING
@@ -378,7 +378,7 @@ class TestConcurrency:
 
 class TestOwnSource:
     def test_it_is_asked_for_what_is_behind_the_cursor_and_closed_at_every_stop(
-        self, house: Callable[[RowKind], House]
+        self, env: Callable[[RowKind], Environment]
     ):
         gate = Gate()
 
@@ -387,7 +387,7 @@ class TestOwnSource:
                 gate.pass_through()
 
         kind = Gated()
-        h = house(kind)
+        h = env(kind)
         job_id = h.submit()
         gate.open(2)
         gate.wait_reached(3)
@@ -454,18 +454,18 @@ def test_slow_items_are_committed_about_every_second(
                 clock.now += 0.4
 
     kind = Slow()
-    blocks = []
+    batches = []
     with kind.open(opened(kind, tmp_path, "n\n" + "1\n" * 9)) as work:
-        for block in work.blocks():
-            items, stopped = work.take(block, lambda: False)
+        for batch in work.batches():
+            items, stopped = work.take(batch, lambda: False)
             assert not stopped
-            blocks.append([item.number for item in items])
-            block.end(len(items))
-    assert [number for numbers in blocks for number in numbers] == list(range(1, 10))
+            batches.append([item.number for item in items])
+            batch.end(len(items))
+    assert [number for numbers in batches for number in numbers] == list(range(1, 10))
     if at_once == 1:
-        assert blocks[:3] == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
+        assert batches[:3] == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
     else:
-        assert len(blocks) > 1
+        assert len(batches) > 1
 
 
 def test_refused_rows_are_told_once_where_a_checkpoint_cuts_between_them(monkeypatch: pytest.MonkeyPatch):
@@ -514,9 +514,9 @@ class Hooked(Numbers):
 
 
 class TestHooks:
-    def test_each_is_called_when_it_happens(self, house: Callable[[RowKind], House]):
+    def test_each_is_called_when_it_happens(self, env: Callable[[RowKind], Environment]):
         kind = Hooked()
-        h = house(kind)
+        h = env(kind)
         job_id = h.submit(to=3)
         kind.gate.wait_reached(1)
         h.jobs.pause(job_id, USER, 0)
@@ -540,9 +540,9 @@ class TestHooks:
             "success 3 3 Jon-Doe",
         ]
 
-    def test_terminate_is_told(self, house: Callable[[RowKind], House]):
+    def test_terminate_is_told(self, env: Callable[[RowKind], Environment]):
         kind = Hooked()
-        h = house(kind)
+        h = env(kind)
         job_id = h.submit()
         kind.gate.wait_reached(1)
         h.jobs.terminate(job_id, USER, 0)
@@ -551,7 +551,7 @@ class TestHooks:
         h.services.close()
         assert kind.calls == ["start", "terminate"]
 
-    def test_a_start_that_failed_is_done_again(self, house: Callable[[RowKind], House]):
+    def test_a_start_that_failed_is_done_again(self, env: Callable[[RowKind], Environment]):
         class Unready(Hooked):
             def on_start(self, job: JobInfo) -> None:
                 super().on_start(job)
@@ -560,7 +560,7 @@ class TestHooks:
 
         kind = Unready()
         kind.gate.open()
-        h = house(kind)
+        h = env(kind)
         job = h.wait(h.submit(to=1), State.FAILED)
         assert job.error == "OSError: not yet"
         h.resume(job.id)

@@ -20,7 +20,7 @@ from tests.support.server import Server, SlowUpload, poll
 from tests.support.silent_clients import LOCAL, Crowd, connect
 
 WATCHED = [sys.executable, "-m", "gunicorn", "-k", "tests.process.programs.watched_http.Watched"]
-PATIENT = [sys.executable, "-m", "gunicorn", "-k", "tests.process.programs.watched_http.Patient"]
+PATIENT = [sys.executable, "-m", "gunicorn", "-k", "tests.process.programs.watched_http.RequestDeadline"]
 IMPATIENT = [sys.executable, "-m", "gunicorn", "-k", "tests.process.programs.watched_http.Impatient"]
 
 EACH = 40

@@ -18,7 +18,7 @@ PIECE_ROWS = 1000
 FIELD = "x" * 1000
 """Wide rows make a large file that is quickly imported."""
 
-MOST_GROWTH_BYTES = 32 * MIB
+MAX_GROWTH_BYTES = 32 * MIB
 """Connections, caches and one batch; any copy of the file, or of a part of it that grows with it, is more."""
 
 S3_BYTES = 48 * MIB
@@ -61,7 +61,7 @@ def test_an_upload_and_its_import_take_no_more_memory_for_a_large_file(
     make_server: Callable[..., Server], large: Path, files_url: str
 ) -> None:
     server = make_server(JOBSVC_FILES_URL=files_url, **(s3_environ() if files_url.startswith("s3:") else {})).start()
-    most = MOST_GROWTH_BYTES + (S3_BYTES if files_url.startswith("s3:") else 0)
+    most = MAX_GROWTH_BYTES + (S3_BYTES if files_url.startswith("s3:") else 0)
     worker = server.worker_pid()
     idle = begin_to_measure(worker)
     job_id = server.upload(large)

@@ -16,15 +16,15 @@ from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import Work
 from jobsvc.runs.checkpoint import Checkpoints, break_off, fail
-from jobsvc.runs.progress import Meter
+from jobsvc.runs.progress import ProgressMeter
 from jobsvc.runs.recovery import interrupt
 from jobsvc.runs.rollback import Rollbacks
 from jobsvc.store.database import Database
 from jobsvc.store.errors import Conflict
 from jobsvc.store.queries import job_rows
 from tests.support.databases import fresh
+from tests.support.environment import WHO, Environment
 from tests.support.gated import TIMEOUT
-from tests.support.house import WHO, House
 
 LOCK = 4711
 
@@ -81,29 +81,29 @@ def deadlock(url: str, job: Job, monkeypatch: pytest.MonkeyPatch) -> Iterator[li
 
 
 class _NoWork(Work):
-    def blocks(self) -> Iterator[Any]:
+    def batches(self) -> Iterator[Any]:
         return iter(())
 
 
-def put(idle: House, state: State, **values: Any) -> Job:
+def put(idle: Environment, state: State, **values: Any) -> Job:
     job = idle.submit()
     with idle.database.write() as connection:
         job_rows.change(connection, job.key, attempt=0, state=State.QUEUED, values={"state": state, **values})
     return idle.job(job)
 
 
-def succeed(idle: House, job: Job) -> State:
-    meter = Meter(lambda: 0.0, 0, 0)
+def succeed(idle: Environment, job: Job) -> State:
+    meter = ProgressMeter(lambda: 0.0, 0, 0)
     return Checkpoints(idle.database, idle.gated, job, _NoWork(), meter, now).succeed()
 
 
-def rollbacks(idle: House) -> Any:
+def rollbacks(idle: Environment) -> Any:
     return Rollbacks(idle.database, idle.files, idle.kinds, now)
 
 
 ROLLING_BACK = {"state": State.TERMINATING, "rollback": "running"}
 
-CASES: dict[str, tuple[dict[str, Any], Callable[[House, Job], object], State, str | None]] = {
+CASES: dict[str, tuple[dict[str, Any], Callable[[Environment, Job], object], State, str | None]] = {
     "succeed": ({"state": State.RUNNING}, succeed, State.SUCCEEDED, None),
     "fail": (
         {"state": State.RUNNING},
@@ -152,7 +152,7 @@ CASES: dict[str, tuple[dict[str, Any], Callable[[House, Job], object], State, st
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_it_is_done_again(idle: House, database_url: str, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+def test_it_is_done_again(idle: Environment, database_url: str, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
     values, call, state, rollback = CASES[case]
     job = put(idle, **values)
     with deadlock(database_url, job, monkeypatch) as conflicts:
@@ -162,7 +162,7 @@ def test_it_is_done_again(idle: House, database_url: str, monkeypatch: pytest.Mo
     assert (after.state, after.rollback) == (state, rollback)
 
 
-def test_a_request_does_not_try_longer_than_it_may_wait(idle: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_does_not_try_longer_than_it_may_wait(idle: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
     @contextmanager
     def in_the_way(*_: object, **__: object) -> Iterator[Connection]:
         raise Conflict("another one stands in the way")

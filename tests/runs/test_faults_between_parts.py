@@ -24,9 +24,9 @@ from jobsvc.runs.recovery import recover
 from jobsvc.runs.rollback import Rollbacks
 from jobsvc.runs.runner import Runner
 from jobsvc.runs.signals import Signals
-from jobsvc.service.announcements import Announcements
 from jobsvc.service.jobs import JobService
 from jobsvc.service.new_job import NewJob
+from jobsvc.service.notifier import Notifier
 from jobsvc.settings import Settings
 from jobsvc.store import insert_new
 from jobsvc.store.database import Database
@@ -60,7 +60,7 @@ def engine(claim: Callable[[], Any] = lambda: None) -> ThreadEngine[Any, Any]:
 
 
 def service(database: Database, files: LocalFiles, kind: RowKind) -> JobService:
-    made = (database, files, {kind.name: kind}, engine(), engine(), Announcements(), now)
+    made = (database, files, {kind.name: kind}, engine(), engine(), Notifier(), now)
     return JobService(*made, max_queued=10, idempotency_hours=1)
 
 

@@ -26,9 +26,9 @@ from jobsvc.runs.fleet_runs import FleetRuns
 from jobsvc.runs.rollback import Rollback, Rollbacks
 from jobsvc.runs.runner import Runner
 from jobsvc.runs.signals import FleetSignals, Signals
-from jobsvc.service.announcements import Announcements
 from jobsvc.service.jobs import JobService
 from jobsvc.service.new_job import NewJob
+from jobsvc.service.notifier import Notifier
 from jobsvc.settings import Settings
 from jobsvc.store.database import Database
 from jobsvc.store.queries import job_rows
@@ -129,7 +129,7 @@ def post(tmp_path: Path) -> Iterator[Post]:
         files = LocalFiles(tmp_path / "files")
         runs, rollbacks = FleetEngine(Task.RUN, job_rows.note_entry), FleetEngine(Task.ROLL_BACK, job_rows.note_entry)
         service = JobService(
-            database, files, kinds, runs, rollbacks, Announcements(), now, max_queued=5, idempotency_hours=1
+            database, files, kinds, runs, rollbacks, Notifier(), now, max_queued=5, idempotency_hours=1
         )
         runner = Runner(database, files, kinds, now)
         parts = (

@@ -18,8 +18,8 @@ from jobsvc.runs import recording
 from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseDown
 from jobsvc.store.queries import job_rows
+from tests.support.environment import WHO, Environment
 from tests.support.gated import TIMEOUT, Gated
-from tests.support.house import WHO, House
 
 pytestmark = pytest.mark.both_databases
 
@@ -57,18 +57,18 @@ def told() -> Told:
 
 
 @pytest.fixture
-def house(make_house: Callable[..., House], told: Told) -> Iterator[House]:
-    house = make_house(kinds=[told])
-    yield house
+def env(make_env: Callable[..., Environment], told: Told) -> Iterator[Environment]:
+    env = make_env(kinds=[told])
+    yield env
     told.gate.open()
 
 
 @pytest.fixture
-def idle(make_house: Callable[..., House], told: Told) -> House:
-    return make_house(start=False, kinds=[told])
+def idle(make_env: Callable[..., Environment], told: Told) -> Environment:
+    return make_env(start=False, kinds=[told])
 
 
-def put(idle: House, state: State, **values: Any) -> Job:
+def put(idle: Environment, state: State, **values: Any) -> Job:
     """A job that some earlier process has left in `state`."""
     job = idle.submit_as("told")
     with idle.database.write() as connection:
@@ -77,16 +77,16 @@ def put(idle: House, state: State, **values: Any) -> Job:
     return idle.job(job)
 
 
-def reached(house: House, told: Told, items: int) -> Job:
+def reached(env: Environment, told: Told, items: int) -> Job:
     """A job whose `items`-th item is at the gate."""
-    job = house.submit_as("told")
+    job = env.submit_as("told")
     told.gate.open(items - 1)
     told.gate.wait_reached(items)
-    return house.job(job)
+    return env.job(job)
 
 
 def test_of_two_requests_that_end_a_job_without_a_run_one_calls(
-    idle: House, told: Told, monkeypatch: pytest.MonkeyPatch
+    idle: Environment, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = put(idle, State.TERMINATING)
     both, signal = Barrier(2), idle.engine.signal
@@ -108,33 +108,33 @@ def test_of_two_requests_that_end_a_job_without_a_run_one_calls(
 
 @pytest.mark.parametrize(("ask", "after"), [("terminate", State.TERMINATED), ("pause", State.PAUSED)])
 def test_a_request_that_finds_no_run_since_it_has_just_obeyed_leaves_the_call_to_it(
-    house: House, told: Told, monkeypatch: pytest.MonkeyPatch, ask: str, after: State
+    env: Environment, told: Told, monkeypatch: pytest.MonkeyPatch, ask: str, after: State
 ) -> None:
-    job, signal = reached(house, told, 3), house.engine.signal
+    job, signal = reached(env, told, 3), env.engine.signal
 
     def late(key: int, attempt: int) -> bool:
         if signal(key, attempt):
             told.gate.open(1)
-            house.wait_left(job)
+            env.wait_left(job)
         return signal(key, attempt)
 
-    monkeypatch.setattr(house.engine, "signal", late)
-    assert getattr(house.service, ask)(job.id, WHO, TIMEOUT).state is after
-    house.close()
+    monkeypatch.setattr(env.engine, "signal", late)
+    assert getattr(env.service, ask)(job.id, WHO, TIMEOUT).state is after
+    env.close()
     assert told.calls == [(ask, job.id, 3)]
 
 
-def test_a_job_that_was_paused_or_waits_is_terminated_with_one_call(house: House, told: Told) -> None:
-    job = reached(house, told, 2)
-    waiting = house.submit_as("told")
-    assert house.service.pause(waiting.id, WHO, 0).state is State.PAUSED
-    house.service.pause(job.id, WHO, 0)
+def test_a_job_that_was_paused_or_waits_is_terminated_with_one_call(env: Environment, told: Told) -> None:
+    job = reached(env, told, 2)
+    waiting = env.submit_as("told")
+    assert env.service.pause(waiting.id, WHO, 0).state is State.PAUSED
+    env.service.pause(job.id, WHO, 0)
     told.gate.open(1)
-    house.wait_for(job, State.PAUSED)
-    house.service.terminate(job.id, WHO, TIMEOUT)
-    house.service.terminate(waiting.id, WHO, TIMEOUT)
-    house.service.terminate(waiting.id, WHO, TIMEOUT)
-    house.close()
+    env.wait_for(job, State.PAUSED)
+    env.service.terminate(job.id, WHO, TIMEOUT)
+    env.service.terminate(waiting.id, WHO, TIMEOUT)
+    env.service.terminate(waiting.id, WHO, TIMEOUT)
+    env.close()
     assert sorted(told.calls) == sorted([("pause", job.id, 2), ("terminate", job.id, 2), ("terminate", waiting.id, 0)])
 
 
@@ -150,7 +150,7 @@ def test_a_job_that_was_paused_or_waits_is_terminated_with_one_call(house: House
     ],
 )
 def test_what_a_start_settles_is_told_once_and_after_the_commit(
-    idle: House, told: Told, state: State, values: dict[str, Any], call: str | None
+    idle: Environment, told: Told, state: State, values: dict[str, Any], call: str | None
 ) -> None:
     job = put(idle, state, **values)
     seen: list[State] = []
@@ -163,7 +163,7 @@ def test_what_a_start_settles_is_told_once_and_after_the_commit(
 
 @pytest.mark.sqlite_only
 def test_a_hook_that_does_not_return_holds_up_no_start_and_is_not_called_at_the_next(
-    idle: House, told: Told, make_app: Callable[..., Flask]
+    idle: Environment, told: Told, make_app: Callable[..., Flask]
 ) -> None:
     job = put(idle, State.TERMINATING)
     idle.close()
@@ -206,7 +206,7 @@ def lose_answer(monkeypatch: pytest.MonkeyPatch, to: State, then: Callable[[], o
 
     monkeypatch.setattr(job_rows, "add_event", noted)
     monkeypatch.setattr(Database, "write", fragile)
-    monkeypatch.setattr(recording, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(recording, "FIRST_DELAY_SECONDS", 0.01)
     return todo
 
 
@@ -219,51 +219,55 @@ def lose_answer(monkeypatch: pytest.MonkeyPatch, to: State, then: Callable[[], o
     ],
 )
 def test_a_run_that_did_not_hear_that_it_has_ended_its_job_calls_all_the_same(
-    house: House, told: Told, monkeypatch: pytest.MonkeyPatch, ask: str | None, after: State, call: str
+    env: Environment, told: Told, monkeypatch: pytest.MonkeyPatch, ask: str | None, after: State, call: str
 ) -> None:
-    job = reached(house, told, 4)
+    job = reached(env, told, 4)
     if ask is not None:
-        getattr(house.service, ask)(job.id, WHO, 0)
+        getattr(env.service, ask)(job.id, WHO, 0)
     todo = lose_answer(monkeypatch, after)
     told.gate.open()
-    house.wait_for(job, after)
-    house.close()
+    env.wait_for(job, after)
+    env.close()
     assert todo == []
     assert [what for what, _, _ in told.calls] == [call]
 
 
 def test_a_run_that_did_not_hear_of_its_pause_leaves_it_to_others_to_tell_what_they_did_then(
-    house: House, told: Told, monkeypatch: pytest.MonkeyPatch
+    env: Environment, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = reached(house, told, 4)
-    house.service.pause(job.id, WHO, 0)
-    todo = lose_answer(monkeypatch, State.PAUSED, lambda: house.service.terminate(job.id, WHO, 0))
+    job = reached(env, told, 4)
+    env.service.pause(job.id, WHO, 0)
+    todo = lose_answer(monkeypatch, State.PAUSED, lambda: env.service.terminate(job.id, WHO, 0))
     told.gate.open(1)
-    house.wait_for(job, State.TERMINATED)
-    house.close()
+    env.wait_for(job, State.TERMINATED)
+    env.close()
     assert todo == []
     assert [what for what, _, _ in told.calls] == ["terminate"]
 
 
-def test_a_rollback_tells_once_what_the_job_is_then(house: House, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
-    job = reached(house, told, 10)
+def test_a_rollback_tells_once_what_the_job_is_then(
+    env: Environment, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = reached(env, told, 10)
     told.gate.open(1)
-    house.wait_for(job, State.SUCCEEDED)
+    env.wait_for(job, State.SUCCEEDED)
     todo = lose_answer(monkeypatch, State.TERMINATED)
-    assert house.service.roll_back(job.id, WHO, TIMEOUT).rolled_back
-    house.close()
+    assert env.service.roll_back(job.id, WHO, TIMEOUT).rolled_back
+    env.close()
     assert todo == []
     assert told.calls == [("success", job.id, 10), ("terminate", job.id, 0)]
 
 
-def test_a_rollback_that_fails_has_ended_the_job_too(house: House, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rollback_that_fails_has_ended_the_job_too(
+    env: Environment, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def undo(*_: object) -> int:
         raise RuntimeError("the disk is away")
 
     monkeypatch.setattr(Told, "undo", undo)
-    job = reached(house, told, 2)
-    answer = house.service.terminate(job.id, WHO, 0, rollback=True)
+    job = reached(env, told, 2)
+    answer = env.service.terminate(job.id, WHO, 0, rollback=True)
     told.gate.open()
-    house.wait_for(answer, State.TERMINATED)
-    house.close()
+    env.wait_for(answer, State.TERMINATED)
+    env.close()
     assert [what for what, _, _ in told.calls] == ["terminate"]

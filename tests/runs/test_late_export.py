@@ -16,8 +16,8 @@ from jobsvc.kinds.builtin.create_export import CreateExport
 from jobsvc.runs.runner import Runner
 from jobsvc.runs.signals import Signals
 from jobsvc.store.queries import job_rows
+from tests.support.environment import Environment
 from tests.support.gated import TIMEOUT, Gate
-from tests.support.house import House
 from tests.support.stores import BOTH, opened, stored
 
 pytestmark = [pytest.mark.both_databases, pytest.mark.stores(*BOTH)]
@@ -27,17 +27,17 @@ MONTH = {"from": "2026-01-01", "to": "2026-01-31"}
 
 @pytest.mark.parametrize("held", ["process", "flush", "finish"])
 def test_a_late_run_leaves_the_export_of_the_newer_one_as_it_is(
-    make_house: Callable[..., House], files_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: str
+    make_env: Callable[..., Environment], files_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: str
 ) -> None:
     monkeypatch.setattr(create_export, "SECONDS_BETWEEN_CHECKPOINTS", -1)
-    house = make_house(start=False, kinds=[CreateExport()])
-    house.gated.gate.open()
-    house.submit(count=3)
-    machines = [Runner(house.database, opened(files_url, tmp_path), house.kinds, now) for _ in range(2)]
+    env = make_env(start=False, kinds=[CreateExport()])
+    env.gated.gate.open()
+    env.submit(count=3)
+    machines = [Runner(env.database, opened(files_url, tmp_path), env.kinds, now) for _ in range(2)]
     first = machines[0].claim()
     assert first is not None
     machines[0].run(first, Signals())
-    job = house.submit_as("createExport", **MONTH)
+    job = env.submit_as("createExport", **MONTH)
 
     gate, late = Gate(), Thread()
     step = getattr(create_export._Export, held)
@@ -57,7 +57,7 @@ def test_a_late_run_leaves_the_export_of_the_newer_one_as_it_is(
         gate.open(0 if held == "finish" else 2)
         gate.wait_reached(1 if held == "finish" else 3)
         # What is done to a job whose worker has not been heard of.
-        with house.database.write() as connection:
+        with env.database.write() as connection:
             change = {"state": State.QUEUED}
             assert job_rows.change(connection, job.key, attempt=1, state=State.RUNNING, values=change)
         again = machines[1].claim()

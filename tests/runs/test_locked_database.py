@@ -24,15 +24,15 @@ from jobsvc.store import again
 from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseBusy
 from jobsvc.store.sqlite import backend as sqlite
-from jobsvc.web import patient
+from jobsvc.web import request_deadline
 from jobsvc.web.routes import original
 from jobsvc.web.services import Services
+from tests.support.environment import Environment
 from tests.support.gated import TIMEOUT, Gated
-from tests.support.house import House
 from tests.support.waiting import wait_for
 
 REQUESTS = 8
-LONGEST_SECONDS = 4.0
+MAX_SECONDS = 4.0
 """For requests that wait for one second. One after the other, they would take twice as long together."""
 
 
@@ -94,7 +94,7 @@ def test_requests_are_answered_in_their_time_while_another_program_holds_the_loc
         with ThreadPoolExecutor(REQUESTS) as pool:
             answers = list(pool.map(pause, range(REQUESTS)))
         assert {(status, after) for status, after, _ in answers} == {(503, "1")}
-        assert max(seconds for _, _, seconds in answers) < LONGEST_SECONDS
+        assert max(seconds for _, _, seconds in answers) < MAX_SECONDS
         assert services.jobs.get(body["id"]).state is State.RUNNING
     status, _, _ = pause(0)
     assert status in (200, 202)
@@ -126,7 +126,7 @@ def test_requests_that_say_nothing_of_a_wait_are_answered_in_their_time_too(
     app: Flask, services: Services, gated: Gated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "LOCK_SECONDS", TIMEOUT)
-    monkeypatch.setattr(patient, "REQUEST_SECONDS", 0.1)
+    monkeypatch.setattr(request_deadline, "REQUEST_SECONDS", 0.1)
     monkeypatch.setattr(service, "REQUEST_SECONDS", 0.1)
     client = app.test_client()
     gated.gate.open()
@@ -138,81 +138,81 @@ def test_requests_that_say_nothing_of_a_wait_are_answered_in_their_time_too(
         deleted = client.delete(f"/jobs/{job_id}")
         uploaded = client.post("/uploadCSV", data={"file": (BytesIO(b"a,b\n1,2\n"), "some.csv")})
         assert (deleted.status_code, uploaded.status_code) == (503, 503)
-        assert monotonic() - begun < LONGEST_SECONDS
+        assert monotonic() - begun < MAX_SECONDS
     assert sorted((tmp_path / "data" / "files").rglob("*")) == before, "an upload is left that no job has"
     assert client.delete(f"/jobs/{job_id}").status_code == 204
 
 
 def test_a_run_whose_checkpoint_finds_the_database_locked_commits_it_when_the_lock_is_gone(
-    make_house: Callable[..., House], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_env: Callable[..., Environment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "LOCK_SECONDS", 0.01)
-    house = make_house()
-    job = house.submit_reached(count=3)
+    env = make_env()
+    job = env.submit_reached(count=3)
     with locked(tmp_path / "data"), Said("jobsvc.store.again", "DatabaseBusy") as said:
-        house.gated.gate.open(1)
+        env.gated.gate.open(1)
         assert said.seen.wait(TIMEOUT)
-        assert house.gated.gate.reached == 1, "an item began whose job could not be asked for a stop"
-    house.gated.gate.open()
-    ended = house.wait_for(job, State.SUCCEEDED, State.FAILED)
-    assert (ended.state, ended.attempt, house.rows(job)) == (State.SUCCEEDED, 1, [1, 2, 3])
+        assert env.gated.gate.reached == 1, "an item began whose job could not be asked for a stop"
+    env.gated.gate.open()
+    ended = env.wait_for(job, State.SUCCEEDED, State.FAILED)
+    assert (ended.state, ended.attempt, env.rows(job)) == (State.SUCCEEDED, 1, [1, 2, 3])
 
 
 def test_a_run_ends_with_its_process_also_while_the_database_is_locked(
-    make_house: Callable[..., House], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_env: Callable[..., Environment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "LOCK_SECONDS", 0.01)
     monkeypatch.setattr(again, "TIMES", 10**6)
-    house = make_house()
-    job = house.submit_reached(count=3)
+    env = make_env()
+    job = env.submit_reached(count=3)
     with locked(tmp_path / "data"), Said("jobsvc.store.again", "DatabaseBusy") as said:
-        house.gated.gate.open(1)
+        env.gated.gate.open(1)
         assert said.seen.wait(TIMEOUT)
-        assert house.engine.shut_down(TIMEOUT) == []
-        assert house.job(job).state is State.RUNNING
-    house.recover()
-    assert house.job(job).state is State.QUEUED
+        assert env.engine.shut_down(TIMEOUT) == []
+        assert env.job(job).state is State.RUNNING
+    env.recover()
+    assert env.job(job).state is State.QUEUED
 
 
 def test_a_run_that_can_no_longer_wait_for_the_lock_leaves_its_job_to_go_on(
-    make_house: Callable[..., House], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_env: Callable[..., Environment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "LOCK_SECONDS", 0.01)
     monkeypatch.setattr(again, "TIMES", 1)
-    house = make_house()
-    job = house.submit_reached(count=3)
+    env = make_env()
+    job = env.submit_reached(count=3)
     with locked(tmp_path / "data"), Said("jobsvc.runs.recording", "could not be recorded") as said:
-        house.gated.gate.open(1)
+        env.gated.gate.open(1)
         assert said.seen.wait(TIMEOUT)
-    house.gated.gate.open()
-    ended = house.wait_for(job, State.SUCCEEDED, State.FAILED)
-    assert (ended.state, ended.attempt, house.rows(job)) == (State.SUCCEEDED, 2, [1, 2, 3])
+    env.gated.gate.open()
+    ended = env.wait_for(job, State.SUCCEEDED, State.FAILED)
+    assert (ended.state, ended.attempt, env.rows(job)) == (State.SUCCEEDED, 2, [1, 2, 3])
 
 
 def test_a_request_does_not_wait_for_a_claim_that_waits_for_the_lock(
-    make_house: Callable[..., House], tmp_path: Path
+    make_env: Callable[..., Environment], tmp_path: Path
 ) -> None:
     claiming, go_on = Event(), Event()
 
     def slow(claim: Callable[[], Job | None]) -> Callable[[], Job | None]:
         def claim_slowly() -> Job | None:
-            if house.gated.gate.reached:
+            if env.gated.gate.reached:
                 claiming.set()
                 assert go_on.wait(TIMEOUT)
             return claim()
 
         return claim_slowly
 
-    house = make_house(claiming=slow, slots=2)
-    job = house.submit_reached()
-    house.engine.wake()
+    env = make_env(claiming=slow, slots=2)
+    job = env.submit_reached()
+    env.engine.wake()
     assert claiming.wait(TIMEOUT)
     begun = monotonic()
-    assert house.service.pause(job.id, "Ann", 0).state is State.PAUSING
-    assert monotonic() - begun < LONGEST_SECONDS
+    assert env.service.pause(job.id, "Ann", 0).state is State.PAUSING
+    assert monotonic() - begun < MAX_SECONDS
     go_on.set()
-    house.gated.gate.open()
-    house.wait_for(job, State.PAUSED)
+    env.gated.gate.open()
+    env.wait_for(job, State.PAUSED)
 
 
 def test_a_start_says_in_words_that_the_database_is_locked(
@@ -241,7 +241,7 @@ def test_an_exclusive_lock_keeps_nobody_longer_than_they_may_wait(tmp_path: Path
         with pytest.raises(DatabaseBusy):  # noqa: SIM117
             with database.write(within=0.1) if writes else database.read(within=0.1) as connection:
                 connection.exec_driver_sql("SELECT * FROM things")
-        assert monotonic() - begun < LONGEST_SECONDS
+        assert monotonic() - begun < MAX_SECONDS
     with database.write(within=TIMEOUT) as connection:
         connection.exec_driver_sql("INSERT INTO things VALUES (1)")
     database.close()

@@ -14,20 +14,20 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
+from jobsvc.deadlines import time_limit
 from jobsvc.jobs.states import State
-from jobsvc.patience import patience
 from jobsvc.settings import Settings
 from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseBusy
 from jobsvc.store.postgresql import backend as postgresql
 from jobsvc.store.postgresql.backend import conninfo
 from tests.support.databases import fresh
+from tests.support.environment import Environment
 from tests.support.gated import TIMEOUT
-from tests.support.house import House
 from tests.support.server import ROOT
 
 REQUESTS = 6
-LONGEST_SECONDS = 4.0
+MAX_SECONDS = 4.0
 """For requests that wait for one second. One after the other, they would take half as long again together."""
 
 
@@ -54,17 +54,17 @@ def holding(url: str, statement: str, *values: object) -> Iterator[psycopg.Conne
 
 
 def test_requests_for_a_job_whose_row_is_locked_are_answered_in_their_time(
-    make_house: Callable[..., House], database_url: str
+    make_env: Callable[..., Environment], database_url: str
 ) -> None:
-    house = make_house()
-    job = house.submit_reached()
+    env = make_env()
+    job = env.submit_reached()
 
     def ask(number: int) -> float:
         begun = monotonic()
         asked = (
-            lambda: house.service.pause(job.id, "Ann", 1),
-            lambda: house.service.terminate(job.id, "Ann", 1),
-            lambda: house.service.terminate(job.id, "Ann", 1, rollback=True),
+            lambda: env.service.pause(job.id, "Ann", 1),
+            lambda: env.service.terminate(job.id, "Ann", 1),
+            lambda: env.service.terminate(job.id, "Ann", 1, rollback=True),
         )
         with pytest.raises(DatabaseBusy):
             asked[number % 3]()
@@ -72,31 +72,31 @@ def test_requests_for_a_job_whose_row_is_locked_are_answered_in_their_time(
 
     with holding(database_url, "SELECT 1 FROM jobs WHERE id = %s FOR UPDATE", job.id):
         with ThreadPoolExecutor(REQUESTS) as pool:
-            assert max(pool.map(ask, range(REQUESTS))) < LONGEST_SECONDS
-        assert house.job(job).state is State.RUNNING
-    assert house.service.pause(job.id, "Ann", 0).state is State.PAUSING
-    house.gated.gate.open()
-    house.wait_for(job, State.PAUSED)
+            assert max(pool.map(ask, range(REQUESTS))) < MAX_SECONDS
+        assert env.job(job).state is State.RUNNING
+    assert env.service.pause(job.id, "Ann", 0).state is State.PAUSING
+    env.gated.gate.open()
+    env.wait_for(job, State.PAUSED)
 
 
 def test_what_was_asked_for_before_the_database_was_locked_is_acknowledged(
-    make_house: Callable[..., House], database_url: str, monkeypatch: pytest.MonkeyPatch
+    make_env: Callable[..., Environment], database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house = make_house()
-    job = house.submit_reached()
+    env = make_env()
+    job = env.submit_reached()
     with ExitStack() as stack:
 
         def lock() -> None:
             stack.enter_context(holding(database_url, "LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE"))
 
         # The transaction that asks for the pause is committed then.
-        monkeypatch.setattr(house.announcements, "announce", lock)
+        monkeypatch.setattr(env.notifier, "announce", lock)
         begun = monotonic()
-        assert house.service.pause(job.id, "Ann", 0).state is State.PAUSING
-        assert monotonic() - begun < LONGEST_SECONDS
+        assert env.service.pause(job.id, "Ann", 0).state is State.PAUSING
+        assert monotonic() - begun < MAX_SECONDS
         monkeypatch.undo()
-    house.gated.gate.open()
-    house.wait_for(job, State.PAUSED)
+    env.gated.gate.open()
+    env.wait_for(job, State.PAUSED)
 
 
 def test_what_a_transaction_has_waited_for_one_lock_it_does_not_wait_for_the_next(database: Database) -> None:
@@ -112,18 +112,18 @@ def test_what_a_transaction_has_waited_for_one_lock_it_does_not_wait_for_the_nex
 
 def test_transactions_of_one_request_share_its_patience(database: Database) -> None:
     begun = monotonic()
-    with patience(0.5), database.write() as held:
+    with time_limit(0.5), database.write() as held:
         held.execute(text("LOCK TABLE jobs IN EXCLUSIVE MODE"))
         for _ in range(20):
             with pytest.raises(DatabaseBusy), database.write() as connection:
                 connection.execute(text("LOCK TABLE jobs IN EXCLUSIVE MODE"))
-    assert monotonic() - begun < 0.5 + LONGEST_SECONDS
+    assert monotonic() - begun < 0.5 + MAX_SECONDS
 
 
 def test_who_finds_all_connections_in_use_waits_no_longer_than_told(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgresql, "MOST_CONNECTIONS", 2)
+    monkeypatch.setattr(postgresql, "MAX_CONNECTIONS", 2)
     database = Database(Settings(database_url=database_url).url)
     for _ in range(2):
         with database.read() as first, database.write() as second:
@@ -136,10 +136,10 @@ def test_who_finds_all_connections_in_use_waits_no_longer_than_told(
 
 
 def test_a_process_that_freezes_within_a_transaction_loses_it_and_its_job_can_be_paused(
-    make_house: Callable[..., House], database_url: str
+    make_env: Callable[..., Environment], database_url: str
 ) -> None:
-    house = make_house(start=False)
-    job = house.submit()
+    env = make_env(start=False)
+    job = env.submit()
     command = [sys.executable, "-m", "tests.support.frozen", Settings(database_url=database_url).url, str(job.key), "1"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
@@ -147,14 +147,14 @@ def test_a_process_that_freezes_within_a_transaction_loses_it_and_its_job_can_be
         try:
             assert process.stdout.readline() == "holds it\n"
             process.send_signal(signal.SIGSTOP)
-            assert house.service.pause(job.id, "Ann", TIMEOUT).state is State.PAUSED
+            assert env.service.pause(job.id, "Ann", TIMEOUT).state is State.PAUSED
             process.send_signal(signal.SIGCONT)
             said, _ = process.communicate("go on\n", TIMEOUT)
         finally:
             process.kill()
     assert said.startswith("lost it: ")
     assert "\n" not in said.strip()
-    paused = house.job(job)
+    paused = env.job(job)
     assert (paused.state, paused.done) == (State.PAUSED, 0)
 
 

@@ -21,8 +21,8 @@ from jobsvc.store.errors import Conflict, DatabaseDown
 from jobsvc.store.locks import process_lock
 from jobsvc.store.locks.process_lock import ProcessLock
 from tests.support.databases import fresh
+from tests.support.environment import WHO, Environment
 from tests.support.gated import TIMEOUT
-from tests.support.house import WHO, House
 from tests.support.server import poll
 from tests.support.waiting import wait_for
 
@@ -35,7 +35,7 @@ def database_url() -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recording, "FIRST_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(recording, "FIRST_DELAY_SECONDS", 0.02)
     monkeypatch.setattr(threads, "RETRY_SECONDS", 0.02)
 
 
@@ -84,16 +84,16 @@ def break_commits(monkeypatch: pytest.MonkeyPatch, url: str, *, after: bool) -> 
 
 @pytest.mark.parametrize("after", [False, True])
 def test_a_run_that_loses_its_connection_at_a_commit_goes_on_at_its_checkpoint(
-    house: House, database_url: str, monkeypatch: pytest.MonkeyPatch, after: bool
+    env: Environment, database_url: str, monkeypatch: pytest.MonkeyPatch, after: bool
 ) -> None:
-    job = house.submit_reached(4, block=2)
+    job = env.submit_reached(4, block=2)
     todo = break_commits(monkeypatch, database_url, after=after)
-    house.gated.gate.open()
-    done = house.wait_for(job, State.SUCCEEDED, State.FAILED)
+    env.gated.gate.open()
+    done = env.wait_for(job, State.SUCCEEDED, State.FAILED)
     assert todo == []
     assert (done.state, done.done, done.attempt) == (State.SUCCEEDED, 10, 2)
-    assert house.rows(job) == list(range(1, 11))
-    assert [line[:2] for line in house.history(job)] == [
+    assert env.rows(job) == list(range(1, 11))
+    assert [line[:2] for line in env.history(job)] == [
         (None, "queued"),
         ("queued", "running"),
         ("running", "interrupted"),
@@ -105,31 +105,31 @@ def test_a_run_that_loses_its_connection_at_a_commit_goes_on_at_its_checkpoint(
 
 @pytest.mark.parametrize(("asked", "ends"), [("pause", State.PAUSED), ("terminate", State.TERMINATED)])
 def test_what_was_asked_before_the_connection_broke_is_obeyed(
-    house: House, database_url: str, monkeypatch: pytest.MonkeyPatch, asked: str, ends: State
+    env: Environment, database_url: str, monkeypatch: pytest.MonkeyPatch, asked: str, ends: State
 ) -> None:
-    job = house.submit_reached(3)
-    getattr(house.service, asked)(job.id, WHO, 0)
+    job = env.submit_reached(3)
+    getattr(env.service, asked)(job.id, WHO, 0)
     break_commits(monkeypatch, database_url, after=False)
-    house.gated.gate.open()
-    assert house.wait_for(job, ends).done == 2
-    assert house.rows(job) == [1, 2]
+    env.gated.gate.open()
+    assert env.wait_for(job, ends).done == 2
+    assert env.rows(job) == [1, 2]
 
 
-def test_a_claim_whose_answer_was_lost_is_run(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    house.gated.gate.open()
+def test_a_claim_whose_answer_was_lost_is_run(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    env.gated.gate.open()
     write, todo = Database.write, ["once"]
 
     @contextmanager
     def fragile(self: Database, **urgency: Any) -> Iterator[Connection]:
         with write(self, **urgency) as connection:
             yield connection
-        if house.runner._claims._doubtful is not None and todo:
+        if env.runner._claims._doubtful is not None and todo:
             todo.clear()
             raise DatabaseDown("the answer to the commit was lost")
 
     monkeypatch.setattr(Database, "write", fragile)
-    job = house.submit()
-    done = house.wait_for(job, State.SUCCEEDED)
+    job = env.submit()
+    done = env.wait_for(job, State.SUCCEEDED)
     assert todo == []
     assert (done.done, done.attempt) == (10, 1)
 
@@ -180,17 +180,17 @@ def test_a_character_that_postgresql_can_not_hold_is_the_client_s_mistake(
 
 
 def test_a_rollback_that_loses_its_connection_goes_on(
-    house: House, database_url: str, monkeypatch: pytest.MonkeyPatch
+    env: Environment, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house.gated.gate.open()
-    job = house.submit()
-    house.wait_for(job, State.SUCCEEDED)
+    env.gated.gate.open()
+    job = env.submit()
+    env.wait_for(job, State.SUCCEEDED)
     todo = break_commits(monkeypatch, database_url, after=False)
-    house.service.terminate(job.id, WHO, 0, rollback=True)
-    done = house.wait_for(job, State.TERMINATED)
+    env.service.terminate(job.id, WHO, 0, rollback=True)
+    done = env.wait_for(job, State.TERMINATED)
     assert todo == []
     assert done.rolled_back
-    assert house.rows(job) == []
+    assert env.rows(job) == []
 
 
 def test_an_outage_is_logged_in_a_line_and_everything_else_with_where_it_came_from(
@@ -203,7 +203,7 @@ def test_an_outage_is_logged_in_a_line_and_everything_else_with_where_it_came_fr
             raise faults.pop(0)
         return "recorded"
 
-    assert recording.recorded(record, Signals()) == "recorded"
+    assert recording.until_recorded(record, Signals()) == "recorded"
     told = [(line.getMessage().rpartition(": ")[2], line.exc_info is None) for line in caplog.records]
     assert told == [("it is away", True), ("it stands in the way", False)]
 

@@ -14,9 +14,9 @@ from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from jobsvc.clock import now
-from jobsvc.engines.fleet.job_manager import PatientJobManager
+from jobsvc.engines.fleet.job_manager import RetryingJobManager
 from jobsvc.engines.fleet.lease import Lease
-from jobsvc.runs.lost_workers import LostWorkers
+from jobsvc.runs.rescue import WorkerRescue
 from jobsvc.settings import Settings
 from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseBusy, DatabaseDown
@@ -92,7 +92,7 @@ def nothing() -> None: ...
 
 
 def sweep(database: Database, stalled_after: float = STALLED_AFTER) -> None:
-    LostWorkers(database, nothing, stalled_after=stalled_after).sweep()
+    WorkerRescue(database, nothing, stalled_after=stalled_after).sweep()
 
 
 @contextmanager
@@ -163,7 +163,7 @@ def test_a_worker_that_begins_forgets_nobody(url: str, database: Database) -> No
     async def begin() -> None:
         connector = PsycopgConnector(conninfo=conninfo(url))
         async with App(connector=connector).open_async():
-            manager = PatientJobManager(connector, Lease(STALLED_AFTER), registered=lambda _: None, given_up=nothing)
+            manager = RetryingJobManager(connector, Lease(STALLED_AFTER), registered=lambda _: None, given_up=nothing)
             await manager.prune_stalled_workers(STALLED_AFTER)
 
     asyncio.run(begin())

@@ -7,7 +7,7 @@ from threading import Thread
 
 from sqlalchemy.exc import OperationalError
 
-from jobsvc.runs.recording import recorded
+from jobsvc.runs.recording import until_recorded
 from jobsvc.runs.signals import Signals
 from tests.support.gated import TIMEOUT
 
@@ -35,7 +35,7 @@ def test_it_is_tried_until_the_database_takes_it() -> None:
     signals = Signals()
     disk = FullDisk(5, signals)
     answers: list[str | None] = []
-    thread = Thread(target=lambda: answers.append(recorded(disk.write, signals)))
+    thread = Thread(target=lambda: answers.append(until_recorded(disk.write, signals)))
     thread.start()
     thread.join(TIMEOUT)
     assert answers == ["written"]
@@ -45,5 +45,5 @@ def test_it_is_tried_until_the_database_takes_it() -> None:
 def test_a_shutdown_ends_the_trying() -> None:
     signals = Signals()
     disk = FullDisk(1000, signals, shut_down=True)
-    assert recorded(disk.write, signals) is None
+    assert until_recorded(disk.write, signals) is None
     assert disk.tried == 1

@@ -10,14 +10,14 @@ import pytest
 from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import Effects
 from jobsvc.store.queries import job_rows
+from tests.support.environment import WHO, Environment
 from tests.support.gated import TIMEOUT, Gated
-from tests.support.house import WHO, House
 from tests.support.stores import keep, stored
 
 pytestmark = pytest.mark.both_databases
 
 
-def put(idle: House, state: State) -> str:
+def put(idle: Environment, state: State) -> str:
     job = idle.submit()
     with idle.database.write() as connection:
         job_rows.change(connection, job.key, attempt=0, state=State.QUEUED, values={"state": state})
@@ -25,7 +25,7 @@ def put(idle: House, state: State) -> str:
 
 
 @pytest.mark.parametrize("resume", [True, False])
-def test_what_was_under_way_is_settled_and_all_else_stays(idle: House, resume: bool) -> None:
+def test_what_was_under_way_is_settled_and_all_else_stays(idle: Environment, resume: bool) -> None:
     expected = {state: state for state in State} | {
         State.RUNNING: State.QUEUED if resume else State.INTERRUPTED,
         State.INTERRUPTED: State.QUEUED if resume else State.INTERRUPTED,
@@ -42,7 +42,7 @@ def test_what_was_under_way_is_settled_and_all_else_stays(idle: House, resume: b
         assert (after.finished_at is not None) == (state is State.TERMINATING)
 
 
-def test_each_step_of_it_is_in_the_history(idle: House) -> None:
+def test_each_step_of_it_is_in_the_history(idle: Environment) -> None:
     job_id = put(idle, State.RUNNING)
     idle.recover()
     lines = idle.service.events(job_id)
@@ -52,7 +52,7 @@ def test_each_step_of_it_is_in_the_history(idle: House) -> None:
     ]
 
 
-def test_recovering_twice_changes_nothing_more(idle: House) -> None:
+def test_recovering_twice_changes_nothing_more(idle: Environment) -> None:
     ids = [put(idle, state) for state in State]
     idle.recover()
     first = [idle.service.get(job_id) for job_id in ids]
@@ -60,20 +60,22 @@ def test_recovering_twice_changes_nothing_more(idle: House) -> None:
     assert [idle.service.get(job_id) for job_id in ids] == first
 
 
-def test_jobs_that_had_begun_go_ahead_of_those_that_waited_in_the_old_order(make_house: Callable[..., House]) -> None:
-    house = make_house(start=False)
-    house.gated.gate.open()
-    jobs = [house.submit(count=1) for _ in range(5)]
-    claimed = [house.runner.claim(), house.runner.claim()]
+def test_jobs_that_had_begun_go_ahead_of_those_that_waited_in_the_old_order(
+    make_env: Callable[..., Environment],
+) -> None:
+    env = make_env(start=False)
+    env.gated.gate.open()
+    jobs = [env.submit(count=1) for _ in range(5)]
+    claimed = [env.runner.claim(), env.runner.claim()]
     assert [job.key for job in claimed if job] == [jobs[0].key, jobs[1].key]
-    house.recover()
+    env.recover()
     order = []
-    while (job := house.runner.claim()) is not None:
+    while (job := env.runner.claim()) is not None:
         order.append(job.key)
     assert order == [job.key for job in jobs]
 
 
-def test_uploads_that_were_cut_off_are_moved_aside_and_files_of_jobs_stay(idle: House) -> None:
+def test_uploads_that_were_cut_off_are_moved_aside_and_files_of_jobs_stay(idle: Environment) -> None:
     job, stray = idle.submit(), idle.service.new_id(WHO, "gated")
     whats = (".input", ".output/0-1.part", ".output/result.1", ".output.part")
     for name in (*(f"{job_id}{what}" for job_id in (job.id, stray) for what in whats), "README", "mine.input"):
@@ -89,15 +91,15 @@ def test_uploads_that_were_cut_off_are_moved_aside_and_files_of_jobs_stay(idle: 
     ("asked", "after"), [(None, State.SUCCEEDED), ("pause", State.PAUSED), ("terminate", State.TERMINATED)]
 )
 def test_on_what_a_crash_leaves_jobs_go_on_at_their_checkpoint(
-    make_house: Callable[..., House], tmp_path: Path, asked: str | None, after: State
+    make_env: Callable[..., Environment], tmp_path: Path, asked: str | None, after: State
 ) -> None:
     """The directory is copied while the run stands at an item: what a power cut would leave."""
-    house = make_house()
-    job = house.submit_reached(6, block=2)
+    env = make_env()
+    job = env.submit_reached(6, block=2)
     if asked is not None:
-        getattr(house.service, asked)(job.id, WHO, 0)
+        getattr(env.service, asked)(job.id, WHO, 0)
     shutil.copytree(tmp_path / "data", tmp_path / "copy")
-    again = make_house(tmp_path / "copy", start=False)
+    again = make_env(tmp_path / "copy", start=False)
     assert again.job(job).done == 4
     again.recover()
     again.gated.gate.open()
@@ -109,18 +111,18 @@ def test_on_what_a_crash_leaves_jobs_go_on_at_their_checkpoint(
 
 
 def test_a_run_that_is_told_to_shut_down_commits_and_goes_on_at_the_next_start(
-    make_house: Callable[..., House],
+    make_env: Callable[..., Environment],
 ) -> None:
-    house = make_house()
-    job = house.submit_reached(3, block=5)
-    waiting = house.submit(count=1)
-    house.begin_shut_down()
-    house.gated.gate.open()
-    assert house.engine.shut_down(TIMEOUT) == []
-    assert (house.job(job).state, house.job(job).done) == (State.INTERRUPTED, 3)
-    assert house.job(waiting).state is State.QUEUED
-    assert house.rows(job) == [1, 2, 3]
-    again = make_house(start=False)
+    env = make_env()
+    job = env.submit_reached(3, block=5)
+    waiting = env.submit(count=1)
+    env.begin_shut_down()
+    env.gated.gate.open()
+    assert env.engine.shut_down(TIMEOUT) == []
+    assert (env.job(job).state, env.job(job).done) == (State.INTERRUPTED, 3)
+    assert env.job(waiting).state is State.QUEUED
+    assert env.rows(job) == [1, 2, 3]
+    again = make_env(start=False)
     again.recover()
     again.gated.gate.open()
     again.start()
@@ -130,7 +132,9 @@ def test_a_run_that_is_told_to_shut_down_commits_and_goes_on_at_the_next_start(
     assert again.gated.gate.reached == 8
 
 
-def test_what_only_a_job_needed_that_is_terminated_at_the_start_is_let_go_of(make_house: Callable[..., House]) -> None:
+def test_what_only_a_job_needed_that_is_terminated_at_the_start_is_let_go_of(
+    make_env: Callable[..., Environment],
+) -> None:
     cleaned: list[int] = []
 
     class Tidy(Gated):
@@ -139,13 +143,13 @@ def test_what_only_a_job_needed_that_is_terminated_at_the_start_is_let_go_of(mak
         def clean_up(self, effects: Effects) -> None:
             cleaned.append(effects.job_key)
 
-    house = make_house(start=False, kinds=[Tidy()])
-    jobs = [house.submit_as("tidy") for _ in State]
-    with house.database.write() as connection:
+    env = make_env(start=False, kinds=[Tidy()])
+    jobs = [env.submit_as("tidy") for _ in State]
+    with env.database.write() as connection:
         for job, state in zip(jobs, State, strict=True):
             job_rows.change(connection, job.key, attempt=0, state=State.QUEUED, values={"state": state})
-    house.recover()
+    env.recover()
     assert cleaned == [job.key for job, state in zip(jobs, State, strict=True) if state is State.TERMINATING]
     paused = next(job for job, state in zip(jobs, State, strict=True) if state is State.PAUSED)
-    house.service.terminate(paused.id, WHO, 0)
+    env.service.terminate(paused.id, WHO, 0)
     assert cleaned[1:] == [paused.key]

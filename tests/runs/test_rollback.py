@@ -23,8 +23,8 @@ from jobsvc.runs.signals import Signals
 from jobsvc.store.queries import job_rows
 from jobsvc.web.routes import original
 from jobsvc.web.services import Services
+from tests.support.environment import WHO, Environment
 from tests.support.gated import TIMEOUT, Gate, Gated
-from tests.support.house import WHO, House
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.both_databases
@@ -48,40 +48,40 @@ def batches() -> Iterator[Gate]:
         gate.open()
 
 
-def paused(house: House, items: int = 4, **params: Any) -> Job:
+def paused(env: Environment, items: int = 4, **params: Any) -> Job:
     """A job that was paused behind its `items`-th item."""
-    job = house.submit_reached(items, **params)
-    house.service.pause(job.id, WHO, 0)
-    house.gated.gate.open(1)
-    job = house.wait_for(job, State.PAUSED)
-    house.wait_left(job)
+    job = env.submit_reached(items, **params)
+    env.service.pause(job.id, WHO, 0)
+    env.gated.gate.open(1)
+    job = env.wait_for(job, State.PAUSED)
+    env.wait_left(job)
     return job
 
 
-def succeeded(house: House, count: int = 5) -> Job:
-    job = house.submit_reached(count, count=count)
-    house.gated.gate.open(1)
-    return house.wait_for(job, State.SUCCEEDED)
+def succeeded(env: Environment, count: int = 5) -> Job:
+    job = env.submit_reached(count, count=count)
+    env.gated.gate.open(1)
+    return env.wait_for(job, State.SUCCEEDED)
 
 
-def assert_rolled_back(house: House, job: Job) -> Job:
-    after = house.job(job)
+def assert_rolled_back(env: Environment, job: Job) -> Job:
+    after = env.job(job)
     assert (after.state, after.rolled_back, after.rollback) == (State.TERMINATED, True, None)
     assert (after.done, after.position, after.error) == (0, 0, None)
-    with house.database.read() as connection:
+    with env.database.read() as connection:
         assert job_rows.place(connection, job.key)["cursor"] is None
     assert after.finished_at is not None
     assert after.rollback_percent == 100.0
-    assert house.rows(job) == []
+    assert env.rows(job) == []
     return after
 
 
 # Whatever the job is doing.
 
 
-def held_back(house: House, monkeypatch: pytest.MonkeyPatch) -> Event:
+def held_back(env: Environment, monkeypatch: pytest.MonkeyPatch) -> Event:
     """Set when a rollback has looked for a run that is in its way, and found one."""
-    looked, under_way = Event(), house.rollbacks.under_way
+    looked, under_way = Event(), env.rollbacks.under_way
 
     def look() -> Collection[int] | None:
         found = under_way()
@@ -89,30 +89,30 @@ def held_back(house: House, monkeypatch: pytest.MonkeyPatch) -> Event:
             looked.set()
         return found
 
-    monkeypatch.setattr(house.rollbacks, "under_way", look)
+    monkeypatch.setattr(env.rollbacks, "under_way", look)
     return looked
 
 
 def test_a_rollback_begins_when_the_run_has_left_which_leaves_no_effect(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    env: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked = held_back(house, monkeypatch)
-    other = succeeded(house)
-    job = house.submit_reached(4)
-    assert house.service.terminate(job.id, BOB, 0, rollback=True).state is State.TERMINATING
+    looked = held_back(env, monkeypatch)
+    other = succeeded(env)
+    job = env.submit_reached(4)
+    assert env.service.terminate(job.id, BOB, 0, rollback=True).state is State.TERMINATING
     assert looked.wait(TIMEOUT)
     # All this time its run stands at an item.
-    assert (house.job(job).rollback, house.job(job).attempt, house.rows(job)) == ("wanted", 1, [1, 2, 3])
-    reached = house.gated.gate.reached
-    house.gated.gate.open()
-    house.wait_for(job, State.TERMINATED)
-    assert_rolled_back(house, job)
-    house.wait_left(job)
-    assert house.gated.gate.reached == reached, "an item was begun after the rollback was asked for"
-    assert house.rows(job) == []
-    assert house.rows(other) == [1, 2, 3, 4, 5]
-    assert house.history(job)[2:] == [("running", "terminating", BOB), ("terminating", "terminated", "run")]
-    assert house.service.events(job.id)[2]["why"] == "rollback was asked for"
+    assert (env.job(job).rollback, env.job(job).attempt, env.rows(job)) == ("wanted", 1, [1, 2, 3])
+    reached = env.gated.gate.reached
+    env.gated.gate.open()
+    env.wait_for(job, State.TERMINATED)
+    assert_rolled_back(env, job)
+    env.wait_left(job)
+    assert env.gated.gate.reached == reached, "an item was begun after the rollback was asked for"
+    assert env.rows(job) == []
+    assert env.rows(other) == [1, 2, 3, 4, 5]
+    assert env.history(job)[2:] == [("running", "terminating", BOB), ("terminating", "terminated", "run")]
+    assert env.service.events(job.id)[2]["why"] == "rollback was asked for"
 
 
 class Outside(RowKind):
@@ -146,39 +146,39 @@ class Outside(RowKind):
 
 @pytest.mark.parametrize("rollback", [True, False])
 def test_of_items_that_are_under_way_at_once_none_is_when_their_job_has_ended(
-    make_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch, rollback: bool
+    make_env: Callable[..., Environment], monkeypatch: pytest.MonkeyPatch, rollback: bool
 ) -> None:
     kind = Outside()
-    house = make_house(kinds=[kind])
-    looked = held_back(house, monkeypatch)
-    job = house.submit_as(kind.name)
+    env = make_env(kinds=[kind])
+    looked = held_back(env, monkeypatch)
+    job = env.submit_as(kind.name)
     kind.gate.wait_reached(3)
-    assert house.service.terminate(job.id, BOB, 0, rollback=rollback).state is State.TERMINATING
+    assert env.service.terminate(job.id, BOB, 0, rollback=rollback).state is State.TERMINATING
     if rollback:
         assert looked.wait(TIMEOUT)
     kind.gate.open(1)
     kind.gate.open()
-    house.wait_for(job, State.TERMINATED)
-    house.close()
+    env.wait_for(job, State.TERMINATED)
+    env.close()
     assert kind.seen == [0]
     assert kind.gate.reached == 3, "an item was begun after the job was to end"
 
 
 def test_a_rollback_waits_for_the_run_of_its_own_job_and_for_no_other(
-    make_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+    make_env: Callable[..., Environment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house = make_house(slots=2)
-    looked = held_back(house, monkeypatch)
-    done = succeeded(house)
-    stuck = house.submit_reached(2)
-    house.service.terminate(stuck.id, BOB, 0, rollback=True)
+    env = make_env(slots=2)
+    looked = held_back(env, monkeypatch)
+    done = succeeded(env)
+    stuck = env.submit_reached(2)
+    env.service.terminate(stuck.id, BOB, 0, rollback=True)
     assert looked.wait(TIMEOUT)
-    assert house.service.roll_back(done.id, BOB, TIMEOUT).rolled_back
-    assert house.job(stuck).rollback == "wanted"
+    assert env.service.roll_back(done.id, BOB, TIMEOUT).rolled_back
+    assert env.job(stuck).rollback == "wanted"
 
 
 def test_a_rollback_waits_for_a_run_that_is_claimed_but_has_not_begun(
-    make_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+    make_env: Callable[..., Environment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     claimed, go_on = Event(), Event()
 
@@ -192,111 +192,115 @@ def test_a_rollback_waits_for_a_run_that_is_claimed_but_has_not_begun(
 
         return held
 
-    house = make_house(claiming=claiming)
-    looked = held_back(house, monkeypatch)
-    monkeypatch.setattr(house.engine, "signal", lambda key, attempt: True)
-    job = house.submit()
+    env = make_env(claiming=claiming)
+    looked = held_back(env, monkeypatch)
+    monkeypatch.setattr(env.engine, "signal", lambda key, attempt: True)
+    job = env.submit()
     assert claimed.wait(TIMEOUT)
-    house.service.terminate(job.id, BOB, 0, rollback=True)
+    env.service.terminate(job.id, BOB, 0, rollback=True)
     assert looked.wait(TIMEOUT)
-    assert house.job(job).rollback == "wanted"
+    assert env.job(job).rollback == "wanted"
     go_on.set()
-    house.gated.gate.open()
-    house.wait_for(job, State.TERMINATED)
-    assert_rolled_back(house, job)
+    env.gated.gate.open()
+    env.wait_for(job, State.TERMINATED)
+    assert_rolled_back(env, job)
 
 
-def test_what_a_run_wants_to_commit_after_the_rollback_was_asked_for_has_no_effect(house: House, batches: Gate) -> None:
-    job = house.submit_reached(4)
-    assert house.service.terminate(job.id, BOB, 0, rollback=True).state is State.TERMINATING
-    house.gated.gate.open()
+def test_what_a_run_wants_to_commit_after_the_rollback_was_asked_for_has_no_effect(
+    env: Environment, batches: Gate
+) -> None:
+    job = env.submit_reached(4)
+    assert env.service.terminate(job.id, BOB, 0, rollback=True).state is State.TERMINATING
+    env.gated.gate.open()
     batches.wait_reached(1)
     # The rollback is claimed and has undone nothing yet.
-    assert house.rows(job) == [1, 2, 3]
-    assert house.job(job).state is State.TERMINATING
+    assert env.rows(job) == [1, 2, 3]
+    assert env.job(job).state is State.TERMINATING
     batches.open()
-    house.wait_for(job, State.TERMINATED)
-    assert_rolled_back(house, job)
+    env.wait_for(job, State.TERMINATED)
+    assert_rolled_back(env, job)
 
 
-def test_a_run_that_commits_before_the_rollback_is_claimed_is_fenced_off_too(make_house: Callable[..., House]) -> None:
-    house = make_house(start=False)
-    house.engine.start()
-    job = house.submit_reached(4)
-    assert house.service.terminate(job.id, BOB, 0, rollback=True).state is State.TERMINATING
-    house.gated.gate.open()
-    house.wait_left(job)
-    assert house.rows(job) == [1, 2, 3]
-    assert house.job(job).state is State.TERMINATING, "it is not for the run to end what is to be rolled back"
-    house.rollback_engine.start()
-    house.wait_for(job, State.TERMINATED)
-    assert_rolled_back(house, job)
+def test_a_run_that_commits_before_the_rollback_is_claimed_is_fenced_off_too(
+    make_env: Callable[..., Environment],
+) -> None:
+    env = make_env(start=False)
+    env.engine.start()
+    job = env.submit_reached(4)
+    assert env.service.terminate(job.id, BOB, 0, rollback=True).state is State.TERMINATING
+    env.gated.gate.open()
+    env.wait_left(job)
+    assert env.rows(job) == [1, 2, 3]
+    assert env.job(job).state is State.TERMINATING, "it is not for the run to end what is to be rolled back"
+    env.rollback_engine.start()
+    env.wait_for(job, State.TERMINATED)
+    assert_rolled_back(env, job)
 
 
-def test_a_job_that_is_pausing_is_rolled_back(house: House) -> None:
-    job = house.submit_reached(3)
-    assert house.service.pause(job.id, BOB, 0).state is State.PAUSING
-    house.service.terminate(job.id, BOB, 0, rollback=True)
-    house.gated.gate.open()
-    house.wait_for(job, State.TERMINATED)
-    assert_rolled_back(house, job)
+def test_a_job_that_is_pausing_is_rolled_back(env: Environment) -> None:
+    job = env.submit_reached(3)
+    assert env.service.pause(job.id, BOB, 0).state is State.PAUSING
+    env.service.terminate(job.id, BOB, 0, rollback=True)
+    env.gated.gate.open()
+    env.wait_for(job, State.TERMINATED)
+    assert_rolled_back(env, job)
 
 
-def test_a_job_that_is_terminating_already_is_rolled_back(house: House) -> None:
-    job = house.submit_reached(3)
-    assert house.service.terminate(job.id, BOB, 0).state is State.TERMINATING
-    house.service.terminate(job.id, BOB, 0, rollback=True)
-    house.gated.gate.open()
-    house.wait_for(job, State.TERMINATED)
-    assert_rolled_back(house, job)
+def test_a_job_that_is_terminating_already_is_rolled_back(env: Environment) -> None:
+    job = env.submit_reached(3)
+    assert env.service.terminate(job.id, BOB, 0).state is State.TERMINATING
+    env.service.terminate(job.id, BOB, 0, rollback=True)
+    env.gated.gate.open()
+    env.wait_for(job, State.TERMINATED)
+    assert_rolled_back(env, job)
 
 
 @pytest.mark.parametrize("call", ["terminate", "roll_back"])
-def test_finished_jobs_are_rolled_back(house: House, call: str) -> None:
-    other = succeeded(house)
-    terminated = paused(house)
-    house.service.terminate(terminated.id, BOB, TIMEOUT)
-    failed = house.submit(fail_at=3)
-    house.gated.gate.open(3)
-    house.wait_for(failed, State.FAILED)
-    for job in (succeeded(house), terminated, failed):
-        assert len(house.rows(job)) >= 2
+def test_finished_jobs_are_rolled_back(env: Environment, call: str) -> None:
+    other = succeeded(env)
+    terminated = paused(env)
+    env.service.terminate(terminated.id, BOB, TIMEOUT)
+    failed = env.submit(fail_at=3)
+    env.gated.gate.open(3)
+    env.wait_for(failed, State.FAILED)
+    for job in (succeeded(env), terminated, failed):
+        assert len(env.rows(job)) >= 2
         if call == "terminate":
-            house.service.terminate(job.id, BOB, TIMEOUT, rollback=True)
+            env.service.terminate(job.id, BOB, TIMEOUT, rollback=True)
         else:
-            house.service.roll_back(job.id, BOB, TIMEOUT)
-        assert_rolled_back(house, job)
-    assert house.rows(other) == [1, 2, 3, 4, 5]
-    assert house.job(other).state is State.SUCCEEDED
+            env.service.roll_back(job.id, BOB, TIMEOUT)
+        assert_rolled_back(env, job)
+    assert env.rows(other) == [1, 2, 3, 4, 5]
+    assert env.job(other).state is State.SUCCEEDED
 
 
-def test_a_paused_job_is_rolled_back_and_its_thread_ends(house: House) -> None:
-    job = paused(house)
-    thread = house.engine._live[job.key].thread
-    house.service.terminate(job.id, BOB, TIMEOUT, rollback=True)
-    assert_rolled_back(house, job)
+def test_a_paused_job_is_rolled_back_and_its_thread_ends(env: Environment) -> None:
+    job = paused(env)
+    thread = env.engine._live[job.key].thread
+    env.service.terminate(job.id, BOB, TIMEOUT, rollback=True)
+    assert_rolled_back(env, job)
     thread.join(TIMEOUT)
     assert not thread.is_alive()
 
 
-def test_a_job_that_waits_in_the_queue_never_runs(house: House) -> None:
-    first = house.submit_reached(1)
-    job = house.submit()
-    house.service.terminate(job.id, BOB, TIMEOUT, rollback=True)
-    assert_rolled_back(house, job)
-    house.gated.gate.open()
-    house.wait_for(first, State.SUCCEEDED)
-    assert house.gated.gate.reached == 10
-    assert house.rows(job) == []
+def test_a_job_that_waits_in_the_queue_never_runs(env: Environment) -> None:
+    first = env.submit_reached(1)
+    job = env.submit()
+    env.service.terminate(job.id, BOB, TIMEOUT, rollback=True)
+    assert_rolled_back(env, job)
+    env.gated.gate.open()
+    env.wait_for(first, State.SUCCEEDED)
+    assert env.gated.gate.reached == 10
+    assert env.rows(job) == []
 
 
-def test_an_interrupted_job_is_rolled_back(make_house: Callable[..., House]) -> None:
-    house = make_house()
-    job = house.submit_reached(3)
-    house.begin_shut_down()
-    house.gated.gate.open()
-    assert house.engine.shut_down(TIMEOUT) == []
-    again = make_house(start=False)
+def test_an_interrupted_job_is_rolled_back(make_env: Callable[..., Environment]) -> None:
+    env = make_env()
+    job = env.submit_reached(3)
+    env.begin_shut_down()
+    env.gated.gate.open()
+    assert env.engine.shut_down(TIMEOUT) == []
+    again = make_env(start=False)
     assert again.job(job).state is State.INTERRUPTED
     again.start()
     again.service.terminate(job.id, BOB, TIMEOUT, rollback=True)
@@ -304,79 +308,79 @@ def test_an_interrupted_job_is_rolled_back(make_house: Callable[..., House]) -> 
 
 
 @pytest.mark.parametrize("ask", ["paused", "running", "queued"])
-def test_roll_back_is_for_jobs_that_are_over(house: House, ask: str) -> None:
-    job = paused(house) if ask == "paused" else house.submit_reached(1)
+def test_roll_back_is_for_jobs_that_are_over(env: Environment, ask: str) -> None:
+    job = paused(env) if ask == "paused" else env.submit_reached(1)
     if ask == "queued":
-        job = house.submit()
+        job = env.submit()
     with pytest.raises(NotAllowed):
-        house.service.roll_back(job.id, BOB, 0)
-    assert house.job(job).rollback is None
+        env.service.roll_back(job.id, BOB, 0)
+    assert env.job(job).rollback is None
 
 
-def test_asking_again_is_harmless(house: House, batches: Gate) -> None:
-    job = succeeded(house)
-    asked = [house.service.roll_back(job.id, BOB, 0) for _ in range(2)]
-    asked.append(house.service.terminate(job.id, BOB, 0))
+def test_asking_again_is_harmless(env: Environment, batches: Gate) -> None:
+    job = succeeded(env)
+    asked = [env.service.roll_back(job.id, BOB, 0) for _ in range(2)]
+    asked.append(env.service.terminate(job.id, BOB, 0))
     assert [one.state for one in asked] == [State.TERMINATING] * 3
     batches.open()
-    house.wait_for(job, State.TERMINATED)
-    after = assert_rolled_back(house, job)
-    lines = house.history(job)
-    assert house.service.roll_back(job.id, BOB, TIMEOUT) == after
-    assert house.service.terminate(job.id, BOB, TIMEOUT) == after
-    assert house.history(job) == lines
+    env.wait_for(job, State.TERMINATED)
+    after = assert_rolled_back(env, job)
+    lines = env.history(job)
+    assert env.service.roll_back(job.id, BOB, TIMEOUT) == after
+    assert env.service.terminate(job.id, BOB, TIMEOUT) == after
+    assert env.history(job) == lines
     with pytest.raises(NotAllowed):
-        house.service.resume(job.id, BOB, 0)
+        env.service.resume(job.id, BOB, 0)
 
 
 # While it goes on.
 
 
-def test_progress_goes_from_0_to_100_while_the_latest_items_go_first(house: House, batches: Gate) -> None:
-    job = succeeded(house, 4)
+def test_progress_goes_from_0_to_100_while_the_latest_items_go_first(env: Environment, batches: Gate) -> None:
+    job = succeeded(env, 4)
     assert job.rollback_percent is None
-    assert house.service.roll_back(job.id, BOB, 0).state is State.TERMINATING
+    assert env.service.roll_back(job.id, BOB, 0).state is State.TERMINATING
     batches.wait_reached(1)
     for undone in range(4):
-        now = house.job(job)
+        now = env.job(job)
         assert (now.done, now.rollback_percent) == (4 - undone, 25.0 * undone)
-        assert house.rows(job) == list(range(1, 5 - undone))
+        assert env.rows(job) == list(range(1, 5 - undone))
         batches.open(1)
         batches.wait_reached(undone + 2)
     batches.open(1)
-    house.wait_for(job, State.TERMINATED)
-    assert_rolled_back(house, job)
+    env.wait_for(job, State.TERMINATED)
+    assert_rolled_back(env, job)
 
 
-def test_a_rollback_waits_for_no_slot_and_other_jobs_go_on_meanwhile(house: House, batches: Gate) -> None:
-    job = paused(house)
-    running = house.submit_reached(1)
-    assert house.service.terminate(job.id, BOB, 0, rollback=True).state is State.TERMINATING
+def test_a_rollback_waits_for_no_slot_and_other_jobs_go_on_meanwhile(env: Environment, batches: Gate) -> None:
+    job = paused(env)
+    running = env.submit_reached(1)
+    assert env.service.terminate(job.id, BOB, 0, rollback=True).state is State.TERMINATING
     batches.wait_reached(1)
-    house.gated.gate.open(3)
-    house.gated.gate.wait_reached(8)
-    assert house.rows(running) == [1, 2, 3]
+    env.gated.gate.open(3)
+    env.gated.gate.wait_reached(8)
+    assert env.rows(running) == [1, 2, 3]
     batches.open()
-    house.wait_for(job, State.TERMINATED)
-    assert house.rows(running) == [1, 2, 3]
+    env.wait_for(job, State.TERMINATED)
+    assert env.rows(running) == [1, 2, 3]
 
 
 def test_a_rollback_that_is_interrupted_goes_on_at_the_next_start(
-    make_house: Callable[..., House], batches: Gate
+    make_env: Callable[..., Environment], batches: Gate
 ) -> None:
-    house = make_house()
-    other, job = succeeded(house), succeeded(house)
-    assert house.service.roll_back(job.id, BOB, 0).state is State.TERMINATING
+    env = make_env()
+    other, job = succeeded(env), succeeded(env)
+    assert env.service.roll_back(job.id, BOB, 0).state is State.TERMINATING
     batches.open(2)
     batches.wait_reached(3)
-    house.begin_shut_down()
+    env.begin_shut_down()
     batches.open(1)
-    assert house.rollback_engine.shut_down(TIMEOUT) == []
-    handed_back = house.job(job)
+    assert env.rollback_engine.shut_down(TIMEOUT) == []
+    handed_back = env.job(job)
     assert (handed_back.state, handed_back.rollback, handed_back.done) == (State.TERMINATING, "wanted", 2)
-    assert house.rows(job) == [1, 2]
-    house.close()
-    again = make_house(start=False)
+    assert env.rows(job) == [1, 2]
+    env.close()
+    again = make_env(start=False)
     again.recover()
     assert again.job(job).rollback_percent == 60.0
     batches.open()
@@ -388,17 +392,17 @@ def test_a_rollback_that_is_interrupted_goes_on_at_the_next_start(
 
 @pytest.mark.sqlite_only
 def test_a_rollback_that_died_with_its_process_goes_on_at_the_next_start(
-    make_house: Callable[..., House], batches: Gate, tmp_path: Path
+    make_env: Callable[..., Environment], batches: Gate, tmp_path: Path
 ) -> None:
     """The directory is copied while the rollback stands between two batches: what a power cut would leave."""
-    house = make_house()
-    job = succeeded(house)
-    house.service.roll_back(job.id, BOB, 0)
+    env = make_env()
+    job = succeeded(env)
+    env.service.roll_back(job.id, BOB, 0)
     batches.open(1)
     batches.wait_reached(2)
     shutil.copytree(tmp_path / "data", tmp_path / "copy")
     batches.open()
-    again = make_house(tmp_path / "copy", start=False)
+    again = make_env(tmp_path / "copy", start=False)
     assert (again.job(job).rollback, again.rows(job)) == ("running", [1, 2, 3, 4])
     again.recover()
     again.start()
@@ -489,52 +493,52 @@ class Fragile(Gated):
 
 
 def test_a_kind_without_undo_can_not_be_rolled_back_and_nothing_happens_to_its_job(
-    make_house: Callable[..., House],
+    make_env: Callable[..., Environment],
 ) -> None:
     kind = CantUndo()
-    house = make_house(kinds=[kind])
-    job = house.submit_as(kind.name, count=3)
+    env = make_env(kinds=[kind])
+    job = env.submit_as(kind.name, count=3)
     kind.gate.open(1)
     kind.gate.wait_reached(2)
     with pytest.raises(CantRollBack):
-        house.service.terminate(job.id, BOB, 0, rollback=True)
-    assert house.job(job).state is State.RUNNING
+        env.service.terminate(job.id, BOB, 0, rollback=True)
+    assert env.job(job).state is State.RUNNING
     kind.gate.open()
-    house.wait_for(job, State.SUCCEEDED)
+    env.wait_for(job, State.SUCCEEDED)
     with pytest.raises(CantRollBack):
-        house.service.roll_back(job.id, BOB, 0)
-    assert house.rows(job) == [1, 2, 3]
+        env.service.roll_back(job.id, BOB, 0)
+    assert env.rows(job) == [1, 2, 3]
 
 
 def test_an_undo_that_raises_ends_the_rollback_says_so_and_can_be_asked_for_again(
-    make_house: Callable[..., House],
+    make_env: Callable[..., Environment],
 ) -> None:
     kind = Fragile()
-    house = make_house(kinds=[kind])
+    env = make_env(kinds=[kind])
     kind.gate.open()
-    job = house.submit_as(kind.name, count=4)
-    house.wait_for(job, State.SUCCEEDED)
-    after = house.service.roll_back(job.id, BOB, TIMEOUT)
+    job = env.submit_as(kind.name, count=4)
+    env.wait_for(job, State.SUCCEEDED)
+    after = env.service.roll_back(job.id, BOB, TIMEOUT)
     assert (after.state, after.rolled_back, after.rollback) == (State.TERMINATED, False, None)
     assert after.error == "the rollback failed: RuntimeError: the disk is away"
-    assert house.rows(job) == [1, 2, 3], "the batch that broke was not undone by half"
+    assert env.rows(job) == [1, 2, 3], "the batch that broke was not undone by half"
     assert after.done == 3
     kind.mended = True
-    house.service.roll_back(job.id, BOB, TIMEOUT)
-    assert_rolled_back(house, job)
+    env.service.roll_back(job.id, BOB, TIMEOUT)
+    assert_rolled_back(env, job)
 
 
-def test_the_hook_of_the_kind_is_told_once_the_rollback_is_over(make_house: Callable[..., House]) -> None:
+def test_the_hook_of_the_kind_is_told_once_the_rollback_is_over(make_env: Callable[..., Environment]) -> None:
     kind = Fragile()
     kind.mended = True
-    house = make_house(kinds=[kind])
-    job = house.submit_as(kind.name, count=4)
+    env = make_env(kinds=[kind])
+    job = env.submit_as(kind.name, count=4)
     kind.gate.open(2)
     kind.gate.wait_reached(3)
-    house.service.terminate(job.id, BOB, 0, rollback=True)
+    env.service.terminate(job.id, BOB, 0, rollback=True)
     kind.gate.open()
-    house.wait_for(job, State.TERMINATED)
-    house.close()
+    env.wait_for(job, State.TERMINATED)
+    env.close()
     assert [info.id for info in kind.told] == [job.id]
 
 
@@ -542,40 +546,40 @@ def test_the_hook_of_the_kind_is_told_once_the_rollback_is_over(make_house: Call
 
 
 @pytest.fixture
-def export_house(make_house: Callable[..., House]) -> House:
-    return make_house(kinds=[CreateExport()])
+def export_house(make_env: Callable[..., Environment]) -> Environment:
+    return make_env(kinds=[CreateExport()])
 
 
 JANUARY = {"from": "2026-01-01", "to": "2026-01-03"}
 
 
-def files_of(house: House, job: Job) -> list[str]:
-    return [path.name for path in house.files.directory.glob(f"{job.id}*")]
+def files_of(env: Environment, job: Job) -> list[str]:
+    return [path.name for path in env.files.directory.glob(f"{job.id}*")]
 
 
 @pytest.mark.parametrize("call", ["terminate", "roll_back"])
-def test_the_rollback_of_an_export_removes_its_file_and_no_record(export_house: House, call: str) -> None:
-    house = export_house
-    records = succeeded(house)
-    other = house.submit_as("createExport", **JANUARY)
-    house.wait_for(other, State.SUCCEEDED)
-    job = house.submit_as("createExport", **JANUARY)
-    house.wait_for(job, State.SUCCEEDED)
-    assert files_of(house, job) == [f"{job.id}.output"]
+def test_the_rollback_of_an_export_removes_its_file_and_no_record(export_house: Environment, call: str) -> None:
+    env = export_house
+    records = succeeded(env)
+    other = env.submit_as("createExport", **JANUARY)
+    env.wait_for(other, State.SUCCEEDED)
+    job = env.submit_as("createExport", **JANUARY)
+    env.wait_for(job, State.SUCCEEDED)
+    assert files_of(env, job) == [f"{job.id}.output"]
     if call == "terminate":
-        house.service.terminate(job.id, BOB, TIMEOUT, rollback=True)
+        env.service.terminate(job.id, BOB, TIMEOUT, rollback=True)
     else:
-        house.service.roll_back(job.id, BOB, TIMEOUT)
-    assert_rolled_back(house, job)
-    assert files_of(house, job) == []
-    assert files_of(house, other) == [f"{other.id}.output"]
-    assert house.rows(records) == [1, 2, 3, 4, 5]
+        env.service.roll_back(job.id, BOB, TIMEOUT)
+    assert_rolled_back(env, job)
+    assert files_of(env, job) == []
+    assert files_of(env, other) == [f"{other.id}.output"]
+    assert env.rows(records) == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("held", ["open", "process", "flush", "finish"])
 @pytest.mark.parametrize("rollback", [True, False])
 def test_a_run_of_an_export_that_goes_on_after_its_job_was_ended_leaves_no_file(
-    export_house: House, monkeypatch: pytest.MonkeyPatch, held: str, rollback: bool
+    export_house: Environment, monkeypatch: pytest.MonkeyPatch, held: str, rollback: bool
 ) -> None:
     gate = Gate()
     target: Any = CreateExport if held == "open" else create_export._Export
@@ -586,14 +590,14 @@ def test_a_run_of_an_export_that_goes_on_after_its_job_was_ended_leaves_no_file(
         return step(self, *arguments)
 
     monkeypatch.setattr(target, held, gated)
-    house = export_house
-    job = house.submit_as("createExport", **JANUARY)
+    env = export_house
+    job = env.submit_as("createExport", **JANUARY)
     gate.wait_reached(1)
-    job = house.job(job)
-    asked = house.service.terminate(job.id, BOB, 0, rollback=rollback)
+    job = env.job(job)
+    asked = env.service.terminate(job.id, BOB, 0, rollback=rollback)
     assert asked.state is State.TERMINATING
     gate.open()
-    house.wait_for(job, State.TERMINATED)
-    house.wait_left(job)
-    assert files_of(house, job) == []
-    assert house.job(job).rolled_back is rollback
+    env.wait_for(job, State.TERMINATED)
+    env.wait_left(job)
+    assert files_of(env, job) == []
+    assert env.job(job).rolled_back is rollback

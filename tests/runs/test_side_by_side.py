@@ -15,8 +15,8 @@ from jobsvc.kinds.builtin.bulk_team import BulkTeam
 from jobsvc.runs.runner import Runner
 from jobsvc.service.new_job import Idempotency, NewJob
 from jobsvc.store.queries.results import teams_page
+from tests.support.environment import WHO, Environment
 from tests.support.gated import TIMEOUT
-from tests.support.house import WHO, House
 
 pytestmark = pytest.mark.both_databases
 
@@ -43,7 +43,7 @@ def at_once(call: Callable[[int], Any], count: int = TOGETHER) -> list[Any]:
     return outcomes
 
 
-def test_requests_with_the_same_key_at_the_same_time_make_one_job(idle: House) -> None:
+def test_requests_with_the_same_key_at_the_same_time_make_one_job(idle: Environment) -> None:
     for round_ in range(5):
         key = Idempotency(f"key {round_}", "same")
 
@@ -58,7 +58,7 @@ def test_requests_with_the_same_key_at_the_same_time_make_one_job(idle: House) -
     assert len(found) == 5
 
 
-def test_a_job_that_is_steered_from_all_sides_has_a_history_without_a_gap(idle: House) -> None:
+def test_a_job_that_is_steered_from_all_sides_has_a_history_without_a_gap(idle: Environment) -> None:
     job = idle.submit()
     asks = (idle.service.pause, idle.service.resume)
     answers = at_once(lambda number: asks[number % 2](job.id, str(number), 0))
@@ -68,7 +68,7 @@ def test_a_job_that_is_steered_from_all_sides_has_a_history_without_a_gap(idle: 
     assert history[-1][1] == idle.job(job).state
 
 
-def test_each_queued_job_is_claimed_once(idle: House) -> None:
+def test_each_queued_job_is_claimed_once(idle: Environment) -> None:
     jobs = [idle.submit() for _ in range(TOGETHER)]
     # Each of them as a process of its own would.
     runners = [Runner(idle.database, idle.files, idle.kinds, now) for _ in jobs]
@@ -76,23 +76,23 @@ def test_each_queued_job_is_claimed_once(idle: House) -> None:
     assert sorted(job.key for job in claimed) == [job.key for job in jobs]
 
 
-def test_jobs_that_want_the_same_names_in_opposite_order_share_them(make_house: Callable[..., House]) -> None:
+def test_jobs_that_want_the_same_names_in_opposite_order_share_them(make_env: Callable[..., Environment]) -> None:
     """On PostgreSQL their transactions would deadlock if they did not take turns."""
-    house = make_house(slots=4, kinds=[BulkTeam()])
+    env = make_env(slots=4, kinds=[BulkTeam()])
     names = [f"Team {number}" for number in range(3000)]
     jobs = []
     for order in (names, names[::-1]) * 2:
-        job_id = house.service.new_id(WHO, "bulkTeam")
-        with house.files.input(job_id).open("wb") as file:
+        job_id = env.service.new_id(WHO, "bulkTeam")
+        with env.files.input(job_id).open("wb") as file:
             file.write(("team,member\n" + "".join(f"{name},x\n" for name in order)).encode())
         params = {"delimiter": ","}
-        jobs.append(house.service.submit(NewJob(id=job_id, kind="bulkTeam", user=WHO, params=params)))
-    ended = [house.wait_for(job, State.SUCCEEDED, State.FAILED) for job in jobs]
+        jobs.append(env.service.submit(NewJob(id=job_id, kind="bulkTeam", user=WHO, params=params)))
+    ended = [env.wait_for(job, State.SUCCEEDED, State.FAILED) for job in jobs]
     # One that found every name taken has failed, and says so.
     assert all(job.error is None or "exists already" in job.error for job in ended)
     assert sum(job.done for job in ended) == len(names)
     assert sum(job.failed for job in ended) == 3 * len(names)
-    with house.database.read() as connection:
+    with env.database.read() as connection:
         made, _ = teams_page(connection, limit=10_000)
     assert sorted(team["name"] for team in made) == sorted(names)
     assert all(team["members"] == ["x"] for team in made)

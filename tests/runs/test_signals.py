@@ -58,7 +58,7 @@ def test_a_lease_that_has_run_out_stops_and_no_heeding_hides_it() -> None:
     lease.over = True
     assert signals.stop.is_set()
     assert signals.leaving
-    signals.heed()
+    signals.acknowledge()
     assert signals.stop.is_set()
     assert not signals.shutting_down, "what is to be recorded is tried on"
 

@@ -10,13 +10,13 @@ import pytest
 
 from jobsvc.clock import now
 from jobsvc.jobs.states import State
-from jobsvc.kinds.contract import Block, Effects, End, JobContext, JobInfo, Kind, Readable, Refusal, Work
+from jobsvc.kinds.contract import Batch, Effects, End, JobContext, JobInfo, Kind, Readable, Refusal, Work
 from jobsvc.kinds.row_kind import Item, RowKind, Source
 from jobsvc.runs.hooks import KindBroke
 from jobsvc.runs.rollback import Rollbacks
 from jobsvc.runs.signals import Signals
 from jobsvc.service.new_job import checked_params
-from tests.support.house import WHO, House
+from tests.support.environment import WHO, Environment
 
 RAISED = [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError]
 
@@ -65,7 +65,7 @@ class _BreakingWork(Work):
     def __init__(self, kind: Breaks) -> None:
         self._kind = kind
 
-    def blocks(self) -> Iterator[Block]:
+    def batches(self) -> Iterator[Batch]:
         self._kind.at("blocks")
         yield _Three()
 
@@ -87,7 +87,7 @@ class _BreakingWork(Work):
         self._kind.at("close")
 
 
-class _Three(Block):
+class _Three(Batch):
     items = (1, 2, 3)
 
     def end(self, taken: int) -> End:
@@ -123,29 +123,29 @@ class BreaksAmongSome(BreaksInARow):
     concurrency = 2
 
 
-MakeHouse = Callable[..., House]
+MakeHouse = Callable[..., Environment]
 
 
-def run(house: House, kind: str) -> State | None:
-    house.submit_as(kind)
-    claimed = house.runner.claim()
+def run(env: Environment, kind: str) -> State | None:
+    env.submit_as(kind)
+    claimed = env.runner.claim()
     assert claimed is not None
-    return house.runner.run(claimed, Signals())
+    return env.runner.run(claimed, Signals())
 
 
 @pytest.mark.parametrize("raised", RAISED)
 @pytest.mark.parametrize("place", ["open", "blocks", "process", "flush", "apply", "finish", "close", "on_start"])
 def test_what_is_raised_in_a_run_is_its_job_s_failure(
-    make_house: MakeHouse, place: str, raised: type[BaseException]
+    make_env: MakeHouse, place: str, raised: type[BaseException]
 ) -> None:
-    house = make_house(start=False, kinds=[Breaks(place, raised)])
+    env = make_env(start=False, kinds=[Breaks(place, raised)])
     if place == "close":
         # The job has succeeded by then, and the run has to find that out.
-        assert run(house, "breaks") is State.SUCCEEDED
-        assert house.service.page(limit=1, after=None, state=None, kind=None, user=None)[0][0].state is State.SUCCEEDED
+        assert run(env, "breaks") is State.SUCCEEDED
+        assert env.service.page(limit=1, after=None, state=None, kind=None, user=None)[0][0].state is State.SUCCEEDED
         return
-    assert run(house, "breaks") is State.FAILED
-    [job] = house.service.page(limit=1, after=None, state=None, kind=None, user=None)[0]
+    assert run(env, "breaks") is State.FAILED
+    [job] = env.service.page(limit=1, after=None, state=None, kind=None, user=None)[0]
     assert job.error == f"{raised.__name__}: broken"
     assert job.done == {"process": 1, "finish": 3}.get(place, 0)
 
@@ -154,47 +154,47 @@ def test_what_is_raised_in_a_run_is_its_job_s_failure(
 @pytest.mark.parametrize("place", ["source", "process"])
 @pytest.mark.parametrize("kind", [BreaksInARow, BreaksAmongSome])
 def test_what_is_raised_for_an_item_fails_the_job_with_the_items_before_it_done(
-    make_house: MakeHouse, kind: type[BreaksInARow], place: str, raised: type[BaseException]
+    make_env: MakeHouse, kind: type[BreaksInARow], place: str, raised: type[BaseException]
 ) -> None:
-    house = make_house(start=False, kinds=[kind(place, raised)])
-    assert run(house, kind.name) is State.FAILED
-    [job] = house.service.page(limit=1, after=None, state=None, kind=None, user=None)[0]
+    env = make_env(start=False, kinds=[kind(place, raised)])
+    assert run(env, kind.name) is State.FAILED
+    [job] = env.service.page(limit=1, after=None, state=None, kind=None, user=None)[0]
     assert (job.error, job.done) == (f"{raised.__name__}: broken", 2)
 
 
 @pytest.mark.parametrize("raised", RAISED)
 def test_what_a_hook_raises_is_logged(
-    make_house: MakeHouse, raised: type[BaseException], caplog: pytest.LogCaptureFixture
+    make_env: MakeHouse, raised: type[BaseException], caplog: pytest.LogCaptureFixture
 ) -> None:
-    house = make_house(start=False, kinds=[Breaks("on_success", raised)])
-    assert run(house, "breaks") is State.SUCCEEDED
+    env = make_env(start=False, kinds=[Breaks("on_success", raised)])
+    assert run(env, "breaks") is State.SUCCEEDED
     assert "on_success of breaks failed" in caplog.text
 
 
 @pytest.mark.parametrize("raised", RAISED)
-def test_what_is_raised_in_a_rollback_is_its_failure(make_house: MakeHouse, raised: type[BaseException]) -> None:
-    house = make_house(start=False, kinds=[Breaks("undo", raised)])
-    run(house, "breaks")
-    [job] = house.service.page(limit=1, after=None, state=None, kind=None, user=None)[0]
-    house.service.roll_back(job.id, WHO, 0)
-    rollbacks = Rollbacks(house.database, house.files, house.kinds, now)
+def test_what_is_raised_in_a_rollback_is_its_failure(make_env: MakeHouse, raised: type[BaseException]) -> None:
+    env = make_env(start=False, kinds=[Breaks("undo", raised)])
+    run(env, "breaks")
+    [job] = env.service.page(limit=1, after=None, state=None, kind=None, user=None)[0]
+    env.service.roll_back(job.id, WHO, 0)
+    rollbacks = Rollbacks(env.database, env.files, env.kinds, now)
     claimed = rollbacks.claim()
     assert claimed is not None
     assert rollbacks.run(claimed, Signals()) is State.TERMINATED
-    assert house.job(job).error == f"the rollback failed: {raised.__name__}: broken"
+    assert env.job(job).error == f"the rollback failed: {raised.__name__}: broken"
 
 
 @pytest.mark.parametrize("raised", [*RAISED, RuntimeError])
 def test_a_job_is_terminated_whatever_its_kind_says_to_that(
-    make_house: MakeHouse, raised: type[BaseException], caplog: pytest.LogCaptureFixture
+    make_env: MakeHouse, raised: type[BaseException], caplog: pytest.LogCaptureFixture
 ) -> None:
-    house = make_house(start=False, kinds=[Breaks("clean_up", raised)])
-    waiting, dead = house.submit_as("breaks"), house.submit_as("breaks")
-    assert house.service.terminate(waiting.id, WHO, 0).state is State.TERMINATED
-    assert house.runner.claim() is not None
-    house.service._move(dead.id, WHO, {State.RUNNING: State.TERMINATING}, "terminated")
-    house.recover()
-    assert house.job(dead).state is State.TERMINATED
+    env = make_env(start=False, kinds=[Breaks("clean_up", raised)])
+    waiting, dead = env.submit_as("breaks"), env.submit_as("breaks")
+    assert env.service.terminate(waiting.id, WHO, 0).state is State.TERMINATED
+    assert env.runner.claim() is not None
+    env.service._move(dead.id, WHO, {State.RUNNING: State.TERMINATING}, "terminated")
+    env.recover()
+    assert env.job(dead).state is State.TERMINATED
     assert caplog.text.count("what only it needed may still be there") == 2
 
 
@@ -204,12 +204,12 @@ def test_what_is_raised_before_a_job_is_accepted_ends_no_thread_of_a_server(rais
         checked_params(Breaks("prepare", raised), {})
 
 
-def test_a_run_that_is_left_early_has_not_failed(make_house: MakeHouse) -> None:
+def test_a_run_that_is_left_early_has_not_failed(make_env: MakeHouse) -> None:
     """What draws the items is closed then, with a GeneratorExit that nobody raised."""
-    house = make_house(start=False, kinds=[BreaksInARow("nowhere", SystemExit)])
-    house.submit_as("breaksInARow")
-    claimed = house.runner.claim()
+    env = make_env(start=False, kinds=[BreaksInARow("nowhere", SystemExit)])
+    env.submit_as("breaksInARow")
+    claimed = env.runner.claim()
     assert claimed is not None
     signals = Signals()
     signals.shut_down()
-    assert house.runner.run(claimed, signals) is State.INTERRUPTED
+    assert env.runner.run(claimed, signals) is State.INTERRUPTED

@@ -7,8 +7,8 @@ from time import monotonic
 
 from flask import Flask
 
+from jobsvc.deadlines import Deadline
 from jobsvc.jobs.states import State
-from jobsvc.patience import Deadline
 from jobsvc.service.long_waits import MOST, SHORT_SECONDS, LongWaits
 from tests.support.gated import Gated
 from tests.support.server import poll

@@ -19,8 +19,8 @@ from jobsvc.jobs.errors import NotAllowed, UnknownJob
 from jobsvc.jobs.states import FINISHED, State
 from jobsvc.runs.recovery import recover
 from jobsvc.service import retention as retention_module
-from jobsvc.service.pruner import Sweeper
-from jobsvc.service.retention import Retention, Swept, Terms
+from jobsvc.service.pruner import Pruner
+from jobsvc.service.retention import Retention, RetentionPolicy, Swept
 from jobsvc.settings import Settings
 from jobsvc.store import clock
 from jobsvc.store.database import Database
@@ -34,7 +34,7 @@ from tests.web.requests import CSV, held, submit_gated, upload
 
 pytestmark = pytest.mark.both_databases
 
-KEEP = Terms(finished=None, files=None, keys=timedelta(hours=24))
+KEEP = RetentionPolicy(finished=None, files=None, keys=timedelta(hours=24))
 DAY = timedelta(days=1)
 REFUSING = b"date,n\n2026-01-01,1\nno date,2\nno date,3\n2026-01-04,4\n"
 
@@ -47,7 +47,7 @@ class Place:
     database: Database
     client: FlaskClient
 
-    def retention(self, terms: Terms, later: timedelta = timedelta()) -> Retention:
+    def retention(self, terms: RetentionPolicy, later: timedelta = timedelta()) -> Retention:
         moment = now() + later
         return Retention(self.database, self.services.files, terms, lambda _: moment)
 
@@ -98,14 +98,14 @@ def test_a_job_is_forgotten_once_it_has_been_finished_for_longer_than_the_term(p
 def test_on_postgresql_a_machine_whose_clock_is_ahead_forgets_nothing(place: Place) -> None:
     job_id = place.finished()
     fast = partial(clock.read, own=lambda: now() + 10_000 * DAY)
-    terms = Terms(finished=30 * DAY, files=7 * DAY, keys=DAY)
+    terms = RetentionPolicy(finished=30 * DAY, files=7 * DAY, keys=DAY)
     assert Retention(place.database, place.services.files, terms, fast).sweep() == Swept()
     assert place.known() == [job_id]
 
 
 def test_with_0_days_everything_is_kept_for_ever(place: Place) -> None:
     place.finished()
-    assert place.retention(Terms.of(Settings(idempotency_hours=24)), 10_000 * DAY).sweep() == Swept()
+    assert place.retention(RetentionPolicy.of(Settings(idempotency_hours=24)), 10_000 * DAY).sweep() == Swept()
 
 
 def test_only_id_columns_and_counters_are_left_of_a_forgotten_job_and_what_it_made(place: Place) -> None:
@@ -280,7 +280,7 @@ def test_a_job_that_runs_keeps_its_file_and_everything_else(place: Place, gated:
 
 @pytest.mark.parametrize("terms", [replace(KEEP, finished=DAY), replace(KEEP, files=DAY)])
 def test_files_that_a_crash_kept_from_being_removed_are_removed_at_the_next_start(
-    place: Place, monkeypatch: pytest.MonkeyPatch, terms: Terms
+    place: Place, monkeypatch: pytest.MonkeyPatch, terms: RetentionPolicy
 ) -> None:
     gone, stays = place.finished(), place.finished()
     place.put(stays, finished_at=now() + 5 * DAY)
@@ -306,7 +306,7 @@ def test_idempotency_keys_are_forgotten_after_their_hours(place: Place, monkeypa
 
 def test_terms_are_those_of_the_settings() -> None:
     settings = Settings(keep_finished_days=30, keep_files_days=0.5, idempotency_hours=1)
-    assert Terms.of(settings) == Terms(30 * DAY, DAY / 2, DAY / 24)
+    assert RetentionPolicy.of(settings) == RetentionPolicy(30 * DAY, DAY / 2, DAY / 24)
 
 
 class Watched(Retention):
@@ -330,28 +330,28 @@ class Watched(Retention):
 def test_the_thread_sweeps_soon_after_the_start_and_ends_at_once() -> None:
     watched = Watched()
     watched.hold = True
-    sweeper = Sweeper(watched, first=0, every=1_000_000)
-    sweeper.start()
+    pruner = Pruner(watched, first=0, every=1_000_000)
+    pruner.start()
     assert watched.swept.wait(TIMEOUT)
-    sweeper.shut_down(TIMEOUT)
-    assert not sweeper.is_alive()
+    pruner.shut_down(TIMEOUT)
+    assert not pruner.is_alive()
 
 
 def test_the_thread_ends_at_once_while_it_waits() -> None:
-    sweeper = Sweeper(Watched(), first=1_000_000)
-    sweeper.start()
-    sweeper.shut_down(TIMEOUT)
-    assert not sweeper.is_alive()
+    pruner = Pruner(Watched(), first=1_000_000)
+    pruner.start()
+    pruner.shut_down(TIMEOUT)
+    assert not pruner.is_alive()
 
 
 def test_a_deleted_job_is_cleared_up_behind_without_waiting_for_the_next_sweep(place: Place) -> None:
     watched = Watched()
-    sweeper = Sweeper(watched, first=1_000_000)
-    sweeper.start()
-    sweeper.forget(place.services.jobs.get(place.finished()), "Ann")
+    pruner = Pruner(watched, first=1_000_000)
+    pruner.start()
+    pruner.forget(place.services.jobs.get(place.finished()), "Ann")
     assert watched.cleared.wait(TIMEOUT)
     assert not watched.swept.is_set()
-    sweeper.shut_down(TIMEOUT)
+    pruner.shut_down(TIMEOUT)
 
 
 def test_a_sweep_that_fails_does_not_end_the_thread(caplog: pytest.LogCaptureFixture) -> None:
@@ -363,10 +363,10 @@ def test_a_sweep_that_fails_does_not_end_the_thread(caplog: pytest.LogCaptureFix
             return super().sweep()
 
     failing = Failing()
-    sweeper = Sweeper(failing, first=0, every=0)
-    sweeper.start()
+    pruner = Pruner(failing, first=0, every=0)
+    pruner.start()
     assert failing.swept.wait(TIMEOUT)
-    sweeper.shut_down(TIMEOUT)
+    pruner.shut_down(TIMEOUT)
     assert "no more disk" in caplog.text
 
 
@@ -381,7 +381,7 @@ def test_the_service_sweeps_by_its_settings(
     with database.write() as connection:
         connection.execute(update(jobs).values(finished_at=now() - 2 * DAY))
     database.close()
-    monkeypatch.setattr(Sweeper.__init__, "__kwdefaults__", {"first": 0.0, "every": 3600.0})
+    monkeypatch.setattr(Pruner.__init__, "__kwdefaults__", {"first": 0.0, "every": 3600.0})
     again = make_app(keep_finished_days=1)
     poll(lambda: not names(tmp_path / "data" / "files"), TIMEOUT, "the sweep")
     with pytest.raises(UnknownJob):

@@ -18,18 +18,18 @@ from jobsvc.__main__ import main
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.store.backup import BackupFailed, back_up
+from tests.support.environment import WHO, Environment
 from tests.support.gated import TIMEOUT
-from tests.support.house import WHO, House
 from tests.test_command_line import run
 
 
 @pytest.fixture
-def running(make_house: Callable[..., House]) -> tuple[House, Job]:
-    """A house in which a job makes records without end."""
-    house = make_house(park_after=0)
-    job = house.submit_reached(20, count=100_000_000, block=3)
-    house.gated.gate.open(100_000_000)
-    return house, job
+def running(make_env: Callable[..., Environment]) -> tuple[Environment, Job]:
+    """A env in which a job makes records without end."""
+    env = make_env(park_after=0)
+    job = env.submit_reached(20, count=100_000_000, block=3)
+    env.gated.gate.open(100_000_000)
+    return env, job
 
 
 @pytest.fixture
@@ -55,27 +55,27 @@ def check(file: Path, job: Job) -> int:
 
 
 def test_copies_made_while_a_job_runs_are_each_of_one_moment(
-    running: tuple[House, Job], database: Path, tmp_path: Path
+    running: tuple[Environment, Job], database: Path, tmp_path: Path
 ) -> None:
-    house, job = running
+    env, job = running
     counts = [0]
     for number in range(5):
-        house.commits.wait_for(lambda: house.job(job).done > counts[-1] + 10, "further records")
-        acknowledged = house.job(job).done
+        env.commits.wait_for(lambda: env.job(job).done > counts[-1] + 10, "further records")
+        acknowledged = env.job(job).done
         size = back_up(database, tmp_path / f"{number}.db")
         assert size == (tmp_path / f"{number}.db").stat().st_size
         counts.append(check(tmp_path / f"{number}.db", job))
         assert counts[-1] >= acknowledged, "what was committed before the copy is in it"
     assert counts == sorted(set(counts))
-    assert house.job(job).state is State.RUNNING
-    house.service.pause(job.id, WHO, TIMEOUT)
+    assert env.job(job).state is State.RUNNING
+    env.service.pause(job.id, WHO, TIMEOUT)
 
 
 def test_a_copy_of_a_large_database_does_not_begin_anew_at_each_commit(
-    running: tuple[House, Job], database: Path, tmp_path: Path
+    running: tuple[Environment, Job], database: Path, tmp_path: Path
 ) -> None:
-    house, job = running
-    with house.database.write() as connection:
+    env, job = running
+    with env.database.write() as connection:
         connection.exec_driver_sql("CREATE TABLE ballast (x BLOB)")
         for _ in range(20):
             connection.exec_driver_sql("INSERT INTO ballast VALUES (randomblob(1000000))")
@@ -84,43 +84,43 @@ def test_a_copy_of_a_large_database_does_not_begin_anew_at_each_commit(
     copying.join(TIMEOUT)
     assert not copying.is_alive()
     check(tmp_path / "copy.db", job)
-    house.service.pause(job.id, WHO, TIMEOUT)
+    env.service.pause(job.id, WHO, TIMEOUT)
 
 
 def test_a_service_goes_on_from_a_copy(
-    running: tuple[House, Job], make_house: Callable[..., House], database: Path, tmp_path: Path
+    running: tuple[Environment, Job], make_env: Callable[..., Environment], database: Path, tmp_path: Path
 ) -> None:
-    house, job = running
-    house.commits.wait_for(lambda: house.job(job).done > 30, "some records")
+    env, job = running
+    env.commits.wait_for(lambda: env.job(job).done > 30, "some records")
     restored = tmp_path / "restored" / "jobsvc.db"
     restored.parent.mkdir()
     back_up(database, restored)
     done = check(restored, job)
-    house.service.pause(job.id, WHO, TIMEOUT)
-    again = make_house(restored.parent, start=False)
+    env.service.pause(job.id, WHO, TIMEOUT)
+    again = make_env(restored.parent, start=False)
     again.recover()
     assert (again.job(job).state, again.job(job).done) == (State.QUEUED, done)
     assert again.rows(job) == list(range(1, done + 1))
 
 
-def test_the_command_does_it_beside_the_service(running: tuple[House, Job], tmp_path: Path) -> None:
-    house, job = running
+def test_the_command_does_it_beside_the_service(running: tuple[Environment, Job], tmp_path: Path) -> None:
+    env, job = running
     finished = run(tmp_path / "data", "db", "backup", "copy.db")
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout.startswith("copy.db has all that was committed in sqlite:///")
     check(tmp_path / "copy.db", job)
-    assert house.job(job).state is State.RUNNING
-    house.service.pause(job.id, WHO, TIMEOUT)
+    assert env.job(job).state is State.RUNNING
+    env.service.pause(job.id, WHO, TIMEOUT)
 
 
-def test_a_copy_is_one_file_with_the_rights_of_its_database(idle: House, database: Path, tmp_path: Path) -> None:
+def test_a_copy_is_one_file_with_the_rights_of_its_database(idle: Environment, database: Path, tmp_path: Path) -> None:
     database.chmod(0o640)
     back_up(database, tmp_path / "copy.db")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.db", "data"]
     assert stat.S_IMODE((tmp_path / "copy.db").stat().st_mode) == 0o640
 
 
-def test_nothing_is_overwritten_and_nothing_half_is_left(idle: House, database: Path, tmp_path: Path) -> None:
+def test_nothing_is_overwritten_and_nothing_half_is_left(idle: Environment, database: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.write_text("x" * 1000)
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
@@ -135,7 +135,7 @@ def test_nothing_is_overwritten_and_nothing_half_is_left(idle: House, database: 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "link", "mine"]
 
 
-def test_a_damaged_database_has_no_copy(idle: House, database: Path, tmp_path: Path) -> None:
+def test_a_damaged_database_has_no_copy(idle: Environment, database: Path, tmp_path: Path) -> None:
     for _ in range(90):
         idle.submit()
     idle.database.close()
@@ -155,7 +155,7 @@ def test_a_damaged_database_has_no_copy(idle: House, database: Path, tmp_path: P
         ("sqlite:///nowhere/jobsvc.db", "there is no database at sqlite:///nowhere/jobsvc.db"),
     ],
 )
-def test_the_command_says_why_there_is_no_copy(idle: House, tmp_path: Path, url: str, words: str) -> None:
+def test_the_command_says_why_there_is_no_copy(idle: Environment, tmp_path: Path, url: str, words: str) -> None:
     file = tmp_path / "copy"
     file.write_text("mine")
     environ = {"DATABASE_URL": url, "JOBSVC_DATA_DIR": str(tmp_path / "data")}

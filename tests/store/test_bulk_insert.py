@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, event, select
 from sqlalchemy.exc import IntegrityError
 
-from jobsvc.store.bulk_insert import MOST_VARIABLES, STATEMENT_ROWS, bulk_insert
+from jobsvc.store.bulk_insert import MAX_VARIABLES, STATEMENT_ROWS, bulk_insert
 from jobsvc.store.database import Database
 
 metadata = MetaData()
@@ -47,7 +47,7 @@ def test_few_different_statements_are_made_whatever_the_number_of_rows(database:
 
 
 def test_a_wide_table_keeps_within_the_limit_on_variables(database: Database) -> None:
-    assert max(STATEMENT_ROWS) * WIDTH > MOST_VARIABLES
+    assert max(STATEMENT_ROWS) * WIDTH > MAX_VARIABLES
     most = 0
 
     def note(*arguments: object) -> None:
@@ -57,7 +57,7 @@ def test_a_wide_table_keeps_within_the_limit_on_variables(database: Database) ->
     with database.write() as connection:
         event.listen(connection, "before_cursor_execute", note)
         bulk_insert(connection, wide, [column.name for column in wide.columns], [tuple(range(WIDTH))] * 1234)
-    assert 0 < most <= MOST_VARIABLES
+    assert 0 < most <= MAX_VARIABLES
     with database.read() as connection:
         assert len(connection.execute(select(wide.c.c0)).all()) == 1234
 

@@ -34,7 +34,7 @@ class Reading:
     refusals: list[Refusal] = field(default_factory=list)
     places: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     blank: int = 0
-    whole_blocks: int = 0
+    whole_batches: int = 0
 
     def from_row(self, row: int) -> tuple[list[Any], list[Refusal]]:
         return [item for item in self.items if item[0] >= row], [one for one in self.refusals if one.item >= row]
@@ -75,16 +75,16 @@ def read(
 ) -> Reading:
     """Everything from the cursor on, in one go."""
     reading = Reading()
-    for block in source(data, cursor, form).blocks(make, simple, rows):
-        items = list(block.items)
+    for batch in source(data, cursor, form).batches(make, simple, rows):
+        items = list(batch.items)
         reading.items += items
-        end = block.end(len(items))
+        end = batch.end(len(items))
         refused = end.refused
         reading.refusals += refused
         reading.blank += end.blank
-        reading.whole_blocks += type(block).__name__ == "WholeBlock"
+        reading.whole_batches += type(batch).__name__ == "WholeBatch"
         for row in [item[0] for item in items] + [refusal.item for refusal in refused]:
-            place = block.refusal(row, "")
+            place = batch.refusal(row, "")
             assert place.offset is not None
             assert place.length is not None
             assert place.line is not None
@@ -94,28 +94,28 @@ def read(
 
 def cursors(data: bytes, form: CsvFormat = FORM) -> Iterator[Cursor]:
     """Where a job could stand after any item: every place from which a run may have to go on."""
-    for block in source(data, form=form).blocks(parse, parse_simple):
-        for taken in range(len(list(block.items)) + 1):
-            yield block.end(taken).cursor
+    for batch in source(data, form=form).batches(parse, parse_simple):
+        for taken in range(len(list(batch.items)) + 1):
+            yield batch.end(taken).cursor
 
 
 def read_with_stops(data: bytes, next_take: Callable[[], int], form: CsvFormat = FORM) -> Reading:
-    """Everything, by runs that each stop after as many items of a block as `next_take` says (0: before the first)."""
+    """Everything, by runs that each stop after as many items of a batch as `next_take` says (0: before the first)."""
     reading = Reading()
     cursor: Cursor | None = None
     while True:
-        block = next(source(data, cursor, form).blocks(parse, parse_simple), None)
-        if block is None:
+        batch = next(source(data, cursor, form).batches(parse, parse_simple), None)
+        if batch is None:
             return reading
-        items = list(block.items)
+        items = list(batch.items)
         taken = min(next_take(), len(items))
-        end = block.end(taken)
+        end = batch.end(taken)
         reading.items += items[:taken]
         reading.refusals += end.refused
         reading.blank += end.blank
         if cursor == end.cursor and items:
             # Stopped twice before the same item. The next run does it.
-            end = block.end(1)
+            end = batch.end(1)
             reading.items += items[:1]
             reading.refusals += end.refused
             reading.blank += end.blank
@@ -123,13 +123,13 @@ def read_with_stops(data: bytes, next_take: Callable[[], int], form: CsvFormat =
 
 
 @contextmanager
-def limits(*, read: int | None = None, block: int | None = None) -> Any:
+def limits(*, read: int | None = None, batch: int | None = None) -> Any:
     """Smaller limits, in bytes and rows."""
     with pytest.MonkeyPatch.context() as patch:
         if read is not None:
             patch.setattr(lines, "READ_BYTES", read)
-        if block is not None:
-            patch.setattr(csv_source, "ROWS_PER_BLOCK", block)
+        if batch is not None:
+            patch.setattr(csv_source, "ROWS_PER_BATCH", batch)
         yield
 
 

@@ -7,7 +7,7 @@ from threading import Condition, Event
 
 from sqlalchemy import delete, select
 
-from jobsvc.kinds.contract import Block, Effects, End, JobContext, Kind, KindParams, Refusal, Work
+from jobsvc.kinds.contract import Batch, Effects, End, JobContext, Kind, KindParams, Refusal, Work
 from jobsvc.store.tables import records
 
 TIMEOUT = 30.0
@@ -47,12 +47,12 @@ class Gate:
 
 class GatedParams(KindParams):
     count: int = 10
-    block: int = 1
+    batch: int = 1
     fail_at: int | None = None
 
 
 class Gated(Kind):
-    """Makes `count` records, `block` to a checkpoint, each after passing the gate."""
+    """Makes `count` records, `batch` to a checkpoint, each after passing the gate."""
 
     name = "gated"
     takes_file = False
@@ -78,9 +78,9 @@ class _GatedWork(Work):
         self.size = context.params.count
         self.columns = ["number"]
 
-    def blocks(self) -> Iterator[Block]:
+    def batches(self) -> Iterator[Batch]:
         start = self._context.cursor["next"] if self._context.cursor else 1
-        step = self._context.params.block
+        step = self._context.params.batch
         while start <= self.size:
             stop = min(start + step, self.size + 1)
             yield _Numbers(start, stop)
@@ -100,7 +100,7 @@ class _GatedWork(Work):
         self._kind.closed.set()
 
 
-class _Numbers(Block):
+class _Numbers(Batch):
     def __init__(self, start: int, stop: int) -> None:
         self._start = start
         self.items = range(start, stop)

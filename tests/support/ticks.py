@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy import delete, select
 
-from jobsvc.kinds.contract import Block, Effects, End, JobContext, Kind, KindParams, Refusal, Work
+from jobsvc.kinds.contract import Batch, Effects, End, JobContext, Kind, KindParams, Refusal, Work
 from jobsvc.store.tables import records
 
 
@@ -39,7 +39,7 @@ class _TicksWork(Work):
         self.size = context.params.count
         self.columns = ["number"]
 
-    def blocks(self) -> Iterator[Block]:
+    def batches(self) -> Iterator[Batch]:
         start = self._context.cursor["next"] if self._context.cursor else 1
         while start <= self.size:
             stop = min(start + self._context.params.block, self.size + 1)
@@ -56,7 +56,7 @@ class _TicksWork(Work):
         return ()
 
 
-class _Numbers(Block):
+class _Numbers(Batch):
     def __init__(self, start: int, stop: int) -> None:
         self._start = start
         self.items = range(start, stop)

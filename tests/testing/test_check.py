@@ -27,11 +27,11 @@ from jobsvc.kinds import (
 from jobsvc.kinds.builtin.baseline_csv import BaselineCSV
 from jobsvc.kinds.builtin.bulk_team import BulkTeam
 from jobsvc.kinds.builtin.create_export import CreateExport
-from jobsvc.kinds.contract import Block
+from jobsvc.kinds.contract import Batch
 from jobsvc.store.queries import job_rows
 from jobsvc.store.tables import records
 from jobsvc.testing import Disturbed, Outside, check, run
-from jobsvc.testing.house import MOMENT
+from jobsvc.testing.environment import MOMENT
 
 own = MetaData()
 names = Table("names", own, Column("id", Integer, primary_key=True), Column("job", Integer), Column("name", String))
@@ -171,7 +171,7 @@ def test_own_tables_may_also_come_as_metadata_and_columns_be_ignored():
         check(Stamped(), CSV, metadata=own)
 
 
-class Batch(Kind):
+class Batched(Kind):
     name = "batch"
     tables = own
     Params = CsvParams
@@ -185,8 +185,8 @@ class BatchWork(CsvWork):
         super().__init__(context)
         self.context = context
 
-    def blocks(self) -> Iterator[Block]:
-        return self.source.blocks(lambda row, fields: fields[0])
+    def batches(self) -> Iterator[Batch]:
+        return self.source.batches(lambda row, fields: fields[0])
 
     def apply(self, effects: Effects, items: Sequence[str]) -> Sequence[tuple[int, str]]:
         effects.insert(names, ("job", "name"), [(effects.job_key, name) for name in items])
@@ -204,7 +204,7 @@ def with_work(work: type[Work]) -> Kind:
 
 
 def test_the_batch_form_passes():
-    check(Batch(), CSV)
+    check(Batched(), CSV)
 
 
 def complaint(kind: Kind, **more: Any) -> str:
@@ -326,7 +326,7 @@ def test_finds_an_undo_that_counts_outside_its_transaction():
 
 
 def test_finds_an_undo_that_never_ends(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("jobsvc.testing.probed.MOST_BATCHES_IN_VAIN", 20)
+    monkeypatch.setattr("jobsvc.testing.probed.MAX_BATCHES_IN_VAIN", 20)
 
     class Endless(Greet):
         def undo(self, effects: Effects, limit: int) -> int:

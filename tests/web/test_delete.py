@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from jobsvc.clock import now
 from jobsvc.jobs.states import State
-from jobsvc.service.retention import Retention, Terms
+from jobsvc.service.retention import Retention, RetentionPolicy
 from jobsvc.store.database import Database
 from jobsvc.web.services import Services
 from tests.support.gated import TIMEOUT, Gated
@@ -42,7 +42,7 @@ def export(client: FlaskClient, services: Services, **more: str) -> str:
 def files_removed(services: Services) -> Iterator[Retention]:
     """A sweep of it removes the files of every finished job."""
     database = Database(services.settings.url)
-    terms = Terms(finished=None, files=timedelta(0), keys=timedelta(hours=1))
+    terms = RetentionPolicy(finished=None, files=timedelta(0), keys=timedelta(hours=1))
     yield Retention(database, services.files, terms, lambda _: now() + timedelta(seconds=1))
     database.close()
 

@@ -28,7 +28,7 @@ JANUARY = {"from": "2026-01-01", "to": "2026-01-31"}
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote_store, "FIRST_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(remote_store, "FIRST_DELAY_SECONDS", 0)
 
 
 def assert_down(answer: TestResponse) -> None:
@@ -132,8 +132,8 @@ def test_an_import_whose_store_stays_away_fails_and_can_be_resumed(
 @pytest.fixture
 def _long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that has noticed that the store is down waits until it is stopped."""
-    monkeypatch.setattr(remote_store, "FIRST_PAUSE_SECONDS", 10 * TIMEOUT)
-    monkeypatch.setattr(remote_store, "LONGEST_PAUSE_SECONDS", 10 * TIMEOUT)
+    monkeypatch.setattr(remote_store, "FIRST_DELAY_SECONDS", 10 * TIMEOUT)
+    monkeypatch.setattr(remote_store, "MAX_DELAY_SECONDS", 10 * TIMEOUT)
 
 
 def start_export(client: FlaskClient) -> str:

@@ -24,7 +24,7 @@ from tests.web.requests import upload
 
 MIB = 1024 * 1024
 
-MOST_BYTES = 40 * MIB
+MAX_BYTES = 40 * MIB
 """A page or a piece, as objects and as text; what is there to be told is several times as much."""
 
 DAY = "2026-01-01"
@@ -38,7 +38,7 @@ def database(services: Services) -> Iterator[Database]:
 
 
 @contextmanager
-def little_memory(most: int = MOST_BYTES) -> Iterator[None]:
+def little_memory(most: int = MAX_BYTES) -> Iterator[None]:
     gc.collect()
     tracemalloc.start()
     try:
@@ -124,7 +124,7 @@ def test_an_export_of_jobs_with_many_columns_is_written_in_small_pieces(
 def test_an_export_of_too_many_columns_says_so_and_one_job_can_always_be_exported(
     client: FlaskClient, services: Services, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export_columns, "MOST_COLUMNS", 3)
+    monkeypatch.setattr(export_columns, "MAX_COLUMNS", 3)
     (_, first), (second_id, second) = made(client, services, database, 2)
     fill(database, first, ["a", "b"], ["1", "2"], 1)
     fill(database, second, ["b", "c", "d", "e"], ["1", "2", "3", "4"], 1)

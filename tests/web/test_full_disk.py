@@ -34,11 +34,11 @@ JANUARY = {"from": "2026-01-01", "to": "2026-01-31"}
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recording, "FIRST_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(recording, "FIRST_DELAY_SECONDS", 0.02)
     monkeypatch.setattr(roomy, "LOOK_SECONDS", 0.02)
     monkeypatch.setattr(readiness, "GOOD_SECONDS", 0)
     # For good, until a test says that there is room again.
-    monkeypatch.setattr(room, "FIRST_PAUSE_SECONDS", 100 * TIMEOUT)
+    monkeypatch.setattr(room, "FIRST_DELAY_SECONDS", 100 * TIMEOUT)
 
 
 def database_of(services: Services) -> Database:

@@ -12,7 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from jobsvc.jobs.states import State
-from jobsvc.kinds.csv.format import MAX_ROW_BYTES
+from jobsvc.kinds.csv.format import DEFAULT_MAX_ROW_BYTES
 from jobsvc.kinds.csv.rows import MAX_ROW_LINES
 from jobsvc.runs import runner
 from jobsvc.web.services import Services
@@ -71,7 +71,7 @@ def weather() -> Damaged:
             (body + b',"' + end, "a quoted field is never closed"),
             (body.removesuffix(date) + b"31.12.2013" + end, f"{DATE_COLUMN} is '31.12.2013'"),
             (b" " + row.replace(b",", b"", 1), f"{width - 1} fields where the header has {width}"),
-            (b"x" * (MAX_ROW_BYTES + 1) + row, f"the row is longer than {MAX_ROW_BYTES} bytes"),
+            (b"x" * (DEFAULT_MAX_ROW_BYTES + 1) + row, f"the row is longer than {DEFAULT_MAX_ROW_BYTES} bytes"),
             (b'"' + row, "a quoted field is never closed"),
         ]
 
@@ -247,7 +247,7 @@ def test_rows_are_given_back_as_they_are_where_a_quote_is_a_character(client: Fl
 
 
 def test_a_row_far_too_long_comes_back_whole(client: FlaskClient, services: Services) -> None:
-    row = b"y" * (MAX_ROW_BYTES * 3) + b",2\n"
+    row = b"y" * (DEFAULT_MAX_ROW_BYTES * 3) + b",2\n"
     job_id = upload(client, b"a,b\n1,2\n" + row)
     wait_for(services, job_id, State.SUCCEEDED)
     assert failed_of(client, job_id).endswith(b"," + row)

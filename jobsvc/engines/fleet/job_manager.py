@@ -42,7 +42,7 @@ def is_away(error: ConnectorException) -> bool:
     return isinstance(cause, (*away, psycopg.errors.IdleInTransactionSessionTimeout))
 
 
-class PatientJobManager(JobManager):
+class RetryingJobManager(JobManager):
     """Used on one event loop; heartbeats renew the `lease`.
 
     `given_up()` is called when the worker's row is found to be gone, or may be any moment.
@@ -99,7 +99,7 @@ class PatientJobManager(JobManager):
     async def finish_job(self, job: jobs.Job, status: jobs.Status, delete_job: bool) -> None:
         """An entry is over. That it is gone already means that this worker was given up."""
         try:
-            await self._again_and_again(lambda: super(PatientJobManager, self).finish_job(job, status, delete_job))
+            await self._again_and_again(lambda: super(RetryingJobManager, self).finish_job(job, status, delete_job))
         except ConnectorException as error:
             log.info("entry %s of the queue was taken from this worker: %s", job.id, error.__cause__)
 

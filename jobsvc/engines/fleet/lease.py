@@ -29,7 +29,7 @@ END_AT = 0.95
 WATCH_SECONDS = 0.25
 """How often the clock is looked at for what no timer tells: that the machine was suspended."""
 
-LEAST_SECONDS = 0.001
+MIN_SECONDS = 0.001
 """0 would stand for no alarm."""
 
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -123,7 +123,7 @@ class Lease:
 
     def _arm(self) -> None:
         if self._end_at < inf:
-            self._alarm(max(LEAST_SECONDS, self._end_at - self.clock()))
+            self._alarm(max(MIN_SECONDS, self._end_at - self.clock()))
         if self._watch is None:
             self._watch = Thread(target=self._keep_watch, name="jobsvc-lease", daemon=True)
             self._watch.start()

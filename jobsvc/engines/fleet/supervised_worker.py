@@ -14,7 +14,7 @@ from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.jobs import DeleteJobCondition
 from procrastinate.worker import Worker
 
-from jobsvc.engines.fleet.job_manager import PatientJobManager
+from jobsvc.engines.fleet.job_manager import RetryingJobManager
 from jobsvc.engines.fleet.lease import Lease
 
 log = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ class Crew(Generic[S]):
         self._times, self._signals, self._listen = times, signals, listen
         self.app = App(connector=connector)
         self._lease = Lease(times.stalled_after)
-        self.app.job_manager = PatientJobManager(
+        self.app.job_manager = RetryingJobManager(
             connector,
             self._lease,
             registered=partial(registered, purpose=purpose),

@@ -30,7 +30,7 @@ RECOVERY_QUEUE = "jobsvc:recovery"
 
 EVERY_HOUR = "17 * * * *"
 
-MOST_CONNECTIONS = 4
+MAX_CONNECTIONS = 4
 """For the queue. Runs have theirs beside these; each of two workers has one more to hear of new work."""
 
 POOL_SECONDS = 5.0
@@ -73,7 +73,7 @@ class FleetWorker(Generic[S]):
         connector = PsycopgConnector(
             conninfo=conninfo,
             min_size=1,
-            max_size=MOST_CONNECTIONS,
+            max_size=MAX_CONNECTIONS,
             timeout=POOL_SECONDS,
             reconnect_timeout=POOL_SECONDS,
         )

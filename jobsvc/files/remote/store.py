@@ -27,8 +27,8 @@ PIECE_BYTES = 8 * 1024 * 1024
 """How much of an object is sent at a time, and held in memory. S3 takes 10,000 pieces: objects of 80 GB."""
 
 TRIES = 6
-FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 8.0
+FIRST_DELAY_SECONDS = 0.5
+MAX_DELAY_SECONDS = 8.0
 """A run waits about a quarter of a minute in all, beside what the client of the store waits by itself."""
 
 T = TypeVar("T")
@@ -88,7 +88,7 @@ class RemoteStore:
 
         again = Retrying(
             retry=retry_if_exception_type(FilesDown),
-            wait=wait_exponential(multiplier=FIRST_PAUSE_SECONDS, max=LONGEST_PAUSE_SECONDS),
+            wait=wait_exponential(multiplier=FIRST_DELAY_SECONDS, max=MAX_DELAY_SECONDS),
             stop=enough,
             sleep=pause,
             before_sleep=before_sleep_log(log, logging.WARNING),

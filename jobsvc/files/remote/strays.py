@@ -18,10 +18,10 @@ OUTPUT = "output"
 _NAME = re.compile(rf"({SHAPE})/(?:{INPUT}|{OUTPUT}/([^/]+))")
 _ASIDE = re.compile(rf"{STRAYS}/([^/]+)/(.+)")
 
-MOST_SECONDS = 20.0
+MAX_SECONDS = 20.0
 """A start does not wait longer for strays: each is copied, since a store can't rename. The rest comes next time."""
 
-MOST_STUCK = 3
+MAX_STUCK = 3
 """A store that refuses so often, or does not answer, is left alone until next time."""
 
 
@@ -42,7 +42,7 @@ class RemoteStrays:
         self, known: Collection[str], forgotten: Collection[str], at: datetime, older_than: timedelta | None
     ) -> Tidied:
         """Implements `Files.tidy_strays`."""
-        deadline = monotonic() + MOST_SECONDS
+        deadline = monotonic() + MAX_SECONDS
         for name in self._store.find(STRAYS):
             if self._enough(deadline):
                 return self._done
@@ -57,7 +57,7 @@ class RemoteStrays:
         return self._done
 
     def _enough(self, deadline: float) -> bool:
-        return monotonic() > deadline or len(self._done.stuck) >= MOST_STUCK
+        return monotonic() > deadline or len(self._done.stuck) >= MAX_STUCK
 
     def _tidy_job(self, job_id: str, forgotten: bool, at: datetime, latest: datetime | None) -> None:
         found = {name: info for name, info in self._store.find(job_id).items() if owner(name) == job_id}

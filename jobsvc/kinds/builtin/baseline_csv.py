@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, select
 
 from jobsvc.kinds.contract import (
     BadParameter,
-    Block,
+    Batch,
     Effects,
     JobContext,
     JobFailed,
@@ -88,8 +88,8 @@ class _Records(CsvWork):
             raise JobFailed(str(error)) from None
         self._dates = Dates(context.params.date_format)
 
-    def blocks(self) -> Iterator[Block]:
-        return self.source.blocks(self._record, self._simple_records, self._records, self._batch_items)
+    def batches(self) -> Iterator[Batch]:
+        return self.source.batches(self._record, self._simple_records, self._records, self._batch_items)
 
     def apply(self, effects: Effects, items: Sequence[Record]) -> Sequence[tuple[int, str]]:
         if self._dry_run:

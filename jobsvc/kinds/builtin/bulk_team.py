@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from sqlalchemy import delete, func, select
 
-from jobsvc.kinds.contract import Block, Effects, JobContext, JobFailed, Kind, Prepared, Readable, Refused, Work
+from jobsvc.kinds.contract import Batch, Effects, JobContext, JobFailed, Kind, Prepared, Readable, Refused, Work
 from jobsvc.kinds.csv.params import UploadParams, settled
 from jobsvc.kinds.csv.text import shortened
 from jobsvc.kinds.csv.work import CsvWork
@@ -17,7 +17,7 @@ from jobsvc.store.tables import dry_run_teams, team_members, teams
 TEAM = "team"
 MEMBERS = "members"
 
-MOST_NAME_BYTES = 2000
+MAX_NAME_BYTES = 2000
 """Teams are found by their names, and what PostgreSQL's index finds has to fit into a third of a page."""
 
 Team: TypeAlias = tuple[int, str, list[str]]
@@ -63,15 +63,15 @@ class _Teams(CsvWork):
             )
         self._lists = [name.strip().casefold() == MEMBERS for name in header[1:]]
 
-    def blocks(self) -> Iterator[Block]:
-        return self.source.blocks(self._team, wanted=self._batch_items)
+    def batches(self) -> Iterator[Batch]:
+        return self.source.batches(self._team, wanted=self._batch_items)
 
     def _team(self, row: int, fields: list[str]) -> Team:
         name = fields[0].strip()
         if not name:
             raise Refused("the team has no name")
-        if len(name.encode()) > MOST_NAME_BYTES:
-            raise Refused(f"the team's name is longer than {MOST_NAME_BYTES} bytes")
+        if len(name.encode()) > MAX_NAME_BYTES:
+            raise Refused(f"the team's name is longer than {MAX_NAME_BYTES} bytes")
         members: list[str] = []
         # A row has as many members as it has, whatever the header says.
         for field, is_list in zip(fields[1:], chain(self._lists, repeat(False)), strict=False):

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, select, tuple_
 
 from jobsvc.kinds.builtin.export_columns import Layouts, columns_of_all, columns_of_one
 from jobsvc.kinds.contract import (
-    Block,
+    Batch,
     Effects,
     End,
     ItemAbandoned,
@@ -113,7 +113,7 @@ class _Export(Work):
         except OutputLost as error:
             raise JobFailed(str(error)) from error
 
-    def blocks(self) -> Iterator[Block]:
+    def batches(self) -> Iterator[Batch]:
         while self._next <= self._last.toordinal():
             self._ends = [self._file.tell()]
             yield _Dates(self._first.toordinal(), self._next, self._last.toordinal(), self._ends, self._file)
@@ -221,7 +221,7 @@ class _Export(Work):
         self._file.close()
 
 
-class _Dates(Block):
+class _Dates(Batch):
     """The dates from `start` on, until it is time for a checkpoint. All dates here are proleptic ordinals.
 
     `ends` holds the file's length at the start and after each date that is done.

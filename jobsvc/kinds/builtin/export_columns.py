@@ -16,11 +16,11 @@ from jobsvc.store.queries.record_fields import Header, OddRecord, fields, header
 from jobsvc.store.queries.record_places import beginning, next_step
 from jobsvc.store.tables import jobs
 
-MOST_COLUMNS = 100_000
+MAX_COLUMNS = 100_000
 """How many columns the records of several jobs may have together: they stand in memory, and in every row."""
 
-MOST_PLACES = 500_000
-MOST_HEADERS = 2000
+MAX_PLACES = 500_000
+MAX_HEADERS = 2000
 """How many fields, and headers of jobs, are remembered."""
 
 Read = Callable[[], AbstractContextManager[Connection]]
@@ -54,9 +54,9 @@ def columns_of_all(read: Read, first: date, last: date, below: int, stopped: Sto
         for header in some.values():
             alone = not names
             names.update(dict.fromkeys(header.columns))
-            if len(names) > MOST_COLUMNS and not (alone and len(keys) == 1):
+            if len(names) > MAX_COLUMNS and not (alone and len(keys) == 1):
                 raise JobFailed(
-                    f"the jobs with records of these dates have more than {MOST_COLUMNS} columns together; "
+                    f"the jobs with records of these dates have more than {MAX_COLUMNS} columns together; "
                     "export fewer dates, or one job at a time with `job`"
                 )
     return list(names)
@@ -97,7 +97,7 @@ class Layouts:
         wanted = list(dict.fromkeys(keys))
         if not wanted or wanted[0] in self._known:
             return
-        if len(self._known) > MOST_HEADERS or self._places > MOST_PLACES:
+        if len(self._known) > MAX_HEADERS or self._places > MAX_PLACES:
             self._known.clear()
             self._places = 0
         with self._read() as connection:

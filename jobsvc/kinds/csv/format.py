@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-MAX_ROW_BYTES = 1024 * 1024
+DEFAULT_MAX_ROW_BYTES = 1024 * 1024
 """The longest row where nobody says otherwise, in bytes."""
 
 
-MOST_ROW_BYTES = 16 * 1024 * 1024
+MAX_ROW_BYTES = 16 * 1024 * 1024
 """What anybody may say."""
 
 
@@ -40,4 +40,4 @@ class CsvFormat:
     delimiter: str = ","
     quotes: Quotes = Quotes.STRICT
     ragged: Ragged = Ragged.REFUSE
-    max_row_bytes: int = MAX_ROW_BYTES
+    max_row_bytes: int = DEFAULT_MAX_ROW_BYTES

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from jobsvc.kinds.contract import BadUpload, JobFailed, KindParams, Readable
 from jobsvc.kinds.csv.detection import NAMES, detected_delimiter
 from jobsvc.kinds.csv.encodings import ALLOWED, UTF_8, known_encoding
-from jobsvc.kinds.csv.format import MOST_ROW_BYTES, CsvFormat, Quotes, Ragged
+from jobsvc.kinds.csv.format import MAX_ROW_BYTES, CsvFormat, Quotes, Ragged
 from jobsvc.kinds.csv.header import read_header, read_opening
 
 AUTO = "auto"
@@ -93,7 +93,7 @@ def settled(params: P, upload: Readable) -> Settled[P]:
     """Look at the beginning of an upload. Raises BadParameter, and BadUpload if there is no header to be read."""
     warnings = []
     with upload.open("rb") as file:
-        form = params.form(MOST_ROW_BYTES)
+        form = params.form(MAX_ROW_BYTES)
         opening = read_opening(file)
         if opening.marked and params.encoding != UTF_8:
             params = params.model_copy(update={"encoding": UTF_8})
@@ -105,7 +105,7 @@ def settled(params: P, upload: Readable) -> Settled[P]:
                 warnings.append(f"{why}: {NAMES.get(found, found)}")
             params = params.model_copy(update={"delimiter": found})
         try:
-            columns = read_header(file, params.form(MOST_ROW_BYTES)).columns
+            columns = read_header(file, params.form(MAX_ROW_BYTES)).columns
         except JobFailed as error:
             raise BadUpload(str(error)) from None
     return Settled(params, columns, warnings)

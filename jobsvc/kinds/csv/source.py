@@ -1,6 +1,6 @@
 """The rows of a CSV file from any row boundary on, each with its place in the file.
 
-Blocks take the first of three paths that can read them whole: simple lines, which need
+Batches take the first of three paths that can read them whole: simple lines, which need
 no CSV parser at all (`csv_simple_lines`); rows that `csv.reader` takes at one go, none
 of them with a fault; and rows told apart one by one (`csv_rows`). All give the same
 items, which a test checks on generated files.
@@ -13,8 +13,8 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO, TypeAlias
 
-from jobsvc.kinds.contract import Block, Cursor, Refused
-from jobsvc.kinds.csv.blocks import MixedBlock, WholeBlock
+from jobsvc.kinds.contract import Batch, Cursor, Refused
+from jobsvc.kinds.csv.batches import MixedBatch, WholeBatch
 from jobsvc.kinds.csv.encodings import UTF_8
 from jobsvc.kinds.csv.format import CsvFormat, Quotes, Ragged
 from jobsvc.kinds.csv.header import opened, read_header, read_opening
@@ -22,7 +22,7 @@ from jobsvc.kinds.csv.lines import LineBuffer
 from jobsvc.kinds.csv.rows import Row, RowReader
 from jobsvc.kinds.csv.simple_lines import SimpleLines, partly_quoted_lines, plain_lines, quoted_lines, split_lines
 
-ROWS_PER_BLOCK = 2000
+ROWS_PER_BATCH = 2000
 
 PADDED = "missing fields at the end of rows were filled with nothing (ragged=pad)"
 
@@ -77,30 +77,30 @@ class CsvSource:
         self._rows = RowReader(self._buffer, self._form)
         self._escaped = _ESCAPED.replace(self._form.delimiter.encode(), b"")
 
-    def blocks(
+    def batches(
         self,
         row: RowParser,
         simple: SimpleParser | None = None,
         rows: RowsParser | None = None,
-        wanted: Callable[[], int] = lambda: ROWS_PER_BLOCK,
-    ) -> Iterator[Block]:
-        """The remaining rows, about `wanted()` of them in a block. Without `rows`, `row` makes them."""
+        wanted: Callable[[], int] = lambda: ROWS_PER_BATCH,
+    ) -> Iterator[Batch]:
+        """The remaining rows, about `wanted()` of them in a batch. Without `rows`, `row` makes them."""
         if self._extra or self._form.ragged is Ragged.ANY:
             simple = None
         while self._buffer.fill(count := wanted()):
-            block: WholeBlock | MixedBlock | None = None
+            batch: WholeBatch | MixedBatch | None = None
             if not self._buffer.overlong:
-                block = self._whole_block(count, simple, rows or _each(row))
-            if block is None:
-                block = self._mixed_block(row, count)
-            yield block
+                batch = self._whole_batch(count, simple, rows or _each(row))
+            if batch is None:
+                batch = self._mixed_batch(row, count)
+            yield batch
             if self._buffer.overlong:
                 self._buffer.consume_overlong()
             else:
-                self._buffer.consume(block.line_count)
-            self._cursor = block.end(len(block.items)).cursor
+                self._buffer.consume(batch.line_count)
+            self._cursor = batch.end(len(batch.items)).cursor
 
-    def _whole_block(self, count: int, simple: SimpleParser | None, rows: RowsParser) -> WholeBlock | None:
+    def _whole_batch(self, count: int, simple: SimpleParser | None, rows: RowsParser) -> WholeBatch | None:
         """Rows without any fault; None if there may be one."""
         lines = self._buffer.lines[:count]
         data = b"".join(lines)
@@ -110,12 +110,12 @@ class CsvSource:
         first = self._cursor["row"]
         if simple is not None and (found := self._simple_lines(data, text)) is not None:
             items = simple(first, found)
-            return None if items is None else WholeBlock(self._cursor, items, lines, range(1, len(lines) + 1))
+            return None if items is None else WholeBatch(self._cursor, items, lines, range(1, len(lines) + 1))
         fields, ends = self._fields(text, len(lines))
         if not fields or (ends[-1] > len(fields) and len(data) > self._form.max_row_bytes):
             return None
         items = rows(first, fields) if self._fit(fields) else None
-        return None if items is None else WholeBlock(self._cursor, items, lines[: ends[-1]], ends)
+        return None if items is None else WholeBatch(self._cursor, items, lines[: ends[-1]], ends)
 
     def _text(self, data: bytes) -> str | None:
         try:
@@ -152,7 +152,7 @@ class CsvSource:
                 found.append(fields)
                 ends.append(reader.line_num)
         except csv.Error:
-            # At the row that goes on in lines yet to be read, or has a fault: the next block begins there.
+            # At the row that goes on in lines yet to be read, or has a fault: the next batch begins there.
             pass
         return found, ends
 
@@ -176,46 +176,46 @@ class CsvSource:
                 del fields[: self._extra]
         return True
 
-    def _mixed_block(self, row: RowParser, count: int) -> MixedBlock:
-        block = MixedBlock(self._cursor)
+    def _mixed_batch(self, row: RowParser, count: int) -> MixedBatch:
+        batch = MixedBatch(self._cursor)
         if self._buffer.overlong:
-            block.refuse(self._buffer.overlong, 1, self._too_long)
-            return block
+            batch.refuse(self._buffer.overlong, 1, self._too_long)
+            return batch
         lines = self._buffer.lines
         # Rows that begin in these lines; the last may go on in lines yet to be read.
         available = min(len(lines), count)
-        while (first := block.line_count) < available:
+        while (first := batch.line_count) < available:
             if self._rows.is_blank(first):
-                block.leave_out(len(lines[first]))
+                batch.leave_out(len(lines[first]))
                 continue
             found = self._rows.read(first)
             if found.swallowed:
-                self._refuse_swallowing(block, found)
+                self._refuse_swallowing(batch, found)
                 continue
             length = len(lines[first]) if found.lines == 1 else sum(map(len, lines[first : first + found.lines]))
             error = found.error or self._problem(found.fields)
             if not error:
                 try:
-                    block.add(row(block.next_row, found.fields), length, found.lines)
+                    batch.add(row(batch.next_row, found.fields), length, found.lines)
                     continue
                 except Refused as refused:
                     error = str(refused)
-            block.refuse(length, found.lines, error)
-        return block
+            batch.refuse(length, found.lines, error)
+        return batch
 
-    def _refuse_swallowing(self, block: MixedBlock, found: Row) -> None:
+    def _refuse_swallowing(self, batch: MixedBatch, found: Row) -> None:
         """Refuse the line with a quote that makes it no row; the lines that it swallowed are read again.
 
         In a file that is full of such lines, reading each again would take for ever:
         there, the swallowed lines are refused with it.
         """
-        lines, first = self._buffer.lines, block.line_count
-        in_vain = self._cursor["in_vain"] + block.in_vain + found.in_vain
-        patience = in_vain <= READ_IN_VAIN_BYTES + READ_IN_VAIN_FACTOR * block.stands_at
-        block.refuse(len(lines[first]), 1, found.error, found.in_vain)
+        lines, first = self._buffer.lines, batch.line_count
+        in_vain = self._cursor["in_vain"] + batch.in_vain + found.in_vain
+        patience = in_vain <= READ_IN_VAIN_BYTES + READ_IN_VAIN_FACTOR * batch.stands_at
+        batch.refuse(len(lines[first]), 1, found.error, found.in_vain)
         if not patience:
             for line in lines[first + 1 : first + 1 + found.swallowed]:
-                block.refuse(len(line), 1, found.error)
+                batch.refuse(len(line), 1, found.error)
 
     def _note_padding(self) -> None:
         if PADDED not in self.warnings:

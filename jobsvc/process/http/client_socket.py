@@ -48,7 +48,7 @@ class ClientSocket:
 
     What is sent is collected, and sent by `flush` as far as that takes no waiting,
     unless `stream` was called. Receiving, and sending in a stream, wait within the bounds
-    of `patience`.
+    of `time_limit`.
     """
 
     def __init__(self, raw: socket.socket, patience: ClientPatience) -> None:

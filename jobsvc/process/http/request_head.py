@@ -17,7 +17,7 @@ _FRAMING = re.compile(
     rb"^(content-length|transfer-encoding|expect)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE
 )
 
-MOST_DIGITS = 18
+MAX_DIGITS = 18
 """More than any length that is meant has; whatever has more is as good as endless."""
 
 PROXY_V2 = b"\r\n\r\n\x00\r\nQUIT\n"
@@ -77,7 +77,7 @@ def _length(text: bytes) -> int:
     if not text.isdigit():
         return 0
     digits = text.lstrip(b"0")
-    return int(digits or b"0") if len(digits) <= MOST_DIGITS else 10**MOST_DIGITS
+    return int(digits or b"0") if len(digits) <= MAX_DIGITS else 10**MAX_DIGITS
 
 
 def _is_http_1_1(received: bytes | bytearray, begin: int, *, proxy: bool) -> bool:

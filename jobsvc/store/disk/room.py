@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 """How old what is known of the disks may be."""
 
-FIRST_PAUSE_SECONDS = 5.0
-LONGEST_PAUSE_SECONDS = 60.0
+FIRST_DELAY_SECONDS = 5.0
+MAX_DELAY_SECONDS = 60.0
 """For how long there is no room after a write has failed, longer each time, whatever a look at the disk says."""
 
 CALM_SECONDS = 600.0
@@ -51,7 +51,7 @@ class Room:
         self._looking = Lock()
         self._look_at = 0.0
         self._shortage: str | None = None
-        self._pause = FIRST_PAUSE_SECONDS
+        self._pause = FIRST_DELAY_SECONDS
         self._full_at: float | None = None
         self._full_until = 0.0
 
@@ -77,7 +77,7 @@ class Room:
         with self._lock:
             if now >= self._full_until:
                 again = self._full_at is not None and now - self._full_at < CALM_SECONDS
-                self._pause = min(LONGEST_PAUSE_SECONDS, 2 * self._pause) if again else FIRST_PAUSE_SECONDS
+                self._pause = min(MAX_DELAY_SECONDS, 2 * self._pause) if again else FIRST_DELAY_SECONDS
                 self._full_at, self._full_until = now, now + self._pause
                 log.warning("%s: runs wait for %g s and more", FULL, self._pause)
         if urgent and self._reserve is not None and self._reserve.is_kept:

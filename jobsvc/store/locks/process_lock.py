@@ -26,7 +26,7 @@ RETRY_SECONDS = 0.05
 CHECK_SECONDS = 2.0
 """How often the connection that holds the lock is looked after."""
 
-MOST_NAME_BYTES = 63
+MAX_NAME_BYTES = 63
 """Of an application's name, PostgreSQL keeps no more."""
 
 _HOLDER = text(
@@ -52,7 +52,7 @@ class ProcessLock:
         self._try = text(f"SELECT pg_try_advisory_lock{'_shared' if shared else ''}(:lock)")
         self._shared = shared
         self._host = socket.gethostname()
-        name = f"jobsvc {os.getpid()} {os.getppid()} {self._host}".encode()[:MOST_NAME_BYTES].decode(errors="ignore")
+        name = f"jobsvc {os.getpid()} {os.getppid()} {self._host}".encode()[:MAX_NAME_BYTES].decode(errors="ignore")
         self._engine = create_engine(
             url,
             poolclass=NullPool,

@@ -14,13 +14,13 @@ from sqlalchemy import Connection, Dialect, Engine, create_engine, event, make_u
 from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from jobsvc.patience import BACKGROUND_SECONDS, Deadline, applied, current
+from jobsvc.deadlines import BACKGROUND_SECONDS, Deadline, applied, current
 from jobsvc.store.errors import Conflict, DatabaseBusy, DatabaseDown, DiskFull, IdleTooLong, NotStorable
 
 POOLED_CONNECTIONS = 10
 """Idle connections that are kept."""
 
-MOST_CONNECTIONS = 40
+MAX_CONNECTIONS = 40
 """A server allows 100 by default, for everybody together. Beyond it threads wait for each other."""
 
 CONNECT_SECONDS = 5
@@ -121,7 +121,7 @@ class Postgresql:
             pool_pre_ping=True,
             connect_args=connect_parameters(url, session, idle_seconds),
         )
-        self._free = BoundedSemaphore(MOST_CONNECTIONS)
+        self._free = BoundedSemaphore(MAX_CONNECTIONS)
         event.listen(self.engine, "do_connect", _connect)
         event.listen(self.engine, "begin", _begin)
         event.listen(self.engine, "before_cursor_execute", _before_statement)
@@ -136,7 +136,7 @@ class Postgresql:
     @contextmanager
     def begin(self, engine: Engine, deadline: Deadline | None) -> Iterator[Connection]:
         if not self._free.acquire(timeout=BACKGROUND_SECONDS if deadline is None else deadline.left()):
-            raise DatabaseBusy(f"all {MOST_CONNECTIONS} connections of this process are in use")
+            raise DatabaseBusy(f"all {MAX_CONNECTIONS} connections of this process are in use")
         with ExitStack() as stack:
             stack.callback(self._free.release)
             with applied(deadline):

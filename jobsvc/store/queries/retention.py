@@ -49,7 +49,7 @@ def count_finished_before(connection: Connection, at: datetime, states: Collecti
     return connection.execute(query).scalar_one()
 
 
-def bury(connection: Connection, keys: Collection[int], values: Mapping[str, Any]) -> None:
+def mark_forgotten(connection: Connection, keys: Collection[int], values: Mapping[str, Any]) -> None:
     """Turn jobs into tombstones with `values`, and remove what must not outlast them for a moment.
 
     Their idempotency keys would return them, their webhooks would still be sent.

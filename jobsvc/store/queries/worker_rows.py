@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, exists, func, insert, or_, select, text, union
 
-from jobsvc.store.locks.process_lock import MOST_NAME_BYTES
+from jobsvc.store.locks.process_lock import MAX_NAME_BYTES
 from jobsvc.store.postgresql.queue_tables import entries, live_workers, status
 from jobsvc.store.tables import jobs, workers
 
@@ -21,7 +21,7 @@ from jobsvc.store.tables import jobs, workers
 def session_name(role: str) -> str:
     """What a process of the fleet calls its sessions: `role` is web or worker."""
     name = f"jobsvc {role} {secrets.token_hex(8)} {socket.gethostname()}"
-    return name.encode()[:MOST_NAME_BYTES].decode(errors="ignore")
+    return name.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
 
 
 _SESSIONS = "^jobsvc (web|worker) "

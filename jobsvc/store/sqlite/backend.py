@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Dialect, Engine, create_engine, event, make_u
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from jobsvc.patience import Deadline, applied, current
+from jobsvc.deadlines import Deadline, applied, current
 from jobsvc.store.sqlite.errors import end_broken_transactions, translated
 from jobsvc.store.sqlite.log import KEPT_BYTES, BoundedLog
 from jobsvc.store.sqlite.read_gate import ReadGate

@@ -20,7 +20,7 @@ from jobsvc.store.sqlite.read_gate import ReadGate
 
 log = logging.getLogger(__name__)
 
-MOST_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 64 * 1024 * 1024
 """A log that is longer after a commit is given back."""
 
 KEPT_BYTES = 16 * 1024 * 1024
@@ -48,7 +48,7 @@ class BoundedLog:
             size = self._path.stat().st_size
         except OSError:
             return
-        if size <= MOST_BYTES or monotonic() < self._not_before or (size <= 2 * MOST_BYTES and urgent()):
+        if size <= MAX_BYTES or monotonic() < self._not_before or (size <= 2 * MAX_BYTES and urgent()):
             return
         if not self._truncated():
             log.warning("the database's log has %d MiB: somebody else is reading", size >> 20)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Condition, get_ident
 
-from jobsvc.patience import Deadline
+from jobsvc.deadlines import Deadline
 from jobsvc.store.errors import DatabaseBusy
 
 

@@ -48,7 +48,7 @@ def one(job_id: str) -> dict[str, Any]:
 @bp.delete("/<job_id>")
 @takes()
 def delete(job_id: str) -> tuple[str, int]:
-    services().sweeper.forget(services().jobs.get(job_id), user())
+    services().pruner.forget(services().jobs.get(job_id), user())
     return "", 204
 
 

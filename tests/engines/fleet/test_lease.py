@@ -17,7 +17,7 @@ import pytest
 from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import ConnectorException
 
-from jobsvc.engines.fleet.job_manager import PatientJobManager
+from jobsvc.engines.fleet.job_manager import RetryingJobManager
 from jobsvc.engines.fleet.lease import END_AT, STOP_AT, Lease
 from jobsvc.engines.fleet.supervised_worker import Crew, Times
 from jobsvc.runs.signals import FleetSignals
@@ -153,7 +153,7 @@ def test_a_worker_s_heartbeats_renew_its_lease_until_it_has_ended(
     async def live() -> None:
         connector = PsycopgConnector(conninfo=url)
         async with App(connector=connector).open_async():
-            manager = PatientJobManager(
+            manager = RetryingJobManager(
                 connector, clock.lease, registered=lambda _: None, given_up=lambda: given_up.append(clock.now)
             )
             worker = await manager.register_worker()
@@ -185,7 +185,7 @@ def test_an_entry_is_not_fetched_without_a_lease(url: str, clock: Clock) -> None
     async def live() -> None:
         connector = PsycopgConnector(conninfo=url)
         async with App(connector=connector).open_async():
-            manager = PatientJobManager(connector, clock.lease, registered=lambda _: None, given_up=lambda: None)
+            manager = RetryingJobManager(connector, clock.lease, registered=lambda _: None, given_up=lambda: None)
             worker = await manager.register_worker()
             with psycopg.connect(url) as connection:
                 connection.execute("INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('a', 'jobsvc.run')")
@@ -208,7 +208,7 @@ def test_an_entry_whose_answer_was_lost_is_given_back_and_those_at_work_are_kept
         connector = PsycopgConnector(conninfo=url)
         running: list[int] = []
         async with App(connector=connector).open_async():
-            manager = PatientJobManager(
+            manager = RetryingJobManager(
                 connector, clock.lease, registered=lambda _: None, given_up=lambda: None, running=lambda: running
             )
             worker = await manager.register_worker()

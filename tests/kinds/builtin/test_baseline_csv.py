@@ -271,12 +271,12 @@ def context(path: Path, date_column: str | None) -> JobContext:
     st.sampled_from([1, 3, 1000]),
 )
 def test_records_from_plain_lines_equal_those_from_parsed_ones(
-    tmp_path_factory: pytest.TempPathFactory, data: bytes, date_column: str | None, block: int
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, date_column: str | None, batch: int
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "one.csv"
     path.write_bytes(data)
     found = []
-    with limits(block=block):
+    with limits(batch=batch):
         for plain in (True, False):
             try:
                 work = BaselineCSV().open(context(path, date_column))
@@ -285,12 +285,12 @@ def test_records_from_plain_lines_equal_those_from_parsed_ones(
                 return
             with work:
                 source = work.source  # type: ignore[attr-defined]
-                blocks = work.blocks() if plain else source.blocks(work._record, rows=never)  # type: ignore[attr-defined]
-                read = [(list(block.items), block) for block in blocks]
+                batches = work.batches() if plain else source.batches(work._record, rows=never)  # type: ignore[attr-defined]
+                read = [(list(batch.items), batch) for batch in batches]
                 found.append(
                     (
                         [item for items, _ in read for item in items],
-                        [refusal for items, block in read for refusal in block.end(len(items)).refused],
+                        [refusal for items, batch in read for refusal in batch.end(len(items)).refused],
                     )
                 )
     assert found[0] == found[1]

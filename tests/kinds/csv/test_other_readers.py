@@ -18,26 +18,26 @@ from jobsvc.kinds.csv.format import CsvFormat
 from jobsvc.kinds.csv.source import CsvSource
 from tests.support.data import data_dir
 
-MOST_ROWS = 20_000
+MAX_ROWS = 20_000
 
 
 def ours(path: Path, form: CsvFormat) -> list[list[str]]:
     with path.open("rb") as file:
         source = CsvSource(file, None, None, form)
         rows = [source.columns]
-        for block in source.blocks(lambda _, fields: fields):
-            items = list(block.items)
-            assert block.end(len(items)).refused == ()
+        for batch in source.batches(lambda _, fields: fields):
+            items = list(batch.items)
+            assert batch.end(len(items)).refused == ()
             rows += items
-            if len(rows) > MOST_ROWS:
+            if len(rows) > MAX_ROWS:
                 break
-    return rows[: MOST_ROWS + 1]
+    return rows[: MAX_ROWS + 1]
 
 
 def pythons(path: Path, delimiter: str) -> list[list[str]]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.reader(file, delimiter=delimiter, strict=True)
-        return [row for _, row in zip(range(MOST_ROWS + 1), (row for row in rows if any(row)), strict=False)]
+        return [row for _, row in zip(range(MAX_ROWS + 1), (row for row in rows if any(row)), strict=False)]
 
 
 def duckdbs(path: Path, delimiter: str) -> list[list[str]]:
@@ -48,7 +48,7 @@ def duckdbs(path: Path, delimiter: str) -> list[list[str]]:
     width = len(pythons(path, delimiter)[0])
     columns = {f"c{at}": "VARCHAR" for at in range(width)}
     text = query.replace("columns=?", f"columns={columns}")
-    rows = duckdb.sql(text, params=[str(path), delimiter]).limit(MOST_ROWS + 1).fetchall()
+    rows = duckdb.sql(text, params=[str(path), delimiter]).limit(MAX_ROWS + 1).fetchall()
     return [["" if field is None else field for field in row] for row in rows]
 
 

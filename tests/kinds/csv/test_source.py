@@ -34,7 +34,7 @@ from tests.support.csv_files import (
 
 MIB = 1024 * 1024
 
-BLOCKS = st.sampled_from([1, 2, 3, 1000])
+BATCHES = st.sampled_from([1, 2, 3, 1000])
 
 READS = st.sampled_from([5, 64, 512 * 1024])
 
@@ -43,14 +43,14 @@ NONE = CsvFormat(quotes=Quotes.NONE)
 
 
 @settings(deadline=None, max_examples=400)
-@given(files(), FORMS, BLOCKS, READS)
+@given(files(), FORMS, BATCHES, READS)
 def test_every_path_gives_the_same_items_and_refusals(
-    data: bytes, form: CsvFormat, block: int, read_bytes: int
+    data: bytes, form: CsvFormat, batch: int, read_bytes: int
 ) -> None:
-    with limits(block=block, read=read_bytes):
+    with limits(batch=batch, read=read_bytes):
         simple, whole = read(data, form=form), read(data, simple=None, form=form)
         single = read(data, simple=None, rows=never, form=form)
-    assert single.whole_blocks == 0
+    assert single.whole_batches == 0
     for found in (simple, whole):
         assert (found.items, found.refusals, found.places, found.blank) == (
             single.items,
@@ -63,17 +63,17 @@ def test_every_path_gives_the_same_items_and_refusals(
 def test_rows_without_a_fault_are_read_whole_and_others_are_not() -> None:
     for plain in (b"1,2,3\r\n4,5,6", b"1,2,3\r4,5,6\r", b'"1",2,3\n', b"1\\,2,3\n", b"1\t,2,3\n", b'1,"2\n2",3\n'):
         found = read(HEADER + plain)
-        assert found.whole_blocks == 1, plain
+        assert found.whole_batches == 1, plain
         assert found.items, plain
     for odd in (b"1,2", b"", b",,", b"\xff,2,3", b"no,2,3", b"1\0,2,3", b'"1"x,2,3', b'"1,2,3'):
-        assert read(HEADER + odd + b"\n").whole_blocks == 0, odd
+        assert read(HEADER + odd + b"\n").whole_batches == 0, odd
 
 
 @settings(deadline=None, max_examples=300)
-@given(files(), FORMS, BLOCKS, READS)
-def test_going_on_from_any_item_reads_what_was_left(data: bytes, form: CsvFormat, block: int, read_bytes: int) -> None:
+@given(files(), FORMS, BATCHES, READS)
+def test_going_on_from_any_item_reads_what_was_left(data: bytes, form: CsvFormat, batch: int, read_bytes: int) -> None:
     """What was read before the cursor, and with which reads, must not show in how rows are numbered or refused."""
-    with limits(block=block, read=read_bytes):
+    with limits(batch=batch, read=read_bytes):
         whole = read(data, form=form)
         for cursor in cursors(data, form):
             rest = read(data, cursor, form=form)
@@ -81,11 +81,11 @@ def test_going_on_from_any_item_reads_what_was_left(data: bytes, form: CsvFormat
 
 
 @settings(deadline=None, max_examples=300)
-@given(files(), FORMS, BLOCKS, st.lists(st.integers(0, 3), min_size=1, max_size=5))
+@given(files(), FORMS, BATCHES, st.lists(st.integers(0, 3), min_size=1, max_size=5))
 def test_a_file_read_with_stops_is_the_file_read_in_one_go(
-    data: bytes, form: CsvFormat, block: int, takes: list[int]
+    data: bytes, form: CsvFormat, batch: int, takes: list[int]
 ) -> None:
-    with limits(block=block):
+    with limits(batch=batch):
         whole = read(data, form=form)
         turn = iter(takes * 1000)
         stopping = read_with_stops(data, lambda: next(turn), form)
@@ -95,11 +95,11 @@ def test_a_file_read_with_stops_is_the_file_read_in_one_go(
 
 
 @settings(deadline=None, max_examples=200)
-@given(files(), FORMS, BLOCKS)
-def test_a_block_can_be_cut_right_behind_each_row_that_was_refused(data: bytes, form: CsvFormat, block: int) -> None:
-    with limits(block=block):
+@given(files(), FORMS, BATCHES)
+def test_a_block_can_be_cut_right_behind_each_row_that_was_refused(data: bytes, form: CsvFormat, batch: int) -> None:
+    with limits(batch=batch):
         whole = read(data, form=form)
-        for found in source(data, form=form).blocks(parse, parse_simple):
+        for found in source(data, form=form).batches(parse, parse_simple):
             items = list(found.items)
             for refusal in found.end(len(items)).refused:
                 end = found.end_behind(refusal.item)
@@ -114,7 +114,7 @@ def test_a_line_over_the_limit_inside_quotes_is_told_apart_alike_however_reads_f
     """The long line is held whole where a read happens to bring all of it, and is too long to be held otherwise."""
     data = HEADER + b"1,2,3\n" * 5 + b'"4\n' + b"x" * 41 + b'",5,6\n7,8,9\n'
     form = CsvFormat(max_row_bytes=20)
-    with limits(read=64, block=1):
+    with limits(read=64, batch=1):
         whole = read(data, form=form)
         for cursor in cursors(data, form):
             rest = read(data, cursor, form=form)
@@ -122,11 +122,11 @@ def test_a_line_over_the_limit_inside_quotes_is_told_apart_alike_however_reads_f
 
 
 @settings(deadline=None, max_examples=400)
-@given(files(), FORMS, BLOCKS)
+@given(files(), FORMS, BATCHES)
 def test_rows_refused_rows_and_blank_lines_cover_every_byte_and_line_once(
-    data: bytes, form: CsvFormat, block: int
+    data: bytes, form: CsvFormat, batch: int
 ) -> None:
-    with limits(block=block):
+    with limits(batch=batch):
         whole = read(data, form=form)
     assert sorted(whole.places) == list(range(1, len(whole.places) + 1))
     header = data.splitlines(keepends=True)[0]
@@ -152,11 +152,11 @@ def test_rows_refused_rows_and_blank_lines_cover_every_byte_and_line_once(
 
 
 @settings(deadline=None, max_examples=300)
-@given(files(), st.sampled_from(list(Quotes)), BLOCKS)
-def test_a_value_is_what_the_file_has(data: bytes, quotes: Quotes, block: int) -> None:
+@given(files(), st.sampled_from(list(Quotes)), BATCHES)
+def test_a_value_is_what_the_file_has(data: bytes, quotes: Quotes, batch: int) -> None:
     """The fields of an item, written as its dialect writes them, are the bytes of its row."""
     form = CsvFormat(quotes=quotes)
-    with limits(block=block):
+    with limits(batch=batch):
         whole = read(data, form=form)
     for row, fields in whole.items:
         start, length, _ = whole.places[row]
@@ -199,10 +199,10 @@ def _without_delimiters(text: str, fields: list[str]) -> list[str]:
     ),
     st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
     st.sampled_from([Quotes.STRICT, Quotes.LAZY]),
-    BLOCKS,
+    BATCHES,
 )
 def test_what_csv_writer_writes_is_read_as_csv_reader_reads_it(
-    table: tuple[int, list[list[str]]], quoting: int, quotes: Quotes, block: int
+    table: tuple[int, list[list[str]]], quoting: int, quotes: Quotes, batch: int
 ) -> None:
     width, rows = table
     header = [f"column {number}" for number in range(width)]
@@ -212,7 +212,7 @@ def test_what_csv_writer_writes_is_read_as_csv_reader_reads_it(
         # The writer leaves a lone carriage return bare, which is a line end to most readers.
         return
     for simple in (None, parse_simple):
-        with limits(block=block):
+        with limits(batch=batch):
             reading = read(
                 out.getvalue().encode(),
                 make=lambda row, fields: (row, fields),
@@ -319,7 +319,7 @@ def test_many_quotes_that_are_never_closed_do_not_make_every_line_read_to_the_en
 
     monkeypatch.setattr(csv_rows._Feed, "__next__", counting)
     monkeypatch.setattr(csv_source, "READ_IN_VAIN_BYTES", 0)
-    with limits(block=50):
+    with limits(batch=50):
         # Read lazily, none of these quotes is closed by the next one.
         reading = read(HEADER + b'1,2,"z\n' * count, form=LAZY)
     assert len(reading.refusals) + len(reading.items) == count
@@ -330,7 +330,7 @@ def test_which_swallowed_lines_are_refused_does_not_depend_on_where_runs_began(m
     monkeypatch.setattr(csv_source, "READ_IN_VAIN_BYTES", 0)
     monkeypatch.setattr(csv_source, "READ_IN_VAIN_FACTOR", 1)
     data = HEADER + (b'1,2,"z\n' + b"1,2,3\n" * 5) * 20
-    with limits(block=5):
+    with limits(batch=5):
         whole = read(data)
         assert len(whole.refusals) > 20
         for cursor in cursors(data):
@@ -361,13 +361,13 @@ def test_a_header_that_is_none_fails_the_job(data: bytes, why: str) -> None:
 def test_a_header_alone_has_no_rows(header: bytes) -> None:
     source = CsvSource(io.BytesIO(header), None, None)
     assert [name.strip() for name in source.columns] == COLUMNS
-    assert list(source.blocks(parse)) == []
+    assert list(source.batches(parse)) == []
 
 
 def test_lines_count_from_behind_a_header_of_several_lines() -> None:
     source = CsvSource(io.BytesIO(b'a,"b\n\nb",c\n1,2\n'), None, None)
-    (block,) = source.blocks(parse)
-    (refusal,) = block.end(0).refused
+    (batch,) = source.batches(parse)
+    (refusal,) = batch.end(0).refused
     assert (refusal.line, refusal.offset, refusal.length) == (4, 11, 4)
 
 
@@ -385,8 +385,8 @@ def test_another_encoding_decodes_on_all_paths() -> None:
     data = "a,b,c\né,ü,ß\n".encode("latin-1")
     for simple in (parse_simple, None):
         source = CsvSource(io.BytesIO(data), None, None, CsvFormat(encoding="latin-1"))
-        (block,) = source.blocks(parse, simple)
-        assert list(block.items) == [(1, ["é", "ü", "ß"])]
+        (batch,) = source.batches(parse, simple)
+        assert list(batch.items) == [(1, ["é", "ü", "ß"])]
 
 
 @pytest.mark.parametrize("quote", [b"", b'"'])
@@ -401,13 +401,13 @@ def test_a_line_of_50_mb_is_refused_in_little_memory(tmp_path: Path, quote: byte
         tracemalloc.start()
         try:
             source = CsvSource(opened, None, None)
-            blocks = [(list(block.items), block.end(0 if not block.items else 1)) for block in source.blocks(parse)]
+            batches = [(list(batch.items), batch.end(0 if not batch.items else 1)) for batch in source.batches(parse)]
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
     assert peak < 16 * MIB
-    assert [item for items, _ in blocks for item in items] == [(2, ["1", "2", "3"])]
-    (refusal,) = [refusal for _, end in blocks for refusal in end.refused]
+    assert [item for items, _ in batches for item in items] == [(2, ["1", "2", "3"])]
+    (refusal,) = [refusal for _, end in batches for refusal in end.refused]
     assert (refusal.item, refusal.line, refusal.offset, refusal.length) == (1, 2, 6, len(quote) + 50 * MIB + 1)
 
 
@@ -438,7 +438,7 @@ def test_any_dialect_and_encoding_is_read_as_it_was_written_also_with_stops(
     whole = read(data, simple=None, form=form)
     assert ([fields for _, fields in whole.items], whole.refusals, whole.blank) == (rows, [], 2)
     turn = iter(takes * 1000)
-    with limits(block=2):
+    with limits(batch=2):
         stopping = read_with_stops(data, lambda: next(turn), form)
     assert (stopping.items, stopping.refusals, stopping.blank) == (whole.items, [], 2)
 
@@ -461,10 +461,10 @@ QUOTABLE = st.integers(1, 4).flatmap(
     st.sampled_from([Quotes.STRICT, Quotes.LAZY]),
     st.sampled_from(["\n", "\r\n", "\r"]),
     st.sampled_from(",;\t|\x01\x02[ "),
-    BLOCKS,
+    BATCHES,
 )
 def test_lines_with_quotes_are_read_alike_by_every_path(
-    rows: list[list[str]], quoting: Any, quotes: Quotes, end: str, delimiter: str, block: int
+    rows: list[list[str]], quoting: Any, quotes: Quotes, end: str, delimiter: str, batch: int
 ) -> None:
     if end == "\r":
         rows = [[field.replace("\n", " ") for field in row] for row in rows]
@@ -473,7 +473,7 @@ def test_lines_with_quotes_are_read_alike_by_every_path(
         [COLUMN_NAMES[: len(rows[0])], *rows]
     )
     form = CsvFormat(quotes=quotes, delimiter=delimiter)
-    with limits(block=block):
+    with limits(batch=batch):
         quick = read(out.getvalue().encode(), form=form)
         slow = read(out.getvalue().encode(), simple=None, rows=never, form=form)
     assert (quick.items, quick.refusals, quick.places) == (slow.items, slow.refusals, slow.places)
@@ -485,11 +485,11 @@ def test_lines_with_quotes_are_read_alike_by_every_path(
     st.sampled_from([b"a\n", b"a,b\n", b"a,b,c,d\n"]),
     st.lists(st.sampled_from([b"a", b",", b'"', b'"', b'"', b"\n", b"\r\n", b"\r"]), max_size=12).map(b"".join),
     st.sampled_from([Quotes.STRICT, Quotes.LAZY]),
-    BLOCKS,
+    BATCHES,
 )
-def test_stray_quotes_are_read_alike_by_every_path(header: bytes, body: bytes, quotes: Quotes, block: int) -> None:
+def test_stray_quotes_are_read_alike_by_every_path(header: bytes, body: bytes, quotes: Quotes, batch: int) -> None:
     form = CsvFormat(quotes=quotes)
-    with limits(block=block):
+    with limits(batch=batch):
         quick = read(header + body, form=form)
         slow = read(header + body, simple=None, rows=never, form=form)
     assert (quick.items, quick.refusals, quick.places) == (slow.items, slow.refusals, slow.places)

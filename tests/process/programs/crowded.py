@@ -6,7 +6,7 @@ import atexit
 import threading
 from collections.abc import Iterator
 
-from jobsvc.kinds.contract import Block, End, JobContext, Kind, Refusal, Work
+from jobsvc.kinds.contract import Batch, End, JobContext, Kind, Refusal, Work
 from jobsvc.process.app import create_app
 from jobsvc.service.new_job import NewJob
 from jobsvc.web.services import Services
@@ -39,7 +39,7 @@ class _Numbered(Work):
         self._start = context.cursor["next"] if context.cursor else 0
         self._act = act
 
-    def blocks(self) -> Iterator[Block]:
+    def batches(self) -> Iterator[Batch]:
         for start in range(self._start, self.size, 100):
             yield _Hundred(start)
 
@@ -47,7 +47,7 @@ class _Numbered(Work):
         self._act()
 
 
-class _Hundred(Block):
+class _Hundred(Batch):
     def __init__(self, start: int) -> None:
         self._start = start
         self.items = range(start, start + 100)

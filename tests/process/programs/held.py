@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from jobsvc.kinds.contract import Block, Effects, End, JobContext, Kind, Refusal, Work
+from jobsvc.kinds.contract import Batch, Effects, End, JobContext, Kind, Refusal, Work
 from jobsvc.process.app import create_app
 from jobsvc.service.new_job import NewJob
 from jobsvc.store.tables import records
@@ -32,7 +32,7 @@ class _HeldWork(Work):
     def __init__(self, context: JobContext) -> None:
         self._start = context.cursor["next"] if context.cursor else 1
 
-    def blocks(self) -> Iterator[Block]:
+    def batches(self) -> Iterator[Batch]:
         for number in range(self._start, ITEMS + 1):
             yield _One(number)
 
@@ -46,7 +46,7 @@ class _HeldWork(Work):
         return ()
 
 
-class _One(Block):
+class _One(Batch):
     def __init__(self, number: int) -> None:
         self._number = number
         self.items = [number]

@@ -81,7 +81,7 @@ class Other(Poison):
             threading.Event().wait()
 
 
-crashes.FIRST_PAUSE_SECONDS = 0.02
+crashes.FIRST_DELAY_SECONDS = 0.02
 runner.Claims = Watched  # type: ignore[misc]
 app = create_app(extra_kinds=[Poison(), Other()])
 services = app.extensions["jobsvc"]

@@ -18,7 +18,7 @@ from jobsvc.store.database import Database
 from jobsvc.store.disk import room as room_module
 from jobsvc.store.disk.open_room import open_room
 from jobsvc.store.disk.reserve import Reserve
-from jobsvc.store.disk.room import CALM_SECONDS, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, LOOK_SECONDS, Room
+from jobsvc.store.disk.room import CALM_SECONDS, FIRST_DELAY_SECONDS, LOOK_SECONDS, MAX_DELAY_SECONDS, Room
 from jobsvc.store.errors import DatabaseDown, DiskFull, NoRoom
 from tests.support.databases import fresh
 from tests.support.full_disk import full
@@ -148,7 +148,7 @@ def test_the_reserve_goes_also_where_a_disk_looks_as_if_it_had_room_and_is_made_
     assert not reserve.path.exists()
     assert room.shortage() == "the disk is full"
     assert not reserve.path.exists()
-    clock.now += FIRST_PAUSE_SECONDS
+    clock.now += FIRST_DELAY_SECONDS
     assert room.shortage() is None
     assert reserve.path.exists()
 
@@ -172,10 +172,10 @@ def test_nothing_begins_for_longer_and_longer_after_writes_that_failed(clock: Cl
         while room.shortage() is not None:
             clock.now += 1
         pauses.append(clock.now - begun)
-    assert pauses == [FIRST_PAUSE_SECONDS, 10, 20, 40, LONGEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS]
+    assert pauses == [FIRST_DELAY_SECONDS, 10, 20, 40, MAX_DELAY_SECONDS, MAX_DELAY_SECONDS]
     clock.now += CALM_SECONDS
     room.note_full(urgent=False)
-    clock.now += FIRST_PAUSE_SECONDS
+    clock.now += FIRST_DELAY_SECONDS
     assert room.shortage() is None
 
 
@@ -219,7 +219,7 @@ def test_a_run_waits_for_what_is_being_asked_of_its_job() -> None:
     signals.begin_asking()
     signals.begin_asking()
     assert signals.stop.is_set()
-    run = Thread(target=signals.heed)
+    run = Thread(target=signals.acknowledge)
     run.start()
     signals.end_asking()
     assert signals.stop.is_set()
@@ -228,5 +228,5 @@ def test_a_run_waits_for_what_is_being_asked_of_its_job() -> None:
     assert not signals.stop.is_set()
     signals.begin_asking()
     signals.shut_down()
-    signals.heed()
+    signals.acknowledge()
     assert signals.stop.is_set()

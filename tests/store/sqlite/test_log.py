@@ -11,7 +11,7 @@ from threading import Event, Thread
 import pytest
 from sqlalchemy import text
 
-from jobsvc.patience import Deadline
+from jobsvc.deadlines import Deadline
 from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseBusy
 from jobsvc.store.sqlite import backend as sqlite
@@ -23,7 +23,7 @@ from tests.support.server import poll
 MIB = 1024 * 1024
 BATCH_BYTES = MIB
 BATCHES = 16
-MOST_BYTES = 3 * MIB
+MAX_BYTES = 3 * MIB
 
 A_READ_SECONDS = 0.05
 """Longer than a reader needs to begin; one that is kept waiting at the gate is not waited for longer."""
@@ -31,7 +31,7 @@ A_READ_SECONDS = 0.05
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_log, "MOST_BYTES", MOST_BYTES)
+    monkeypatch.setattr(sqlite_log, "MAX_BYTES", MAX_BYTES)
     monkeypatch.setattr(sqlite_log, "GATE_SECONDS", TIMEOUT)
 
 
@@ -92,7 +92,7 @@ def test_the_log_stays_short_while_somebody_always_reads(database: Database, tmp
         for _ in range(BATCHES):
             write_batch(database)
             longest = max(longest, log_bytes(tmp_path))
-    assert longest < MOST_BYTES + 2 * BATCH_BYTES
+    assert longest < MAX_BYTES + 2 * BATCH_BYTES
     assert count(database) == BATCHES
 
 
@@ -118,7 +118,7 @@ def test_who_does_not_leave_is_waited_for_only_for_a_moment_and_the_others_read_
 
 
 def test_a_long_log_is_cut_when_sqlite_begins_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_log, "MOST_BYTES", 100 * MIB)
+    monkeypatch.setattr(sqlite_log, "MAX_BYTES", 100 * MIB)
     monkeypatch.setattr(sqlite, "KEPT_BYTES", MIB)
     database = Database(f"sqlite:///{tmp_path / 'db'}")
     with database.write() as connection:
@@ -146,7 +146,7 @@ def test_who_is_in_a_hurry_leaves_it_to_the_next_up_to_a_point(database: Databas
         connection.execute(text("SELECT count(*) FROM things")).scalar_one()
         for _ in range(4):
             write_batch(database, urgent=True)
-    assert MOST_BYTES < log_bytes(tmp_path) < 2 * MOST_BYTES
+    assert MAX_BYTES < log_bytes(tmp_path) < 2 * MAX_BYTES
     write_batch(database)
     assert log_bytes(tmp_path) == 0
     with database.read() as connection:

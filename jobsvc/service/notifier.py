@@ -6,7 +6,7 @@ from collections.abc import Callable
 from threading import Condition
 
 
-class Announcements:
+class Notifier:
     """A counter that goes up with every change. `_changed` guards it.
 
     One who waits notes the version, looks at the database, and waits for a later
@@ -18,7 +18,7 @@ class Announcements:
         self._version = 0
         self._listeners: list[Callable[[], None]] = []
 
-    def announce(self) -> None:
+    def notify(self) -> None:
         """Something has changed; what, is to be read from the database."""
         with self._changed:
             self._version += 1

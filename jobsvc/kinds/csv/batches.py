@@ -6,15 +6,15 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
-from jobsvc.kinds.contract import Block, Cursor, End, Refusal
+from jobsvc.kinds.contract import Batch, Cursor, End, Refusal
 
 
-class CsvBlock(Block):
+class CsvBlock(Batch):
     """Rows of a file from the cursor `start` on."""
 
     items: list[Any]
     line_count: int
-    """Lines of the file that the block covers."""
+    """Lines of the file that the batch covers."""
 
     def __init__(self, start: Cursor) -> None:
         self._start = start
@@ -30,7 +30,7 @@ class CsvBlock(Block):
         return End(cursor, offset, refused, blank)
 
 
-class WholeBlock(CsvBlock):
+class WholeBatch(CsvBlock):
     """Every row is an item. Offsets are only added up when asked for."""
 
     def __init__(self, start: Cursor, items: list[Any], lines: list[bytes], ends: Sequence[int]) -> None:
@@ -55,7 +55,7 @@ class WholeBlock(CsvBlock):
         return self.offset + sum(map(len, self._lines[:lines]))
 
 
-class MixedBlock(CsvBlock):
+class MixedBatch(CsvBlock):
     """Rows told apart one by one, with lines between them that are left out; some rows may be refused already."""
 
     def __init__(self, start: Cursor) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from jobsvc.patience import REQUEST_SECONDS, patience
+from jobsvc.deadlines import REQUEST_SECONDS, time_limit
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
-class Patient:
+class RequestDeadline:
     """WSGI middleware: a request waits for the database `REQUEST_SECONDS` at most, until its answer begins.
 
     That is for the whole of it. What a request says by `wait` replaces it; a job that
@@ -22,5 +22,5 @@ class Patient:
         self._app: Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]] = app
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        with patience(REQUEST_SECONDS):
+        with time_limit(REQUEST_SECONDS):
             return self._app(environ, start_response)

@@ -1,6 +1,6 @@
 """How long a transaction waits for others: a deadline over everything that stands in its way.
 
-A request sets one for all that it does in the database (`patience`), and each of
+A request sets one for all that it does in the database (`time_limit`), and each of
 its transactions waits as long as is left of it: for the turn, the lock of the
 file, a connection, a row. What runs in the background sets none and has
 `BACKGROUND_SECONDS`, in each transaction and from its turn on: it begins again.
@@ -16,7 +16,7 @@ from time import monotonic
 REQUEST_SECONDS = 5.0
 """How long a request waits for others at most that was not told otherwise."""
 
-LEAST_SECONDS = 1.0
+MIN_SECONDS = 1.0
 """How long it waits that was told not to wait for a run: a batch that is being committed takes a moment."""
 
 BACKGROUND_SECONDS = 30.0
@@ -40,7 +40,7 @@ _current: ContextVar[Deadline | None] = ContextVar("jobsvc_patience", default=No
 
 
 @contextmanager
-def patience(seconds: float) -> Iterator[Deadline]:
+def time_limit(seconds: float) -> Iterator[Deadline]:
     """Have the transactions that this thread begins in the block wait for `seconds` at most, all of them together.
 
     One within another replaces it for as long as it lasts.

@@ -1,4 +1,4 @@
-"""Blocks cut into smaller ones, for checkpoints in between."""
+"""Batches cut into smaller ones, for checkpoints in between."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from jobsvc.kinds.contract import Block, End, Refusal
+from jobsvc.kinds.contract import Batch, End, Refusal
 
 
-def in_parts(blocks: Iterable[Block], begin: Callable[[], Callable[[int], bool]]) -> Iterator[Block]:
-    """The items of `blocks`, cut further.
+def cut_further(batches: Iterable[Batch], begin: Callable[[], Callable[[int], bool]]) -> Iterator[Batch]:
+    """The items of `batches`, cut further.
 
-    `begin` is called when a part is begun; what it returns is asked after each of
-    the part's items, with their number so far, whether these are enough.
+    `begin` is called when a batch is begun; what it returns is asked after each of
+    the batch's items, with their number so far, whether these are enough.
     """
-    for block in blocks:
-        items = iter(block.items)
+    for whole in batches:
+        items = iter(whole.items)
         start = 0
         while True:
-            part = _Part(block, items, start, begin())
-            yield part
-            start += part.drawn
-            if not part.cut:
+            batch = _CutBatch(whole, items, start, begin())
+            yield batch
+            start += batch.drawn
+            if not batch.cut:
                 break
 
 
-class _Part(Block):
+class _CutBatch(Batch):
     """The items of `whole` from its item `start` on, until there are enough."""
 
-    def __init__(self, whole: Block, items: Iterator[Any], start: int, enough: Callable[[int], bool]) -> None:
+    def __init__(self, whole: Batch, items: Iterator[Any], start: int, enough: Callable[[int], bool]) -> None:
         self._whole, self._source, self._start, self._enough = whole, items, start, enough
         self.drawn = 0
         self.cut = False
@@ -51,7 +51,7 @@ class _Part(Block):
         return self._untold(self._whole.end_behind(item))
 
     def _untold(self, end: End) -> End:
-        """Without the refused rows and blank lines up to its start: the parts before this one have told of them."""
+        """Without the refused rows and blank lines up to its start: the batches before this one have told of them."""
         if not self._start:
             return end
         told = self._whole.end(self._start)

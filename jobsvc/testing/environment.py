@@ -21,12 +21,12 @@ from jobsvc.runs.recovery import recover
 from jobsvc.runs.rollback import Rollbacks
 from jobsvc.runs.runner import Runner
 from jobsvc.runs.signals import Signals
-from jobsvc.service.announcements import Announcements
 from jobsvc.service.jobs import JobService
 from jobsvc.service.new_job import NewJob, checked_params
+from jobsvc.service.notifier import Notifier
 from jobsvc.store.database import Database
 from jobsvc.store.queries import job_rows
-from jobsvc.testing.disturbance import Disturbance, Killed, Probe, What
+from jobsvc.testing.faults import Fault, Killed, Probe, What
 from jobsvc.testing.outcome import Outcome, Row, contents
 from jobsvc.testing.probed import ProbedKind
 
@@ -35,10 +35,10 @@ USER = "Jon-Doe"
 MOMENT = datetime(2026, 1, 31, 10, tzinfo=UTC)
 """The time of day, always: what a job makes must not depend on when it goes on."""
 
-MOST_ROWS_READ = 100_000
+MAX_ROWS_READ = 100_000
 
 
-class MortalDatabase(Database):
+class CrashingDatabase(Database):
     """The database file `path`, with the probe of the present run around each commit.
 
     It is opened again for each run and after each death, since a new one for each
@@ -48,7 +48,7 @@ class MortalDatabase(Database):
     def __init__(self, path: Path) -> None:
         super().__init__(f"sqlite:///{path}")
         self.path = path
-        self.probe = Probe(Disturbance(What.NOTHING))
+        self.probe = Probe(Fault(What.NOTHING))
         # A death of the process loses nothing that was written; only a power cut would.
         event.listen(self.backend.engine, "connect", _write_unsynced)
 
@@ -95,10 +95,10 @@ def _write_unsynced(connection: Any, _entry: ConnectionPoolEntry) -> None:
     connection.execute("PRAGMA synchronous=OFF").close()
 
 
-class House:
+class KindEnvironment:
     """Runs one job of `kind` on `database`, which has begun with `probe`. Implements `jobs.service.Engine`."""
 
-    def __init__(self, database: MortalDatabase, kind: Kind, probe: Probe, step: int) -> None:
+    def __init__(self, database: CrashingDatabase, kind: Kind, probe: Probe, step: int) -> None:
         self._database = database
         self._files_dir = database.path.with_suffix(".files")
         rmtree(self._files_dir, ignore_errors=True)
@@ -125,7 +125,7 @@ class House:
             self._kinds,
             self,
             self,
-            Announcements(),
+            Notifier(),
             _now,
             max_queued=10,
             idempotency_hours=1,
@@ -140,7 +140,7 @@ class House:
         self._service.submit(NewJob(id=self._id, kind=self._kind.name, user=USER, params=checked))
 
     def run(self) -> None:
-        """Run the job until it has ended, disturbances included."""
+        """Run the job until it has ended, faults included."""
         while (job := self._runner.claim()) is not None:
             if self._survives(self._runner.run, job):
                 state = self._service.get(self._id).state
@@ -150,7 +150,7 @@ class House:
                     self._service.resume(self._id, USER, 0)
 
     def roll_back(self) -> None:
-        """Remove everything that the job has made, disturbances included."""
+        """Remove everything that the job has made, faults included."""
         self._service.terminate(self._id, USER, 0, rollback=True)
         while (job := self._rollbacks.claim()) is not None:
             if (
@@ -220,7 +220,7 @@ class House:
         job = self.job()
         output = self._files.result(self._id, job.attempt)
         with self._database.read() as connection:
-            refused = job_rows.refused_after(connection, job.key, 0, MOST_ROWS_READ)
+            refused = job_rows.refused_after(connection, job.key, 0, MAX_ROWS_READ)
         return Outcome(
             state=job.state,
             done=job.done,

@@ -22,9 +22,9 @@ from jobsvc.runs.recovery import recover
 from jobsvc.runs.rollback import Rollbacks
 from jobsvc.runs.runner import Runner
 from jobsvc.runs.signals import Signals
-from jobsvc.service.announcements import Announcements
 from jobsvc.service.jobs import JobService
 from jobsvc.service.new_job import NewJob
+from jobsvc.service.notifier import Notifier
 from jobsvc.settings import Settings
 from jobsvc.store.database import Database
 from jobsvc.store.migrate import prepare
@@ -37,7 +37,7 @@ WHO = "Ann"
 
 
 @dataclass
-class House:
+class Environment:
     database: Database
     files: LocalFiles
     kinds: Mapping[str, Kind]
@@ -45,7 +45,7 @@ class House:
     rollbacks: Rollbacks
     engine: ThreadEngine[Job, Signals]
     rollback_engine: ThreadEngine[Job, Signals]
-    announcements: Announcements
+    notifier: Notifier
     service: JobService
     gated: Gated
     commits: Commits
@@ -62,7 +62,7 @@ class House:
         database_url: str = "",
         kinds: Iterable[Kind] = (),
         claiming: Callable[[Callable[[], Job | None]], Callable[[], Job | None]] = lambda claim: claim,
-    ) -> House:
+    ) -> Environment:
         """Everything, with the engines yet to be started, as `create_app` puts it together.
 
         `kinds` are there beside the gated one; `claiming` may wrap how the engine claims jobs.
@@ -75,14 +75,14 @@ class House:
         prepare(database)
         files = LocalFiles(data_dir / "files")
         settle(database, files)
-        announcements = Announcements()
+        notifier = Notifier()
         runner = Runner(database, files, by_name, now)
         engine: ThreadEngine[Job, Signals] = ThreadEngine(
             claim=claiming(runner.claim),
             run=runner.run,
             is_paused=lambda outcome: outcome is State.PAUSED,
             signals=Signals,
-            on_leave=announcements.announce,
+            on_leave=notifier.notify,
             slots=slots,
             park_after=park_after,
         )
@@ -92,7 +92,7 @@ class House:
             run=rollbacks.run,
             is_paused=lambda _: False,
             signals=Signals,
-            on_leave=announcements.announce,
+            on_leave=notifier.notify,
             slots=ROLLBACKS_AT_ONCE,
             park_after=0,
             name="rollback",
@@ -104,13 +104,13 @@ class House:
             by_name,
             engine,
             rollback_engine,
-            announcements,
+            notifier,
             now,
             max_queued=max_queued,
             idempotency_hours=24,
         )
         return cls(
-            database, files, by_name, runner, rollbacks, engine, rollback_engine, announcements, service, gated, commits
+            database, files, by_name, runner, rollbacks, engine, rollback_engine, notifier, service, gated, commits
         )
 
     def start(self) -> None:
@@ -153,11 +153,11 @@ class House:
     def wait_left(self, job: Job) -> None:
         """Wait until the attempt of `job` has left its slot."""
         while True:
-            version = self.announcements.version()
+            version = self.notifier.version()
             with self.engine._changed:
                 if self.engine._running(job.key, job.attempt) is None:
                     return
-            assert self.announcements.wait(version, TIMEOUT), f"{job.id} did not leave its slot"
+            assert self.notifier.wait(version, TIMEOUT), f"{job.id} did not leave its slot"
 
     def wait_for(self, job: Job, *states: State) -> Job:
         self.commits.wait_for(lambda: self.job(job).state in states, f"{job.id} to be {' or '.join(states)}")

@@ -29,7 +29,7 @@ class What(StrEnum):
 
 
 @dataclass(frozen=True)
-class Disturbance:
+class Fault:
     """`what` happens at the `at`-th item, checkpoint or batch, counted from 1 over the whole job. It happens once."""
 
     what: What
@@ -40,10 +40,10 @@ class Disturbance:
 
 
 class Probe:
-    """Counts what happens to a job, and disturbs it where `disturbance` says."""
+    """Counts what happens to a job, and disturbs it where `fault` says."""
 
-    def __init__(self, disturbance: Disturbance) -> None:
-        self.disturbance = disturbance
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
         self.items = 0
         self.checkpoints = 0
         self.undone = 0
@@ -96,7 +96,7 @@ class Probe:
             self._die()
 
     def _is_now(self, what: What, number: int) -> bool:
-        if self.happened or self.disturbance != Disturbance(what, number):
+        if self.happened or self.fault != Fault(what, number):
             return False
         self.happened = True
         return True

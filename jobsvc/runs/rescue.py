@@ -12,7 +12,7 @@ from jobsvc.store.queries import worker_rows
 log = logging.getLogger(__name__)
 
 
-class LostWorkers:
+class WorkerRescue:
     """One sweep: who is lost is found once, in its first transaction.
 
     Those, and no others, lose their sessions, then their entries in the queue, and
