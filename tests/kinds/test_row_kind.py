@@ -184,7 +184,7 @@ class TestRefusalsAndFailures:
 class TestRetry:
     def test_an_item_is_tried_again_and_what_the_failed_try_handed_in_is_forgotten(self):
         class Shaky(Numbers):
-            retry = Retry(on=(ConnectionError,), attempts=3, first=0)
+            retry = Retry(on=(ConnectionError,), attempts=3, first_delay=0)
 
             def act(self, n: int) -> None:
                 if self.begun.count(n) < 3:
@@ -196,7 +196,7 @@ class TestRetry:
 
     def test_after_the_last_try_its_exception_fails_the_job(self):
         class Down(Numbers):
-            retry = Retry(on=(ConnectionError,), attempts=3, first=0)
+            retry = Retry(on=(ConnectionError,), attempts=3, first_delay=0)
 
             def act(self, n: int) -> None:
                 raise ConnectionError(f"try {len(self.begun)}")
@@ -207,7 +207,7 @@ class TestRetry:
     @pytest.mark.parametrize("error", [Refused("no"), KeyError("x")])
     def test_what_is_not_named_and_a_refusal_are_not_tried_again(self, error: Exception):
         class Other(Numbers):
-            retry = Retry(on=(ValueError,) if isinstance(error, KeyError) else (Exception,), first=0)
+            retry = Retry(on=(ValueError,) if isinstance(error, KeyError) else (Exception,), first_delay=0)
 
             def act(self, n: int) -> None:
                 raise error
@@ -219,7 +219,7 @@ class TestRetry:
     @pytest.mark.parametrize("at_once", [1, 2])
     def test_a_stop_ends_a_long_pause_at_once(self, env: Callable[[RowKind], Environment], at_once: int):
         class Shaky(Numbers):
-            retry = Retry(on=(ConnectionError,), first=600, longest=600)
+            retry = Retry(on=(ConnectionError,), first_delay=600, max_delay=600)
             concurrency = at_once
             down = True
 

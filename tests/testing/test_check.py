@@ -88,7 +88,7 @@ def test_retries_and_calls_to_the_outside_pass_and_may_repeat():
     class Register(RowKind):
         name = "register"
         tables = own
-        retry = Retry(on=(ConnectionError,), first=0)
+        retry = Retry(on=(ConnectionError,), first_delay=0)
 
         def process(self, row: Any, item: Item) -> None:
             api.note(item.key, row["name"])
