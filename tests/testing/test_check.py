@@ -196,7 +196,7 @@ class BatchWork(CsvWork):
 def with_work(work: type[Work]) -> Kind:
     """The batch kind, with another work."""
 
-    class Changed(Batch):
+    class Changed(Batched):
         def open(self, context: JobContext) -> Work:
             return work(context)  # type: ignore[call-arg]
 
