@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from jobsvc.jobs import outbox
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import FINISHED, State, reason
-from jobsvc.store.queries import job_rows
+from jobsvc.store.queries import event_rows, job_rows
 
 
 def transition(
@@ -29,7 +29,7 @@ def transition(
         values["eta_seconds"] = None
     if not job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values=values):
         return False
-    job_rows.add_event(connection, job.key, at=at, before=job.state, after=after, who=who, why=because)
+    event_rows.add(connection, job.key, at=at, before=job.state, after=after, who=who, why=because)
     if job.callback_url is not None and after in outbox.TOLD:
         outbox.put(connection, job.key, at)
     return True

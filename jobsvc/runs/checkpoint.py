@@ -25,7 +25,7 @@ from jobsvc.store.bulk_insert import bulk_insert
 from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseBusy
 from jobsvc.store.insert_new import insert_new
-from jobsvc.store.queries import job_rows
+from jobsvc.store.queries import event_rows, job_rows, refused_rows
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ class Checkpoints:
             refused_late = self._work.apply(CheckpointEffects(connection, job.key), items)
             refusals = [*end.refused, *(batch.refusal(number, error) for number, error in refused_late)]
             if refusals:
-                job_rows.add_refused(connection, job.key, [_row(refusal) for refusal in refusals])
+                refused_rows.add(connection, job.key, [_row(refusal) for refusal in refusals])
             done = self._done + len(items) - len(refused_late)
             failed = self._failed + len(refusals)
             blank = self._blank + end.blank
@@ -193,7 +193,7 @@ class Checkpoints:
             return end_job(connection, self._kind, job, State.SUCCEEDED, at=self._now(), **values)
 
     def _nothing_done(self, connection: Connection) -> str:
-        rows = job_rows.refused_after(connection, self._job.key, 0, REASONS_LOOKED_AT)
+        rows = refused_rows.of_job(connection, self._job.key, 0, REASONS_LOOKED_AT)
         what = "the only row was refused" if self._failed == 1 else f"all {self._failed} rows were refused"
         return f"{what}, most often since {commonest([row['error'] for row in rows])}"
 
@@ -266,7 +266,7 @@ def ended_by_run(connection: Connection, claimed: Job) -> State | None:
 
     For one that has not heard whether its last transaction was committed.
     """
-    job, last = job_rows.by_key(connection, claimed.key), job_rows.last_event(connection, claimed.key)
+    job, last = job_rows.by_key(connection, claimed.key), event_rows.last(connection, claimed.key)
     ended = last["from"] in UNDER_WAY and last["to"] not in UNDER_WAY and last["to"] == job["state"]
     return State(job["state"]) if ended and last["who"] == RUN and job["attempt"] == claimed.attempt else None
 

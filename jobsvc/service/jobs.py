@@ -33,7 +33,7 @@ from jobsvc.store import clock
 from jobsvc.store.again import again_on_conflict
 from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseBusy, DatabaseDown, DiskFull
-from jobsvc.store.queries import idempotency_keys, job_rows, webhook_rows
+from jobsvc.store.queries import event_rows, idempotency_rows, job_rows, webhook_rows
 
 PAGE_CHARACTERS = 1024 * 1024
 """About how much a page of jobs has at most."""
@@ -113,8 +113,8 @@ class JobService:
         if new.idempotency is None:
             return None
         since = clock.read(connection, self._now) - self._remembered
-        idempotency_keys.forget_before(connection, new.user, new.idempotency.key, since)
-        found = idempotency_keys.find(connection, new.user, new.idempotency.key)
+        idempotency_rows.forget_before(connection, new.user, new.idempotency.key, since)
+        found = idempotency_rows.find(connection, new.user, new.idempotency.key)
         if found is None:
             return None
         if found["fingerprint"] != new.idempotency.fingerprint:
@@ -137,9 +137,9 @@ class JobService:
         }
         key = job_rows.add(connection, values)
         why = "the job was submitted"
-        job_rows.add_event(connection, key, at=now, before=None, after=State.QUEUED, who=new.user, why=why)
+        event_rows.add(connection, key, at=now, before=None, after=State.QUEUED, who=new.user, why=why)
         if new.idempotency is not None:
-            idempotency_keys.remember(
+            idempotency_rows.remember(
                 connection,
                 new.user,
                 new.idempotency.key,
@@ -187,7 +187,7 @@ class JobService:
     def events(self, job_id: str, after: int = 0, limit: int = MAX_LINES) -> Sequence[RowMapping]:
         """A job's history behind the event `after`, oldest first. Raises UnknownJob."""
         with self._database.read() as connection:
-            return job_rows.events(connection, self._find(connection, job_id).key, after, limit)
+            return event_rows.of_job(connection, self._find(connection, job_id).key, after, limit)
 
     def webhooks(self, job_id: str, after: int = 0, limit: int = MAX_LINES) -> Sequence[RowMapping]:
         """What was or is to be sent to a job's callback URL, behind the message `after`, oldest first.

@@ -22,7 +22,7 @@ from jobsvc.kinds.csv.header import REFUSED_COLUMNS, read_header
 from jobsvc.kinds.csv.text import csv_text
 from jobsvc.service.results import NoResult
 from jobsvc.store.database import Database
-from jobsvc.store.queries import job_rows
+from jobsvc.store.queries import job_rows, refused_rows
 
 ROWS_AT_A_TIME = 1000
 
@@ -85,7 +85,7 @@ class LeftOver:
         after = 0
         while True:
             with self._database.read() as connection:
-                found = job_rows.refused_after(connection, job.key, after, ROWS_AT_A_TIME)
+                found = refused_rows.of_job(connection, job.key, after, ROWS_AT_A_TIME)
             yield found
             if len(found) < ROWS_AT_A_TIME:
                 return

@@ -10,7 +10,7 @@ from jobsvc.jobs.job import Job
 from jobsvc.jobs.representation import record_json
 from jobsvc.jobs.states import State
 from jobsvc.store.database import Database
-from jobsvc.store.queries import job_rows, results
+from jobsvc.store.queries import job_rows, record_rows, team_rows
 from jobsvc.store.queries.record_fields import Header, headers
 
 
@@ -38,12 +38,12 @@ class Results:
         if job_id is not None:
             self.check_made(job_id)
         with self._database.read() as connection:
-            rows, more = results.records_page(connection, limit=limit, after=after, job_id=job_id)
+            rows, more = record_rows.page(connection, limit=limit, after=after, job_id=job_id)
             made: list[bytes] = []
             produced = 0
             known: dict[int, Header] = {}
             for number, row in enumerate(rows):
-                if produced > results.PAGE_BYTES:
+                if produced > record_rows.PAGE_BYTES:
                     more = True
                     break
                 if row.job_key not in known:
@@ -58,7 +58,7 @@ class Results:
         if job_id is not None:
             self.check_made(job_id)
         with self._database.read() as connection:
-            found, more = results.teams_page(connection, limit=limit, after=after, job_id=job_id)
+            found, more = team_rows.page(connection, limit=limit, after=after, job_id=job_id)
         return found, found[-1]["id"] if more else None
 
     def file(self, job: Job) -> Result:

@@ -20,7 +20,7 @@ from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import FINISHED
 from jobsvc.settings import Settings
 from jobsvc.store.database import Database
-from jobsvc.store.queries import job_rows, retention
+from jobsvc.store.queries import forgetting, job_rows
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class Retention:
                 raise UnknownJob(job.id)
             if current.state not in FINISHED:
                 raise NotAllowed(job.id, current.state, "deleted before it has finished")
-            retention.mark_forgotten(connection, [job.key], self._tombstone(connection))
+            forgetting.mark_forgotten(connection, [job.key], self._tombstone(connection))
         self._files.remove(job.id)
         log.info("%s deleted job %s", who, job.id)
 
@@ -122,8 +122,8 @@ class Retention:
         with self._database.read() as connection:
             now = self._now(connection)
             if self._policy.finished is not None:
-                swept.jobs = retention.count_finished_before(connection, now - self._policy.finished, FINISHED)
-            swept.keys = retention.count_keys_before(connection, now - self._policy.keys)
+                swept.jobs = forgetting.count_finished_before(connection, now - self._policy.finished, FINISHED)
+            swept.keys = forgetting.count_keys_before(connection, now - self._policy.keys)
         swept.files = sum(map(len, self._with_files(never)))
         return swept
 
@@ -132,7 +132,7 @@ class Retention:
         after = 0
         while not stopped():
             with self._database.read() as connection:
-                keys = retention.buried_with_rows(connection, after, JOBS_AT_A_TIME)
+                keys = forgetting.buried_with_rows(connection, after, JOBS_AT_A_TIME)
             if not keys:
                 return
             for key in keys:
@@ -142,7 +142,7 @@ class Retention:
     def _remove_rows_of(self, key: int, stopped: Callable[[], bool]) -> None:
         while not stopped():
             with self._database.write() as connection:
-                if retention.remove_rows(connection, key, ROWS_AT_A_TIME) < ROWS_AT_A_TIME:
+                if forgetting.remove_rows(connection, key, ROWS_AT_A_TIME) < ROWS_AT_A_TIME:
                     return
 
     def _tombstone(self, connection: Connection) -> Mapping[str, Any]:
@@ -160,9 +160,9 @@ class Retention:
         while not stopped():
             with self._database.write() as connection:
                 before = self._now(connection) - self._policy.finished
-                found = retention.finished_before(connection, before, FINISHED, JOBS_AT_A_TIME)
+                found = forgetting.finished_before(connection, before, FINISHED, JOBS_AT_A_TIME)
                 if found:
-                    retention.mark_forgotten(connection, [row["key"] for row in found], self._tombstone(connection))
+                    forgetting.mark_forgotten(connection, [row["key"] for row in found], self._tombstone(connection))
             for row in found:
                 self._files.remove(row["id"])
             yield len(found)
@@ -174,7 +174,7 @@ class Retention:
             assert self._policy.files is not None, "otherwise there is none"
             with self._database.write() as connection:
                 now = self._now(connection)
-                ids = retention.note_files_removed(
+                ids = forgetting.note_files_removed(
                     connection, keys, at=now, before=now - self._policy.files, states=FINISHED
                 )
             for job_id in ids:
@@ -190,7 +190,7 @@ class Retention:
             with self._database.read() as connection:
                 now = self._now(connection)
                 since = None if self._policy.finished is None else now - self._policy.finished
-                found = retention.may_have_files(
+                found = forgetting.may_have_files(
                     connection,
                     after,
                     since=since,
@@ -209,7 +209,7 @@ class Retention:
         while not stopped():
             with self._database.write() as connection:
                 before = self._now(connection) - self._policy.keys
-                count = retention.remove_keys_before(connection, before, ROWS_AT_A_TIME)
+                count = forgetting.remove_keys_before(connection, before, ROWS_AT_A_TIME)
             yield count
             if count < ROWS_AT_A_TIME:
                 return

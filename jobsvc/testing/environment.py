@@ -25,7 +25,7 @@ from jobsvc.service.jobs import JobService
 from jobsvc.service.new_job import NewJob, checked_params
 from jobsvc.service.notifier import Notifier
 from jobsvc.store.database import Database
-from jobsvc.store.queries import job_rows
+from jobsvc.store.queries import refused_rows
 from jobsvc.testing.faults import Fault, Killed, Probe, What
 from jobsvc.testing.outcome import Outcome, Row, contents
 from jobsvc.testing.probed import ProbedKind
@@ -220,7 +220,7 @@ class KindEnvironment:
         job = self.job()
         output = self._files.result(self._id, job.attempt)
         with self._database.read() as connection:
-            refused = job_rows.refused_after(connection, job.key, 0, MAX_ROWS_READ)
+            refused = refused_rows.of_job(connection, job.key, 0, MAX_ROWS_READ)
         return Outcome(
             state=job.state,
             done=job.done,

@@ -14,7 +14,7 @@ from jobsvc.jobs.states import State
 from jobsvc.kinds.builtin.bulk_team import BulkTeam
 from jobsvc.runs.runner import Runner
 from jobsvc.service.new_job import Idempotency, NewJob
-from jobsvc.store.queries.results import teams_page
+from jobsvc.store.queries import team_rows
 from tests.support.environment import WHO, Environment
 from tests.support.gated import TIMEOUT
 
@@ -93,6 +93,6 @@ def test_jobs_that_want_the_same_names_in_opposite_order_share_them(make_env: Ca
     assert sum(job.done for job in ended) == len(names)
     assert sum(job.failed for job in ended) == 3 * len(names)
     with env.database.read() as connection:
-        made, _ = teams_page(connection, limit=10_000)
+        made, _ = team_rows.page(connection, limit=10_000)
     assert sorted(team["name"] for team in made) == sorted(names)
     assert all(team["members"] == ["x"] for team in made)

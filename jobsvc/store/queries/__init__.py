@@ -1,1 +1,1 @@
-"""The queries, by table."""
+"""The queries: a file for each table, called by what one of its rows is; others say what they are about."""

@@ -1,4 +1,4 @@
-"""Queries on `jobs`, `job_events` and `refused_rows`. States are plain strings here; `jobs/` knows their meaning.
+"""Queries on `jobs`. States are plain strings here; `jobs/` knows their meaning.
 
 A transaction that changes a job depending on what it reads of it reads it with
 `lock=True`: on PostgreSQL its row then stays as it was read until the transaction
@@ -30,7 +30,7 @@ from sqlalchemy import (
 
 from jobsvc.store.postgresql.queue_tables import entries, status
 from jobsvc.store.streaming import streamed
-from jobsvc.store.tables import job_events, jobs, refused_rows
+from jobsvc.store.tables import jobs
 
 JOB = tuple(column for column in jobs.c if column.name not in ("cursor", "columns"))
 """What is read of a job: without what only its run needs, which may be large. See `place`."""
@@ -211,37 +211,3 @@ def change(connection: Connection, key: int, *, attempt: int, state: str, values
     """Change a job if it still is in `state` with `attempt`; returns whether it was."""
     wanted = {"wanted_key": key, "wanted_attempt": attempt, "wanted_state": state}
     return connection.execute(_CHANGE, {**values, **wanted}).rowcount == 1
-
-
-def add_event(
-    connection: Connection, key: int, *, at: datetime, before: str | None, after: str, who: str, why: str
-) -> None:
-    event = {"job_key": key, "at": at, "from": before, "to": after, "who": who, "why": why}
-    connection.execute(insert(job_events), event)
-
-
-def events(connection: Connection, key: int, after: int, limit: int) -> Sequence[RowMapping]:
-    """A job's history behind the event `after`, oldest first."""
-    query = select(job_events).where(job_events.c.job_key == key, job_events.c.id > after).order_by(job_events.c.id)
-    return connection.execute(query.limit(limit)).mappings().all()
-
-
-def last_event(connection: Connection, key: int) -> RowMapping:
-    """The latest line of a job's history."""
-    query = select(job_events).where(job_events.c.job_key == key).order_by(job_events.c.id.desc()).limit(1)
-    return connection.execute(query).mappings().one()
-
-
-def add_refused(connection: Connection, key: int, rows: Sequence[Mapping[str, Any]]) -> None:
-    connection.execute(insert(refused_rows), [{"job_key": key, **row} for row in rows])
-
-
-def refused_after(connection: Connection, key: int, after: int, limit: int) -> Sequence[RowMapping]:
-    """A job's refused items behind the item number `after`, in order."""
-    query = (
-        select(refused_rows)
-        .where(refused_rows.c.job_key == key, refused_rows.c.item > after)
-        .order_by(refused_rows.c.item)
-        .limit(limit)
-    )
-    return connection.execute(query).mappings().all()

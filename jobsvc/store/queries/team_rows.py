@@ -1,47 +1,17 @@
-"""Queries on what the jobs made: records, teams."""
+"""Queries on `teams` and `team_members`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, LargeBinary, Row, RowMapping, cast, func, select, tuple_
+from sqlalchemy import Connection, LargeBinary, RowMapping, cast, func, select
 
-from jobsvc.store.streaming import streamed
-from jobsvc.store.tables import jobs, records, team_members, teams
-
-PAGE_BYTES = 1024 * 1024
-"""About how much one page has at most."""
+from jobsvc.store.queries.record_rows import PAGE_BYTES
+from jobsvc.store.tables import jobs, team_members, teams
 
 
-def records_page(
-    connection: Connection, *, limit: int, after: tuple[int, int] | None = None, job_id: str | None = None
-) -> tuple[Sequence[Row[Any]], bool]:
-    """Up to `limit` records in (job key, row) order behind `after`, and whether there may be more.
-
-    Fewer if they are large. Each has job_key, row, date, and data, which is JSON text.
-    """
-    query = (
-        select(records.c.job_key, records.c.row, records.c.date, records.c.data)
-        .order_by(records.c.job_key, records.c.row)
-        .limit(limit + 1)
-    )
-    if after is not None:
-        query = query.where(tuple_(records.c.job_key, records.c.row) > after)
-    if job_id is not None:
-        query = query.where(records.c.job_key == select(jobs.c.key).where(jobs.c.id == job_id).scalar_subquery())
-    found: list[Row[Any]] = []
-    characters = 0
-    with streamed(connection, query) as result:
-        for row in result:
-            if len(found) == limit or characters > PAGE_BYTES:
-                return found, True
-            found.append(row)
-            characters += len(row.data)
-    return found, False
-
-
-def teams_page(
+def page(
     connection: Connection, *, limit: int, after: int | None = None, job_id: str | None = None
 ) -> tuple[list[dict[str, Any]], bool]:
     """Up to `limit` teams in the order of their ids behind `after`, and whether there may be more.
