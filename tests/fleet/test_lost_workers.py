@@ -89,7 +89,7 @@ def test_a_worker_that_was_frozen_within_an_item_until_it_was_given_up_does_noth
     web = fleet.start_web()
     frozen = fleet.start_worker(concurrency=3)
     # One that stands within its first items all the time.
-    endless = fleet.ticks(100_000, block=100_000)
+    endless = fleet.ticks(100_000, batch=100_000)
     web.wait_for(endless, "running")
     ticks = fleet.ticks(TICKS)
     web.wait_done(ticks, 1)

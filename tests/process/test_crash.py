@@ -137,10 +137,11 @@ def test_with_manual_recovery_a_killed_job_waits_until_it_is_resumed(
     job_id = server.upload(flights_part, date_column=DATE_COLUMN)
     server.wait_done(job_id, 1)
     server.kill()
-    done = server.stored(job_id)[1]
     server.start()
 
     assert server.job(job_id)["state"] == "interrupted"
+    # Only now: a commit whose process died before it could tell the other readers of the log is there since the start.
+    done = server.stored(job_id)[1]
     # The dispatcher has been at work since, and has let it be.
     other = server.upload(flights_part, date_column=DATE_COLUMN)
     server.wait_done(other, 1)

@@ -219,7 +219,7 @@ def test_an_entry_that_was_fetched_when_its_job_was_paused_runs_nothing(post: Po
 
 
 def test_a_request_to_stop_reaches_the_run_through_its_entry(post: Post) -> None:
-    job = post.submit(count=10, block=10)
+    job = post.submit(count=10, batch=10)
     key, entry = post.fetch()
     wanted: list[bool] = []
 
@@ -238,7 +238,7 @@ def test_a_request_to_stop_reaches_the_run_through_its_entry(post: Post) -> None
 
 
 def test_a_stop_is_obeyed_at_the_next_commit_though_its_abort_was_never_seen(post: Post) -> None:
-    job = post.submit(count=10, block=2)
+    job = post.submit(count=10, batch=2)
     key, entry = post.fetch()
     thread = post.run_on_a_thread(key, entry, FleetSignals(lambda: False))
     post.gated.gate.wait_reached(1)
@@ -279,7 +279,7 @@ def test_a_run_whose_lease_has_run_out_begins_no_further_item_and_hands_its_job_
         return commit(*arguments, **more)
 
     monkeypatch.setattr(Checkpoints, "commit", noted)
-    job = post.submit(count=10, block=2)
+    job = post.submit(count=10, batch=2)
     key, entry = post.fetch()
     thread = post.run_on_a_thread(key, entry, FleetSignals(lambda: False, lease))
     post.gated.gate.open(2)

@@ -17,7 +17,7 @@ from jobsvc.kinds.contract import JobInfo
 from jobsvc.runs import recording
 from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseDown
-from jobsvc.store.queries import job_rows
+from jobsvc.store.queries import event_rows, job_rows
 from tests.support.environment import WHO, Environment
 from tests.support.gated import TIMEOUT, Gated
 
@@ -187,7 +187,7 @@ def test_a_hook_that_does_not_return_holds_up_no_start_and_is_not_called_at_the_
 
 def lose_answer(monkeypatch: pytest.MonkeyPatch, to: State, then: Callable[[], object] = lambda: None) -> list[str]:
     """The next transaction that takes a job to `to` is committed, and whoever made it hears that the database broke."""
-    todo, add_event, write = ["once"], job_rows.add_event, Database.write
+    todo, add_event, write = ["once"], event_rows.add, Database.write
     made: list[str] = []
 
     def noted(connection: Connection, key: int, **line: Any) -> None:
@@ -204,7 +204,7 @@ def lose_answer(monkeypatch: pytest.MonkeyPatch, to: State, then: Callable[[], o
             then()
             raise DatabaseDown("the answer to the commit was lost")
 
-    monkeypatch.setattr(job_rows, "add_event", noted)
+    monkeypatch.setattr(event_rows, "add", noted)
     monkeypatch.setattr(Database, "write", fragile)
     monkeypatch.setattr(recording, "FIRST_DELAY_SECONDS", 0.01)
     return todo

@@ -90,7 +90,7 @@ def test_what_was_asked_for_before_the_database_was_locked_is_acknowledged(
             stack.enter_context(holding(database_url, "LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE"))
 
         # The transaction that asks for the pause is committed then.
-        monkeypatch.setattr(env.notifier, "announce", lock)
+        monkeypatch.setattr(env.notifier, "notify", lock)
         begun = monotonic()
         assert env.service.pause(job.id, "Ann", 0).state is State.PAUSING
         assert monotonic() - begun < MAX_SECONDS

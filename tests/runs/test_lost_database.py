@@ -86,7 +86,7 @@ def break_commits(monkeypatch: pytest.MonkeyPatch, url: str, *, after: bool) -> 
 def test_a_run_that_loses_its_connection_at_a_commit_goes_on_at_its_checkpoint(
     env: Environment, database_url: str, monkeypatch: pytest.MonkeyPatch, after: bool
 ) -> None:
-    job = env.submit_reached(4, block=2)
+    job = env.submit_reached(4, batch=2)
     todo = break_commits(monkeypatch, database_url, after=after)
     env.gated.gate.open()
     done = env.wait_for(job, State.SUCCEEDED, State.FAILED)

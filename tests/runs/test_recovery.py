@@ -95,7 +95,7 @@ def test_on_what_a_crash_leaves_jobs_go_on_at_their_checkpoint(
 ) -> None:
     """The directory is copied while the run stands at an item: what a power cut would leave."""
     env = make_env()
-    job = env.submit_reached(6, block=2)
+    job = env.submit_reached(6, batch=2)
     if asked is not None:
         getattr(env.service, asked)(job.id, WHO, 0)
     shutil.copytree(tmp_path / "data", tmp_path / "copy")
@@ -114,7 +114,7 @@ def test_a_run_that_is_told_to_shut_down_commits_and_goes_on_at_the_next_start(
     make_env: Callable[..., Environment],
 ) -> None:
     env = make_env()
-    job = env.submit_reached(3, block=5)
+    job = env.submit_reached(3, batch=5)
     waiting = env.submit(count=1)
     env.begin_shut_down()
     env.gated.gate.open()

@@ -66,7 +66,7 @@ class _BreakingWork(Work):
         self._kind = kind
 
     def batches(self) -> Iterator[Batch]:
-        self._kind.at("blocks")
+        self._kind.at("batches")
         yield _Three()
 
     def process(self, item: int) -> None:
@@ -134,7 +134,7 @@ def run(env: Environment, kind: str) -> State | None:
 
 
 @pytest.mark.parametrize("raised", RAISED)
-@pytest.mark.parametrize("place", ["open", "blocks", "process", "flush", "apply", "finish", "close", "on_start"])
+@pytest.mark.parametrize("place", ["open", "batches", "process", "flush", "apply", "finish", "close", "on_start"])
 def test_what_is_raised_in_a_run_is_its_job_s_failure(
     make_env: MakeHouse, place: str, raised: type[BaseException]
 ) -> None:

@@ -156,7 +156,7 @@ def test_a_pause_of_a_running_job_is_obeyed_before_the_next_item(env: Environmen
 
 
 def test_a_pause_commits_part_of_a_batch(env: Environment) -> None:
-    job = env.submit_reached(6, block=4)
+    job = env.submit_reached(6, batch=4)
     assert env.rows(job) == [1, 2, 3, 4]
     env.service.pause(job.id, BOB, 0)
     env.gated.gate.open()
@@ -282,13 +282,13 @@ def test_terminate_during_the_last_item_is_obeyed(env: Environment) -> None:
 
 def test_a_failed_job_goes_on_at_its_cursor_once_the_cause_is_mended(env: Environment) -> None:
     env.gated.gate.open()
-    job = env.submit(fail_at=6, block=2)
+    job = env.submit(fail_at=6, batch=2)
     failed = env.wait_for(job, State.FAILED)
     assert failed.error == "RuntimeError: item 6 broke"
     assert env.rows(job) == [1, 2, 3, 4, 5], "what was done before the item that broke is kept"
     assert failed.done == 5
     with env.database.write() as connection:
-        job_rows.change(connection, job.key, attempt=1, state=State.FAILED, values={"params": {"block": 2}})
+        job_rows.change(connection, job.key, attempt=1, state=State.FAILED, values={"params": {"batch": 2}})
     resumed = env.service.resume(job.id, BOB, 0)
     assert (resumed.error, resumed.finished_at) == (None, None)
     done = env.wait_for(job, State.SUCCEEDED)

@@ -45,15 +45,15 @@ class OneJob(RuleBasedStateMachine):
         self._app_open = False
         self.state = ""
 
-    @initialize(block=st.integers(1, 3), park_after=st.sampled_from([0.0, 300.0]))
-    def submit(self, block: int, park_after: float) -> None:
+    @initialize(batch=st.integers(1, 3), park_after=st.sampled_from([0.0, 300.0]))
+    def submit(self, batch: int, park_after: float) -> None:
         self._settings = replace(self._settings, park_after=park_after)
-        self._block = block
+        self._batch = batch
         self._start_app()
         self._database = Database(self._settings.url)
         self._open.callback(self._database.close)
         service = self._services.jobs
-        params = {"count": COUNT, "block": block}
+        params = {"count": COUNT, "batch": batch}
         new = NewJob(id=service.new_id("Ann", "gated"), kind="gated", user="Ann", params=params)
         self._job_id = service.submit(new).id
         self.taken = 0
@@ -63,7 +63,7 @@ class OneJob(RuleBasedStateMachine):
     def committed(self) -> int:
         """Items whose effects must be there: whole batches while a run is under way, all of them afterwards."""
         if self.state in AT_THE_GATE:
-            return self._base + (self.taken - self._base) // self._block * self._block
+            return self._base + (self.taken - self._base) // self._batch * self._batch
         return self.taken
 
     def _start_app(self) -> None:

@@ -14,7 +14,7 @@ class TicksParams(KindParams):
     count: int
     seconds: float = 0.004
     """For each item."""
-    block: int = 5
+    batch: int = 5
 
 
 class Ticks(Kind):
@@ -42,7 +42,7 @@ class _TicksWork(Work):
     def batches(self) -> Iterator[Batch]:
         start = self._context.cursor["next"] if self._context.cursor else 1
         while start <= self.size:
-            stop = min(start + self._context.params.block, self.size + 1)
+            stop = min(start + self._context.params.batch, self.size + 1)
             yield _Numbers(start, stop)
             start = stop
 

@@ -27,7 +27,7 @@ from tests.web.requests import CSV, assert_problem, held, meanwhile, part, send,
 MIB = 1024 * 1024
 LEAST = 100 * MIB
 ITEMS = 2000
-BLOCK = 1000
+BATCH = 1000
 
 JANUARY = {"from": "2026-01-01", "to": "2026-01-31"}
 
@@ -69,7 +69,7 @@ def history(services: Services, job_id: str) -> list[tuple[str, str]]:
 def test_a_run_that_finds_the_disk_full_waits_and_goes_on_by_itself(
     client: FlaskClient, services: Services, gated: Gated
 ) -> None:
-    job_id = held(services, gated, count=ITEMS, block=BLOCK)
+    job_id = held(services, gated, count=ITEMS, batch=BATCH)
     with full(database_of(services), pages=2):
         gated.gate.open()
         wait_for(services, job_id, State.QUEUED)
@@ -95,9 +95,9 @@ def test_a_run_that_finds_the_disk_full_waits_and_goes_on_by_itself(
 def test_what_is_asked_of_a_run_whose_commit_finds_no_room_is_obeyed(
     client: FlaskClient, services: Services, gated: Gated, action: str, ends: State
 ) -> None:
-    job_id = held(services, gated, count=ITEMS, block=BLOCK)
-    gated.gate.open(BLOCK - 2)
-    gated.gate.wait_reached(BLOCK - 1)
+    job_id = held(services, gated, count=ITEMS, batch=BATCH)
+    gated.gate.open(BATCH - 2)
+    gated.gate.wait_reached(BATCH - 1)
     with full(database_of(services), pages=2):
         answer = client.post(f"/jobs/{job_id}/{action}?wait=0")
         assert answer.status_code == 202
