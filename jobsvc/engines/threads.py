@@ -1,15 +1,20 @@
-"""Runs on threads of this process: one OS thread for each running job."""
+"""Runs on threads of this process: who gets a slot and when, and who is told of what is asked.
+
+What a run's own thread does is in `live_run.py`.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from threading import Condition, Event, Thread
+from dataclasses import dataclass
+from threading import Condition, Thread
 from time import monotonic
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol
 
 from jobsvc import deadlines
+from jobsvc.engines.live_run import Attempt, C, Claim, LiveRun, S, Standby, live_on
 
 log = logging.getLogger(__name__)
 
@@ -21,84 +26,51 @@ class NoThread(Exception):
     """The system allows no further thread now."""
 
 
-class Claim(Protocol):
-    """A job that was taken from the queue for one attempt."""
+class Jobs(Protocol[C, S]):
+    """What the slots are for: runs, or rollbacks. `run` is called on many threads, the rest on one."""
 
-    @property
-    def key(self) -> int: ...
-    @property
-    def attempt(self) -> int: ...
+    def claim(self) -> C | None:
+        """Take the next job from the queue; None: there is none, or not before `due_in` says."""
 
+    def due_in(self) -> float | None:
+        """Seconds from the latest `claim`, if it found nothing, until it may find something; None: when it is told."""
 
-class RunSignals(Protocol):
-    """What a run looks at before every item."""
+    def new_signals(self) -> S:
+        """What a run looks at."""
 
-    stop: Event
-
-    def shut_down(self) -> None: ...
-
-    def begin_asking(self) -> None: ...
-
-    def end_asking(self) -> None: ...
+    def run(self, claim: C, signals: S) -> str | None:
+        """Run a job to the end of the attempt; returns the state that it has left the job in."""
 
 
-C = TypeVar("C", bound=Claim)
-S = TypeVar("S", bound=RunSignals)
+@dataclass(frozen=True)
+class Stopped:
+    """Whom a transaction has asked to stop."""
+
+    key: int
+    attempt: int
+    for_good: bool
 
 
-class LiveRun(Generic[C, S]):
-    """A thread and the job it runs or, paused, waits for.
+class Notes:
+    """What was said in a transaction, to be done after it. For the asking thread alone. Implements `Asking`."""
 
-    Every field but the events' own state is guarded by the engine's condition.
-    """
+    def __init__(self) -> None:
+        self.queued = False
+        self.stopped: list[Stopped] = []
 
-    def __init__(self, claim: C, signals: S, thread: Thread) -> None:
-        self.claim: C | None = claim
-        """What to run, or what is being run; None while paused."""
-        self.key = claim.key
-        self.attempt = claim.attempt
-        self.signals = signals
-        self.thread = thread
-        self.next: tuple[C, S] | None = None
-        """The attempt to go on with, once this one is over."""
-        self.woken = Event()
-        """Wakes the thread while it is paused: there is a `next`, or it is to end."""
-        self.ending = False
+    def queue(self, connection: object, job: object, **_how: object) -> None:
+        """There will be something to claim, in the order and at the time that the job's row says."""
+        self.queued = True
 
-
-class Standby(Generic[C, S]):
-    """A thread that was started before there is a job for it. Its fields are guarded by the engine's condition."""
-
-    def __init__(self, carry_out: Callable[[LiveRun[C, S]], None], name: str) -> None:
-        self._carry_out = carry_out
-        self._called = Event()
-        self._run: LiveRun[C, S] | None = None
-        self.thread = Thread(target=self._live, name=f"{name}-standby", daemon=True)
-
-    def give(self, run: LiveRun[C, S], name: str) -> None:
-        """What to do: once, and before it is dismissed."""
-        self._run = run
-        self.thread.name = name
-        self._called.set()
-
-    def dismiss(self) -> None:
-        """There will be nothing to do."""
-        self._called.set()
-
-    def _live(self) -> None:
-        self._called.wait()
-        if self._run is not None:
-            self._carry_out(self._run)
+    def stop(self, connection: object, job: Claim, *, for_good: bool) -> None:
+        """The job's run is to read the row. If it has none, and goes `for_good`, no thread is kept for it."""
+        self.stopped.append(Stopped(job.key, job.attempt, for_good))
 
 
 class ThreadEngine(Generic[C, S]):
     """Gives the slots to queued jobs in order, and keeps the threads of paused jobs for a while.
 
-    `claim` takes the next job from the queue (None: there is none, or not before
-    `due_in` says; in seconds, None: until the engine is told), `run` runs it
-    and returns its outcome, `is_paused` tells whether the outcome is a pause,
-    `signals` makes what a run looks at, `on_leave` is called whenever an attempt
-    has left its slot. `park_after` is in seconds.
+    `on_leave` is called whenever an attempt has left its slot. `park_after` is in seconds.
 
     One dispatcher thread alone claims jobs and starts threads: the thread first,
     so that no job is claimed that could not be run. `_changed` guards everything
@@ -107,19 +79,14 @@ class ThreadEngine(Generic[C, S]):
 
     def __init__(
         self,
+        jobs: Jobs[C, S],
         *,
-        claim: Callable[[], C | None],
-        run: Callable[[C, S], object],
-        is_paused: Callable[[object], bool],
-        signals: Callable[[], S],
         on_leave: Callable[[], None],
         slots: int,
         park_after: float,
-        due_in: Callable[[], float | None] = lambda: None,
         name: str = "run",
     ) -> None:
-        self._due_in = due_in
-        self._claim, self._run, self._is_paused, self._signals = claim, run, is_paused, signals
+        self._jobs = jobs
         self._on_leave = on_leave
         self._park_after = park_after
         self._name = name
@@ -141,11 +108,29 @@ class ThreadEngine(Generic[C, S]):
     def start(self) -> None:
         self._dispatcher.start()
 
-    def queue(self, connection: object, job: object, *, ahead: bool = False, after: float = 0.0) -> None:
-        """Nothing to do in the transaction that queues a job: `wake` follows it."""
+    @contextmanager
+    def asking(self, running: Claim | None = None) -> Iterator[Notes]:
+        """Around a transaction that asks: see `jobs/engines.py`. The run of `running`, if it is here, waits for it."""
+        notes = Notes()
+        with self._changed:
+            signals = None if running is None else self._running(running.key, running.attempt)
+        if signals is not None:
+            signals.begin_asking()
+        try:
+            yield notes
+        finally:
+            # Also where the transaction failed: it may have been committed, and only its answer was lost.
+            if signals is not None:
+                signals.end_asking()
+            self._carry_out(notes)
 
-    def stop(self, connection: object, job: object) -> None:
-        """Nothing to do in the transaction that asks a job to stop: `signal` follows it."""
+    def _carry_out(self, notes: Notes) -> None:
+        for stopped in notes.stopped:
+            self._stop_run(stopped.key, stopped.attempt)
+            if stopped.for_good:
+                self.forget(stopped.key)
+        if notes.queued:
+            self.wake()
 
     def wake(self) -> None:
         """A job was queued: run it as soon as a slot is free."""
@@ -154,7 +139,11 @@ class ThreadEngine(Generic[C, S]):
             self._changed.notify_all()
 
     def signal(self, key: int, attempt: int) -> bool:
-        """Make a run look at its job's row. Returns False if that attempt isn't running here.
+        """Make a run look at its job's row. Returns False if that attempt isn't running here."""
+        return self._stop_run(key, attempt)
+
+    def _stop_run(self, key: int, attempt: int) -> bool:
+        """What `signal` does.
 
         While a job is being claimed for longer than the caller's patience, it may be
         this one: then its run sees what is asked of it at its first checkpoint.
@@ -175,7 +164,7 @@ class ThreadEngine(Generic[C, S]):
         must return at once, is called once when that has changed. Never waits.
         """
         with self._changed:
-            keys = {key for key, live in self._live.items() if live.claim is not None or live.next is not None}
+            keys = {key for key, live in self._live.items() if live.is_under_way}
             if keys or self._claiming:
                 self._then = then
             return None if self._claiming else keys
@@ -186,27 +175,12 @@ class ThreadEngine(Generic[C, S]):
         if then is not None:
             then()
 
-    @contextmanager
-    def held(self, key: int, attempt: int) -> Iterator[None]:
-        """While something is being asked of a job: its run, if it is here, takes no further item, and waits for it."""
-        with self._changed:
-            signals = self._running(key, attempt)
-        if signals is None:
-            yield
-            return
-        signals.begin_asking()
-        try:
-            yield
-        finally:
-            signals.end_asking()
-
     def forget(self, key: int) -> None:
         """A paused job will not go on: end its thread."""
         with self._changed:
             live = self._live.get(key)
-            if live is not None and live.claim is None and live.next is None:
-                live.ending = True
-                live.woken.set()
+            if live is not None and not live.is_under_way:
+                live.end()
 
     def begin_shut_down(self) -> None:
         """Give out no more jobs, and make all runs commit and leave. Returns at once."""
@@ -216,11 +190,7 @@ class ThreadEngine(Generic[C, S]):
             if self._standby is not None and not self._claiming:
                 self._standby.dismiss()
             for live in self._live.values():
-                live.signals.shut_down()
-                if live.next is not None:
-                    live.next[1].shut_down()
-                live.ending = True
-                live.woken.set()
+                live.shut_down()
 
     def shut_down(self, seconds: float) -> list[str]:
         """Begin to shut down, and wait up to `seconds` for the threads to end.
@@ -251,12 +221,7 @@ class ThreadEngine(Generic[C, S]):
     def _running(self, key: int, attempt: int) -> S | None:
         """The signals of an attempt that has not left its slot. The caller holds `_changed`."""
         live = self._live.get(key)
-        if live is None:
-            return None
-        if live.next is not None and live.next[0].attempt == attempt:
-            # It waits for the attempt before it to leave, and will look before its first item.
-            return live.next[1]
-        return live.signals if live.attempt == attempt and live.claim is not None else None
+        return None if live is None else live.signals_of(attempt)
 
     def _dispatch(self) -> None:
         while True:
@@ -295,12 +260,12 @@ class ThreadEngine(Generic[C, S]):
             self._claiming = True
         claim = None
         try:
-            claim = self._claim()
+            claim = self._jobs.claim()
         finally:
             with self._changed:
                 if claim is not None:
                     self._assign(claim)
-                elif (due_in := self._due_in()) is not None:
+                elif (due_in := self._jobs.due_in()) is not None:
                     self._due = monotonic() + due_in
                 if claim is None and self._closing and self._standby is not None:
                     self._standby.dismiss()
@@ -311,7 +276,7 @@ class ThreadEngine(Generic[C, S]):
     def _stand_by(self) -> None:
         """Have a thread that waits for a job."""
         if self._standby is None:
-            standby = Standby(self._carry_out, f"jobsvc-{self._name}")
+            standby = Standby(self._live_on, f"jobsvc-{self._name}")
             try:
                 _start(standby.thread)
             except RuntimeError as error:
@@ -323,38 +288,25 @@ class ThreadEngine(Generic[C, S]):
 
     def _assign(self, claim: C) -> None:
         """Give a claimed job a slot, and a thread: its own if it has one. The caller holds `_changed`."""
-        signals = self._signals()
+        attempt = Attempt(claim, self._jobs.new_signals())
         self._wanted = True
         self._free -= 1
         if self._closing:
-            signals.shut_down()
+            attempt.signals.shut_down()
         live = self._live.get(claim.key)
         if live is not None and not live.ending:
-            assert live.next is None, "a job is queued again only when its attempt is paused"
-            live.next = (claim, signals)
-            live.woken.set()
+            live.go_on_with(attempt)
             return
         standby, self._standby = self._standby, None
         assert standby is not None
-        self._live[claim.key] = live = LiveRun(claim, signals, standby.thread)
+        self._live[claim.key] = live = LiveRun(attempt, standby.thread)
         standby.give(live, f"jobsvc-{self._name}-{claim.key}")
 
-    def _carry_out(self, live: LiveRun[C, S]) -> None:
-        """The life of a run's thread: one attempt after another, with pauses between."""
-        while (claim := live.claim) is not None:
-            outcome = None
-            try:
-                outcome = self._run(claim, live.signals)
-            except BaseException:
-                # Also what would end the thread without a word, such as a SystemExit.
-                log.exception("the end of job %d could not be recorded", claim.key)
-            finally:
-                self._leave_slot(live, paused=self._is_paused(outcome))
-            if live.claim is None and not live.ending:
-                live.woken.wait(self._park_after)
-                self._go_on_or_end(live)
+    def _live_on(self, live: LiveRun[C, S]) -> None:
+        live_on(live, self._jobs.run, self, self._park_after)
 
-    def _leave_slot(self, live: LiveRun[C, S], paused: bool) -> None:
+    def leave(self, live: LiveRun[C, S], *, paused: bool) -> None:
+        """See `Slots`; called by the run's thread."""
         with self._changed:
             self._free += 1
             self._wanted = True
@@ -365,19 +317,14 @@ class ThreadEngine(Generic[C, S]):
         self._on_leave()
         self._tell_then()
 
-    def _go_on_or_end(self, live: LiveRun[C, S]) -> None:
+    def stop_waiting(self, live: LiveRun[C, S]) -> None:
+        """See `Slots`; called by the run's thread."""
         with self._changed:
             self._settle(live)
 
     def _settle(self, live: LiveRun[C, S]) -> None:
         """Go on with the next attempt if there is one; otherwise the thread ends. The caller holds `_changed`."""
-        if live.next is not None:
-            (live.claim, live.signals), live.next = live.next, None
-            live.attempt = live.claim.attempt
-            live.woken.clear()
-            return
-        live.ending = True
-        if self._live.get(live.key) is live:
+        if not live.take_next() and self._live.get(live.key) is live:
             del self._live[live.key]
 
 

@@ -1,4 +1,26 @@
-"""What jobs ask of the engines that run them."""
+"""What jobs ask of the engines that run them.
+
+There are two engines: threads of this process, and the queue of a fleet. A job is
+stopped the same way by both; `JobService` asks, in this order:
+
+1. `with engine.asking(job)` begins, before the transaction.
+   Threads: a run that is here takes no further item. At its next checkpoint it waits for step 4.
+   Fleet: nothing is said yet; the run goes on.
+2. The transaction changes the job's row, and calls `asking.stop`.
+   Threads: the engine notes whom to tell in step 4.
+   Fleet: the job's entry is taken out of the queue; if a worker has it, the worker is to abort it.
+3. The transaction ends: it is committed, or rolled back, or its answer is lost.
+   Fleet: the queue has changed if and only if the row has. PostgreSQL tells the worker.
+4. The block ends, whatever came of step 3.
+   Threads: the run is told, also one that has begun since step 1. The thread of a paused job ends, `for_good`.
+5. The run commits the items that it has done, reads the row and obeys, all in one transaction.
+   If nothing was asked after all, it goes on.
+6. `JobService` waits for step 5. `engine.signal` says whether there is a run that will obey: if not,
+   `JobService` obeys in its place.
+
+A job is queued the same way: `asking.queue` puts it into the fleet's queue in step 2; the threads' slots
+are given out in step 4, also where the answer was lost: the job may be there.
+"""
 
 from __future__ import annotations
 
@@ -10,33 +32,41 @@ from sqlalchemy import Connection
 from jobsvc.jobs.job import Job
 
 
+class Queue(Protocol):
+    """What may be said in a transaction that queues jobs."""
+
+    def queue(self, connection: Connection, job: Job, *, ahead: bool = False, after: float = 0.0) -> None:
+        """Have the job run, after so many seconds; `ahead` of those that have not begun yet."""
+
+
+class Asking(Queue, Protocol):
+    """What may be said in a transaction that queues jobs, or stops them."""
+
+    def stop(self, connection: Connection, job: Job, *, for_good: bool) -> None:
+        """Have the job's run, if it has one, read the row. `job` is as it was; `for_good`: it won't be resumed."""
+
+
 class Engine(Protocol):
     """Where runs happen."""
 
-    def queue(self, connection: Connection, job: Job, *, ahead: bool = False, after: float = 0.0) -> None:
-        """In the transaction that queues a job: have it run, after so many seconds; `ahead` of those not begun yet."""
-
-    def stop(self, connection: Connection, job: Job) -> None:
-        """In the transaction that asks a job to stop: have its run see it, if it has one."""
-
-    def wake(self) -> None:
-        """A job was queued: run it as soon as a slot is free."""
+    def asking(self, running: Job | None = None) -> AbstractContextManager[Asking]:
+        """Around a transaction, and around all its tries. `running`: the job whose run is to take no item meanwhile."""
 
     def signal(self, key: int, attempt: int) -> bool:
-        """Make a run look at its job's row. Returns False if that attempt isn't running here."""
+        """Make a run read its job's row. Returns False if that attempt has no run, which is known here for certain."""
 
-    def held(self, key: int, attempt: int) -> AbstractContextManager[None]:
-        """While something is being asked of a job: have its run take no further item, and wait for what it is."""
 
-    def forget(self, key: int) -> None:
-        """A paused job will not go on: let go of what is kept for it."""
+class RollbackQueue(Queue, Protocol):
+    """What may be said in a transaction that asks for rollbacks."""
+
+    def queue(
+        self, connection: Connection, job: Job, *, ahead: bool = False, after: float = 0.0, when_left: bool = False
+    ) -> None:
+        """Have the job rolled back, after so many seconds; `when_left`: it may have a run, which has to leave first."""
 
 
 class RollbackEngine(Protocol):
     """Where rollbacks happen."""
 
-    def queue(self, connection: Connection, job: Job, *, ahead: bool = False, after: float = 0.0) -> None:
-        """In the transaction that asks for a rollback: have it done, after so many seconds."""
-
-    def wake(self) -> None:
-        """A rollback was asked for: do it as soon as that goes."""
+    def asking(self) -> AbstractContextManager[RollbackQueue]:
+        """Around a transaction that asks for rollbacks, and around all its tries."""

@@ -9,12 +9,10 @@ from typing import Protocol
 from jobsvc.clock import now
 from jobsvc.engines.threads import ThreadEngine
 from jobsvc.jobs.engines import Engine, RollbackEngine
-from jobsvc.jobs.states import State
 from jobsvc.process.parts import ROLLBACKS_AT_ONCE, Core, fleet_queues, webhook_sender
 from jobsvc.runs.hooks import tell_aside
 from jobsvc.runs.recovery import recover
-from jobsvc.runs.roomy import Roomy
-from jobsvc.runs.signals import Signals
+from jobsvc.runs.room_gate import RoomGate
 from jobsvc.service.workers import FleetWorkers, OwnWorker, Workers
 from jobsvc.settings import Recover, Settings
 from jobsvc.store.postgresql.listener import Listener
@@ -44,31 +42,22 @@ class Engines:
 
 
 def threads(core: Core, settings: Settings) -> Engines:
-    roomy = Roomy(core.room, core.runner.claim, core.runner.due_in)
     runs = ThreadEngine(
-        claim=roomy.claim,
-        run=core.runner.run,
-        is_paused=lambda outcome: outcome is State.PAUSED,
-        signals=Signals,
+        RoomGate(core.runner, core.room),
         on_leave=core.notifier.notify,
         slots=settings.max_running,
         park_after=settings.park_after,
-        due_in=roomy.due_in,
     )
     core.runner.when_cleared = runs.wake
     # Apart from the slots: who uploaded the wrong file doesn't wait for other people's jobs.
     rollbacks = ThreadEngine(
-        claim=core.rollbacks.claim,
-        run=core.rollbacks.run,
-        is_paused=lambda _: False,
-        signals=Signals,
+        core.rollbacks,
         on_leave=core.notifier.notify,
         slots=ROLLBACKS_AT_ONCE,
         park_after=0,
-        due_in=core.rollbacks.due_in,
         name="rollback",
     )
-    core.rollbacks.under_way = lambda: runs.under_way(rollbacks.wake)
+    core.rollbacks.claims.under_way = lambda: runs.under_way(rollbacks.wake)
 
     def recover_jobs() -> None:
         resume, most = settings.recover is Recover.AUTO, settings.max_crashes

@@ -2,65 +2,74 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any, ClassVar
 
 from sqlalchemy import Connection, RowMapping
 
 from jobsvc.jobs.job import Job
-from jobsvc.runs.crashes import MAX_DELAY_SECONDS, PROBATION_SECONDS, SUSPECT_AFTER, somebody_on_probation
+from jobsvc.jobs.states import UNDER_WAY, State
+from jobsvc.jobs.transition import transition
+from jobsvc.runs.crashes import MAX_DELAY_SECONDS, PROBATION_SECONDS, SUSPECT_AFTER, claimed, somebody_on_probation
 from jobsvc.store.again import again_on_conflict
 from jobsvc.store.database import Database
 from jobsvc.store.queries import job_rows
 from jobsvc.store.queries.job_rows import Due
 
 
-class Claims:
+class Claims(ABC):
     """Claims jobs, each as a new attempt, which fences off the one before.
 
-    `first` finds the row of the one whose turn it is among those that are due,
-    `next_due` when another one will be due, `begin` makes it begun and returns it. A
-    job can be claimed while it is `wanted`, and is `begun` then. Beginning takes from
-    what a full disk has in `reserve`, or does not. `claim` is for one thread alone,
-    `claim_entry` for any.
+    `claim` is for one thread alone, `claim_entry` for any.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        now: Callable[[], datetime],
-        *,
-        first: Callable[[Connection, Due], RowMapping | None],
-        next_due: Callable[[Connection, datetime], datetime | None],
-        begin: Callable[[Connection, Job], Job],
-        wanted: Callable[[Job], bool],
-        begun: Callable[[Job], bool],
-        reserve: bool,
-    ) -> None:
+    reserve: ClassVar[bool]
+    """Whether beginning may take from what a full disk has in reserve."""
+
+    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
         self._database = database
         self._now = now
-        self._first, self._next_due, self._begin = first, next_due, begin
-        self._wanted, self._begun = wanted, begun
-        self._reserve = reserve
         self._doubtful: Job | None = None
         """What was being claimed when the database went away."""
         self._due_in: float | None = None
 
+    @abstractmethod
+    def first(self, connection: Connection, due: Due) -> RowMapping | None:
+        """The row, locked, of the job whose turn it is among those that are due."""
+
+    @abstractmethod
+    def next_due(self, connection: Connection, at: datetime) -> datetime | None:
+        """When a job will be due that is not at that time."""
+
+    @abstractmethod
+    def begin(self, connection: Connection, job: Job) -> Job:
+        """Begin a new attempt of the job, and return it as it is then."""
+
+    @abstractmethod
+    def is_wanted(self, job: Job) -> bool:
+        """Whether the job can be claimed."""
+
+    @abstractmethod
+    def is_begun(self, job: Job) -> bool:
+        """Whether the latest attempt of the job is one that `begin` began."""
+
     def claim(self) -> Job | None:
         """Take the job whose turn it is; None if none is wanted, or none is due."""
-        if (claimed := self._claimed_after_all()) is not None:
-            return claimed
+        if (begun := self._claimed_after_all()) is not None:
+            return begun
         return self._claim()
 
     @again_on_conflict
     def _claim(self) -> Job | None:
-        with self._database.write(urgent=True, reserve=self._reserve) as connection:
+        with self._database.write(urgent=True, reserve=self.reserve) as connection:
             job = self._next(connection)
             if job is None:
                 return None
-            self._doubtful = claimed = self._begin(connection, job)
+            self._doubtful = begun = self.begin(connection, job)
         self._doubtful = None
-        return claimed
+        return begun
 
     def due_in(self) -> float | None:
         """Seconds from the latest `claim`, if it found nothing, until it may find something; None: when it is told."""
@@ -74,24 +83,24 @@ class Claims:
         claim that breaks off may have been committed: then nobody works on the job,
         until it is found without an entry.
         """
-        with self._database.write(urgent=True, reserve=self._reserve) as connection:
+        with self._database.write(urgent=True, reserve=self.reserve) as connection:
             job = Job.from_row(job_rows.by_key(connection, key, lock=True))
-            if job.queue_entry != entry or not self._wanted(job):
+            if job.queue_entry != entry or not self.is_wanted(job):
                 return None
             if self._is_held(connection, job):
                 put_back(connection, job)
                 return None
-            return self._begin(connection, job)
+            return self.begin(connection, job)
 
     def _next(self, connection: Connection) -> Job | None:
         now = self._now()
         due = Due(now, now + timedelta(seconds=MAX_DELAY_SECONDS))
-        row = self._first(connection, due)
+        row = self.first(connection, due)
         held = row is not None and self._is_held(connection, Job.from_row(row))
         if held:
-            row = self._first(connection, Due(due.now, due.horizon, crashes_below=SUSPECT_AFTER))
+            row = self.first(connection, Due(due.now, due.horizon, crashes_below=SUSPECT_AFTER))
         if row is None:
-            at = self._next_due(connection, now)
+            at = self.next_due(connection, now)
             seconds = [] if at is None else [min(MAX_DELAY_SECONDS, (at - now).total_seconds())]
             self._due_in = min([*seconds, PROBATION_SECONDS] if held else seconds, default=None)
             return None
@@ -112,4 +121,30 @@ class Claims:
         with self._database.write(urgent=True) as connection:
             job = Job.from_row(job_rows.by_key(connection, doubtful.key, lock=True))
         self._doubtful = None
-        return job if job.attempt == doubtful.attempt and self._begun(job) else None
+        return job if job.attempt == doubtful.attempt and self.is_begun(job) else None
+
+
+class RunClaims(Claims):
+    """Claims queued jobs, to run them."""
+
+    reserve = False
+
+    def first(self, connection: Connection, due: Due) -> RowMapping | None:
+        return job_rows.first_in_state(connection, State.QUEUED, due)
+
+    def next_due(self, connection: Connection, at: datetime) -> datetime | None:
+        return job_rows.next_due(connection, State.QUEUED, None, at)
+
+    def begin(self, connection: Connection, job: Job) -> Job:
+        now = self._now()
+        values: dict[str, Any] = {"attempt": job.attempt + 1, "started_at": job.started_at or now, "rate": None}
+        values |= claimed(job, now)
+        transition(connection, job, State.RUNNING, who="engine", at=now, **values)
+        return Job.from_row(job_rows.by_key(connection, job.key))
+
+    def is_wanted(self, job: Job) -> bool:
+        return job.state is State.QUEUED
+
+    def is_begun(self, job: Job) -> bool:
+        # With a rollback wanted or begun since, the attempt is not a run's any more, or never was.
+        return job.state in UNDER_WAY and job.rollback is None

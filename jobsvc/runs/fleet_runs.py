@@ -17,7 +17,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from jobsvc.files.contract import Files
-from jobsvc.jobs.engines import Engine, RollbackEngine
+from jobsvc.jobs.engines import Queue
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import SERVICE, State
 from jobsvc.jobs.transition import transition
@@ -27,7 +27,7 @@ from jobsvc.runs.hooks import HOOKS, tell, tell_aside
 from jobsvc.runs.recording import until_recorded
 from jobsvc.runs.recovery import LEFT_BEHIND, leave_behind
 from jobsvc.runs.rollback import Rollback, Rollbacks
-from jobsvc.runs.roomy import LOOK_SECONDS
+from jobsvc.runs.room_gate import LOOK_SECONDS
 from jobsvc.runs.runner import Runner
 from jobsvc.runs.signals import Signals
 from jobsvc.store.again import again_on_conflict
@@ -55,8 +55,8 @@ class FleetRuns:
         kinds: Mapping[str, Kind],
         runner: Runner,
         rollbacks: Rollbacks,
-        run_queue: Engine,
-        rollback_queue: RollbackEngine,
+        run_queue: Queue,
+        rollback_queue: Queue,
         now: Callable[[], datetime],
         *,
         resume: bool,
@@ -132,7 +132,7 @@ class FleetRuns:
             tell(self._kinds, settled)
 
     @staticmethod
-    def _put_back(queue: Engine | RollbackEngine, connection: Connection, job: Job) -> None:
+    def _put_back(queue: Queue, connection: Connection, job: Job) -> None:
         """Another entry for a job that has to wait for another one, which nobody will tell it of."""
         queue.queue(connection, job, ahead=True, after=HELD_SECONDS)
 

@@ -42,38 +42,23 @@ class Rollback(StrEnum):
     RUNNING = "running"
 
 
-class Rollbacks:
-    """Claims jobs whose rollback was asked for (see `Claims`), and rolls them back. Safe to share among threads.
+class RollbackClaims(Claims):
+    """Claims jobs whose rollback was asked for.
 
     A rollback begins when the run before it has left: until then an item of it may be
     under way, and what that does outside the database can't be undone. It is an
     attempt of its own, which fences off a run that was given up and wakes up.
     """
 
-    def __init__(
-        self, database: Database, files: Files, kinds: Mapping[str, Kind], now: Callable[[], datetime]
-    ) -> None:
-        self._database = database
-        self._files = files
-        self._kinds = kinds
-        self._now = now
-        self._claims = Claims(
-            database,
-            now,
-            first=self._first,
-            next_due=lambda connection, at: job_rows.next_due(connection, State.TERMINATING, Rollback.WANTED, at),
-            begin=self._begin,
-            wanted=lambda job: job.rollback == Rollback.WANTED,
-            begun=lambda job: job.rollback == Rollback.RUNNING,
-            reserve=True,
-        )
-        self.claim, self.claim_entry = self._claims.claim, self._claims.claim_entry
-        self.due_in = self._claims.due_in
+    reserve = True
+
+    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+        super().__init__(database, now)
         self.under_way: Callable[[], Collection[int] | None] = tuple
         """The keys of jobs whose run has not left this process; None if that can't be told yet. To be set before the
         first claim, by whoever wakes the claims when it changes. A fleet queues no rollback that has to wait."""
 
-    def _first(self, connection: Connection, due: Due) -> RowMapping | None:
+    def first(self, connection: Connection, due: Due) -> RowMapping | None:
         but: Collection[int] = ()
         while (row := self._first_but(connection, due, but)) is not None:
             # Asked when the row has been read: whatever run its job has was begun before a rollback was wanted.
@@ -87,13 +72,51 @@ class Rollbacks:
     def _first_but(connection: Connection, due: Due, but: Collection[int]) -> RowMapping | None:
         return job_rows.first_rollback(connection, State.TERMINATING, Rollback.WANTED, due, but)
 
-    def _begin(self, connection: Connection, job: Job) -> Job:
+    def next_due(self, connection: Connection, at: datetime) -> datetime | None:
+        return job_rows.next_due(connection, State.TERMINATING, Rollback.WANTED, at)
+
+    def begin(self, connection: Connection, job: Job) -> Job:
         total = job.done if job.rollback_total is None else job.rollback_total
         counted = claimed(job, self._now())
-        self._change(
-            connection, job, attempt=job.attempt + 1, rollback=Rollback.RUNNING, rollback_total=total, **counted
-        )
+        _change(connection, job, attempt=job.attempt + 1, rollback=Rollback.RUNNING, rollback_total=total, **counted)
         return Job.from_row(job_rows.by_key(connection, job.key))
+
+    def is_wanted(self, job: Job) -> bool:
+        return job.rollback == Rollback.WANTED
+
+    def is_begun(self, job: Job) -> bool:
+        return job.rollback == Rollback.RUNNING
+
+
+class Rollbacks:
+    """Claims jobs whose rollback was asked for, and rolls them back. Safe to share among threads.
+
+    Implements `engines.threads.Jobs`.
+    """
+
+    def __init__(
+        self, database: Database, files: Files, kinds: Mapping[str, Kind], now: Callable[[], datetime]
+    ) -> None:
+        self._database = database
+        self._files = files
+        self._kinds = kinds
+        self._now = now
+        self.claims = RollbackClaims(database, now)
+
+    def claim(self) -> Job | None:
+        """See `Claims`."""
+        return self.claims.claim()
+
+    def due_in(self) -> float | None:
+        """See `Claims`."""
+        return self.claims.due_in()
+
+    def claim_entry(self, key: int, entry: int, put_back: Callable[[Connection, Job], None]) -> Job | None:
+        """See `Claims`."""
+        return self.claims.claim_entry(key, entry, put_back)
+
+    def new_signals(self) -> Signals:
+        return Signals()
 
     def run(self, job: Job, signals: Signals) -> State | None:
         """Roll a claimed job back, until nothing is left or the service shuts down; None if it was taken away."""
@@ -167,13 +190,13 @@ class Rollbacks:
             undone = self._kind(job).undo(CheckpointEffects(connection, job.key), ITEMS_PER_BATCH)
             if undone:
                 proved = NO_CRASH if current.crashes else {}
-                self._change(connection, current, done=max(0, current.done - undone), **proved)
+                _change(connection, current, done=max(0, current.done - undone), **proved)
         return undone
 
     @again_on_conflict
     def _hand_back(self, job: Job) -> None:
         with self._database.write(urgent=True) as connection:
-            self._change(connection, self._current(connection, job), rollback=Rollback.WANTED, **NO_CRASH)
+            _change(connection, self._current(connection, job), rollback=Rollback.WANTED, **NO_CRASH)
 
     def _give_up(self, job: Job, why: str, signals: Signals) -> State | None:
         """The job is terminated, but not rolled back; its error says why, and rollback can be asked for again."""
@@ -191,6 +214,8 @@ class Rollbacks:
             raise AttemptLost
         return job
 
-    def _change(self, connection: Connection, job: Job, **values: object) -> None:
-        if not job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values=values):
-            raise AttemptLost
+
+def _change(connection: Connection, job: Job, **values: object) -> None:
+    """Raises AttemptLost if the job has moved on."""
+    if not job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values=values):
+        raise AttemptLost

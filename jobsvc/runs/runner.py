@@ -8,19 +8,16 @@ from contextlib import nullcontext
 from datetime import datetime
 from functools import partial
 from time import monotonic
-from typing import Any
 
 from sqlalchemy import Connection
 
 from jobsvc.files.contract import Files
 from jobsvc.jobs.job import Job, Place
-from jobsvc.jobs.states import UNDER_WAY, State
-from jobsvc.jobs.transition import transition
+from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import JobContext, JobFailed, Kind
 from jobsvc.kinds.csv.format import DEFAULT_MAX_ROW_BYTES
-from jobsvc.runs import crashes
 from jobsvc.runs.checkpoint import AttemptLost, Checkpoints, break_off, ended_by_run, fail
-from jobsvc.runs.claims import Claims
+from jobsvc.runs.claims import RunClaims
 from jobsvc.runs.hooks import HOOKS, job_info, job_params, tell
 from jobsvc.runs.progress import ProgressMeter
 from jobsvc.runs.recording import until_recorded
@@ -63,28 +60,21 @@ class Runner:
         self._kinds = kinds
         self._now = now
         self._max_row_bytes = max_row_bytes
-        self._claims = Claims(
-            database,
-            now,
-            first=lambda connection, due: job_rows.first_in_state(connection, State.QUEUED, due),
-            next_due=lambda connection, at: job_rows.next_due(connection, State.QUEUED, None, at),
-            begin=self._begin,
-            wanted=lambda job: job.state is State.QUEUED,
-            # With a rollback wanted or begun since, the attempt is not a run's any more, or never was.
-            begun=lambda job: job.state in UNDER_WAY and job.rollback is None,
-            reserve=False,
-        )
-        self.claim, self.claim_entry = self._claims.claim, self._claims.claim_entry
-        self.due_in = self._claims.due_in
+        self._claims = RunClaims(database, now)
         self.when_cleared: Callable[[], None] = lambda: None
         """Called when a run that others had to wait for has come to a checkpoint; to be set before the first run."""
 
-    def _begin(self, connection: Connection, job: Job) -> Job:
-        now = self._now()
-        values: dict[str, Any] = {"attempt": job.attempt + 1, "started_at": job.started_at or now, "rate": None}
-        values |= crashes.claimed(job, now)
-        transition(connection, job, State.RUNNING, who="engine", at=now, **values)
-        return Job.from_row(job_rows.by_key(connection, job.key))
+    def claim(self) -> Job | None:
+        """See `Claims`."""
+        return self._claims.claim()
+
+    def due_in(self) -> float | None:
+        """See `Claims`."""
+        return self._claims.due_in()
+
+    def claim_entry(self, key: int, entry: int, put_back: Callable[[Connection, Job], None]) -> Job | None:
+        """See `Claims`."""
+        return self._claims.claim_entry(key, entry, put_back)
 
     def run(self, job: Job, signals: Signals) -> State | None:
         """Run a claimed job until it is done or told to stop.

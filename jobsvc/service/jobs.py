@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import IntegrityError
@@ -16,7 +16,7 @@ from jobsvc.deadlines import MIN_SECONDS, REQUEST_SECONDS, Deadline, time_limit
 from jobsvc.deadlines import left as time_left
 from jobsvc.files import job_ids
 from jobsvc.files.contract import Files
-from jobsvc.jobs.engines import Engine, RollbackEngine
+from jobsvc.jobs.engines import Asking, Engine, RollbackEngine, RollbackQueue
 from jobsvc.jobs.errors import CantRollBack, KeyReused, NotAllowed, QueueFull, UnknownJob
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import FINISHED, SERVICE, UNDER_WAY, State
@@ -32,7 +32,7 @@ from jobsvc.service.notifier import Notifier
 from jobsvc.store import clock
 from jobsvc.store.again import again_on_conflict
 from jobsvc.store.database import Database
-from jobsvc.store.errors import DatabaseBusy, DatabaseDown, DiskFull
+from jobsvc.store.errors import DatabaseBusy, DiskFull
 from jobsvc.store.queries import event_rows, idempotency_rows, job_rows, webhook_rows
 
 PAGE_CHARACTERS = 1024 * 1024
@@ -43,6 +43,9 @@ MAX_LINES = 500
 
 _SETTLED = {State.PAUSING: State.PAUSED, State.TERMINATING: State.TERMINATED}
 """Where a request ends that waits for a run."""
+
+
+T = TypeVar("T")
 
 
 class JobService:
@@ -93,21 +96,20 @@ class JobService:
                 return self._submit(new)
 
     def _submit(self, new: NewJob) -> Job:
-        job = self._found_or_made(new)
-        self._engine.wake()
-        return job
+        with self._engine.asking() as asking:
+            return self._found_or_made(asking, new)
 
     @again_on_conflict
-    def _found_or_made(self, new: NewJob) -> Job:
+    def _found_or_made(self, asking: Asking, new: NewJob) -> Job:
         # What a full disk has in reserve is not for new work.
-        with self._write(reserve=False) as connection:
+        with self._database.write(urgent=True, reserve=False) as connection:
             job = self._made_before(connection, new)
             if job is not None:
                 return job
             # On PostgreSQL others may be submitting too: the limit may be passed by as many.
             if job_rows.count_in_state(connection, State.QUEUED) >= self._max_queued:
                 raise QueueFull(self._max_queued)
-            return self._insert(connection, new)
+            return self._insert(connection, asking, new)
 
     def _made_before(self, connection: Connection, new: NewJob) -> Job | None:
         if new.idempotency is None:
@@ -121,7 +123,7 @@ class JobService:
             raise KeyReused(new.idempotency.key)
         return Job.from_row(job_rows.by_key(connection, found["job_key"]))
 
-    def _insert(self, connection: Connection, new: NewJob) -> Job:
+    def _insert(self, connection: Connection, asking: Asking, new: NewJob) -> Job:
         now = self._now()
         values = {
             "id": new.id,
@@ -148,19 +150,8 @@ class JobService:
                 at=clock.read(connection, self._now),
             )
         job = Job.from_row(job_rows.by_key(connection, key))
-        self._engine.queue(connection, job)
+        asking.queue(connection, job)
         return job
-
-    @contextmanager
-    def _write(self, *, reserve: bool = True) -> Iterator[Connection]:
-        try:
-            with self._database.write(urgent=True, reserve=reserve) as connection:
-                yield connection
-        except DatabaseDown:
-            # It may have been committed all the same: those look who would have been told.
-            self._engine.wake()
-            self._rollbacks.wake()
-            raise
 
     def get(self, job_id: str) -> Job:
         """Raises UnknownJob."""
@@ -212,7 +203,7 @@ class JobService:
             State.PAUSED: None,
         }
         with _at_most(wait) as until:
-            return self._settle(self._ask(job_id, lambda: self._move(job_id, who, moves, "paused")), until)
+            return self._settle(self._stop(job_id, who, moves, "paused"), until)
 
     def resume(self, job_id: str, who: str, wait: float) -> Job:
         """Queue a job that was paused, interrupted or failed again, at its cursor.
@@ -233,9 +224,12 @@ class JobService:
                 job = self._settle(job, until)
             if job.state is State.PAUSING:
                 raise NotAllowed(job_id, job.state, "resumed")
-            job = self._move(job_id, who, moves, "resumed", queued_at=self._now(), error=None, **NO_CRASH)
-        self._engine.wake()
-        return job
+            again = {"queued_at": self._now(), "error": None, **NO_CRASH}
+            with self._engine.asking() as asking:
+                job, moved = self._moved(asking, job_id, who, moves, "resumed", **again)
+            if moved:
+                self._notifier.notify()
+            return job
 
     def terminate(self, job_id: str, who: str, wait: float, *, rollback: bool = False) -> Job:
         """End a job for good, and wait up to `wait` seconds for its run to stop, and for the database.
@@ -260,13 +254,13 @@ class JobService:
             State.TERMINATED: None,
         }
         if not rollback:
-            return self._settle(self._ask(job_id, lambda: self._move(job_id, who, moves, "terminated")), until)
+            return self._settle(self._stop(job_id, who, moves, "terminated"), until)
         ended = {
             State.SUCCEEDED: State.TERMINATING,
             State.FAILED: State.TERMINATING,
             State.TERMINATED: State.TERMINATING,
         }
-        return self._settle(self._ask(job_id, lambda: self._roll_back(job_id, who, moves | ended)), until)
+        return self._settle(self._ask_for_rollback(job_id, who, moves | ended), until)
 
     def roll_back(self, job_id: str, who: str, wait: float) -> Job:
         """Remove everything that a finished job has made. Raises UnknownJob, NotAllowed, CantRollBack."""
@@ -276,26 +270,26 @@ class JobService:
                 raise NotAllowed(job_id, state, "rolled back before it is terminated")
             return self._terminate(job_id, who, until, rollback=True)
 
-    def _ask(self, job_id: str, ask: Callable[[], Job]) -> Job:
+    def _ask(self, job_id: str, ask: Callable[[Asking], T]) -> T:
         """Write what is asked of a job. Its run is told before, since the database may be slow to take it, or full."""
         job = self.get(job_id)
-        with self._engine.held(job.key, job.attempt) if job.state is State.RUNNING else nullcontext():
+        # One that was asked already is not held again: requests without end would keep its run from obeying.
+        with self._engine.asking(job if job.state is State.RUNNING else None) as asking:
             try:
-                return ask()
+                return ask(asking)
             except DiskFull:
                 # There is the room of the reserve now, if there was one.
-                return ask()
+                return ask(asking)
 
-    def _roll_back(self, job_id: str, who: str, moves: Mapping[State, State | None]) -> Job:
-        job = self._asked_for_rollback(job_id, who, moves)
-        self._engine.signal(job.key, job.attempt)
-        self._engine.forget(job.key)
-        self._rollbacks.wake()
-        return job
+    def _ask_for_rollback(self, job_id: str, who: str, moves: Mapping[State, State | None]) -> Job:
+        with self._rollbacks.asking() as rollbacks:
+            return self._ask(job_id, lambda asking: self._asked_for_rollback(asking, rollbacks, job_id, who, moves))
 
     @again_on_conflict
-    def _asked_for_rollback(self, job_id: str, who: str, moves: Mapping[State, State | None]) -> Job:
-        with self._write() as connection:
+    def _asked_for_rollback(
+        self, asking: Asking, rollbacks: RollbackQueue, job_id: str, who: str, moves: Mapping[State, State | None]
+    ) -> Job:
+        with self._database.write(urgent=True) as connection:
             job = self._find(connection, job_id, lock=True)
             if job.rolled_back or job.rollback is not None:
                 return job
@@ -309,10 +303,8 @@ class JobService:
                 assert after is not None
                 values |= {"rollback_total": None}
                 transition(connection, job, after, who=who, at=self._now(), why="rollback was asked for", **values)
-            self._engine.stop(connection, job)
-            if job.state not in UNDER_WAY:
-                self._rollbacks.queue(connection, job)
-            # Otherwise it may have a run: whoever sees that leave, or finds that it has gone, sees to the rollback.
+            asking.stop(connection, job, for_good=True)
+            rollbacks.queue(connection, job, when_left=job.state in UNDER_WAY)
             return self._find(connection, job_id)
 
     def _find(self, connection: Connection, job_id: str, *, lock: bool = False) -> Job:
@@ -322,22 +314,27 @@ class JobService:
             raise UnknownJob(job_id)
         return Job.from_row(row)
 
-    def _move(self, job_id: str, who: str, moves: Mapping[State, State | None], action: str, **values: Any) -> Job:
+    def _stop(self, job_id: str, who: str, moves: Mapping[State, State | None], action: str) -> Job:
         """Take a job where `moves` says for its state (None: leave it), and return it."""
-        job, moved = self._moved(job_id, who, moves, action, **values)
+        job, moved = self._ask(job_id, lambda asking: self._moved(asking, job_id, who, moves, action))
         if moved:
             self._notifier.notify()
         if moved and job.state is State.TERMINATED:
-            self._engine.forget(job.key)
             self._tell(job)
         return job
 
     @again_on_conflict
     def _moved(
-        self, job_id: str, who: str, moves: Mapping[State, State | None], action: str, **values: Any
+        self,
+        asking: Asking,
+        job_id: str,
+        who: str,
+        moves: Mapping[State, State | None],
+        action: str,
+        **values: Any,
     ) -> tuple[Job, bool]:
         """The job, and whether it was moved."""
-        with self._write() as connection:
+        with self._database.write(urgent=True) as connection:
             job = self._find(connection, job_id, lock=True)
             if job.state not in moves:
                 raise NotAllowed(job_id, job.state, action)
@@ -348,9 +345,9 @@ class JobService:
                 raise NotAllowed(job_id, job.state, f"{action}, since its files were removed")
             transition(connection, job, after, who=who, at=self._now(), **values)
             if after is State.QUEUED:
-                self._engine.queue(connection, job)
+                asking.queue(connection, job)
             else:
-                self._engine.stop(connection, job)
+                asking.stop(connection, job, for_good=after is State.TERMINATING)
             if after is State.TERMINATING and job.state not in UNDER_WAY:
                 self._end_request(connection, self._find(connection, job_id))
             return self._find(connection, job_id), True
@@ -383,7 +380,7 @@ class JobService:
     @again_on_conflict
     def _ended(self, seen: Job) -> Job | None:
         """Obey for a job that has no run. Returns it if it was this that ended what was asked for."""
-        with self._write() as connection:
+        with self._database.write(urgent=True) as connection:
             job = self._find(connection, seen.id, lock=True)
             mine = job.attempt == seen.attempt and self._end_request(connection, job)
             return self._find(connection, seen.id) if mine else None

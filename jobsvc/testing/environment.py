@@ -96,7 +96,7 @@ def _write_unsynced(connection: Any, _entry: ConnectionPoolEntry) -> None:
 
 
 class KindEnvironment:
-    """Runs one job of `kind` on `database`, which has begun with `probe`. Implements `jobs.service.Engine`."""
+    """Runs one job of `kind` on `database`, which has begun with `probe`. Implements `jobs.engines.Engine`."""
 
     def __init__(self, database: CrashingDatabase, kind: Kind, probe: Probe, step: int) -> None:
         self._database = database
@@ -190,24 +190,20 @@ class KindEnvironment:
     def _shut_down(self) -> None:
         self._signals.shut_down()
 
-    def queue(self, connection: Connection, job: Job, *, ahead: bool = False, after: float = 0.0) -> None:
-        pass
+    def asking(self, running: Job | None = None) -> AbstractContextManager[KindEnvironment]:
+        return nullcontext(self)
 
-    def stop(self, connection: Connection, job: Job) -> None:
-        pass
-
-    def wake(self) -> None:
+    def queue(
+        self, connection: Connection, job: Job, *, ahead: bool = False, after: float = 0.0, when_left: bool = False
+    ) -> None:
         """Whoever calls `run` or `roll_back` does what there is to do."""
+
+    def stop(self, connection: Connection, job: Job, *, for_good: bool) -> None:
+        """The one run that there may be is told by `signal`, or comes to its checkpoint."""
 
     def signal(self, key: int, attempt: int) -> bool:
         self._signals.stop.set()
         return True
-
-    def held(self, key: int, attempt: int) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def forget(self, key: int) -> None:
-        """Nothing is kept for a paused job here."""
 
     def job(self) -> Job:
         return self._service.get(self._id)

@@ -7,6 +7,7 @@ from threading import Event
 from jobsvc.engines.threads import ThreadEngine
 from jobsvc.runs.signals import Signals
 from tests.support.gated import TIMEOUT
+from tests.support.given_jobs import GivenJobs
 
 
 class OneClaim:
@@ -27,13 +28,7 @@ def test_a_run_whose_claim_was_under_way_when_the_shutdown_began_is_told_of_it()
         told.append(signals.shutting_down and signals.stop.is_set())
 
     engine: ThreadEngine[OneClaim, Signals] = ThreadEngine(
-        claim=claim,
-        run=run,
-        is_paused=lambda _: False,
-        signals=Signals,
-        on_leave=lambda: None,
-        slots=1,
-        park_after=0,
+        GivenJobs(claim, run), on_leave=lambda: None, slots=1, park_after=0
     )
     engine.start()
     assert claiming.wait(TIMEOUT)

@@ -14,6 +14,7 @@ from jobsvc.engines.threads import ThreadEngine
 from jobsvc.runs.signals import Signals
 from jobsvc.service.notifier import Notifier
 from tests.support.gated import TIMEOUT
+from tests.support.given_jobs import GivenJobs
 
 DONE, PAUSED = "done", "paused"
 
@@ -100,14 +101,10 @@ def make_engine(work: Work) -> Iterator[Callable[..., Engine]]:
 
     def make(slots: int = 1, park_after: float = 300.0, due_in: Callable[[], float | None] = lambda: None) -> Engine:
         engine: Engine = ThreadEngine(
-            claim=work.claim,
-            run=work.run,
-            is_paused=lambda outcome: outcome == PAUSED,
-            signals=Signals,
+            GivenJobs(work.claim, work.run, due_in),
             on_leave=work.left.notify,
             slots=slots,
             park_after=park_after,
-            due_in=due_in,
         )
         engines.append(engine)
         engine.start()

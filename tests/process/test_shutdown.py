@@ -22,6 +22,7 @@ from flask import Flask
 from jobsvc.engines.threads import ThreadEngine
 from jobsvc.runs.signals import Signals
 from tests.process.exact import DATE_COLUMN, assert_exactly_once
+from tests.support.given_jobs import GivenJobs
 from tests.support.server import Server, SlowUpload, poll
 
 GUNICORN = [sys.executable, "-m", "gunicorn"]
@@ -261,7 +262,7 @@ def test_a_run_that_was_handed_to_a_thread_but_has_not_begun_is_told_of_the_shut
         assigned.set()
         return None
 
-    def run(claim: FakeClaim, signals: Signals) -> str:
+    def run(claim: FakeClaim, signals: Signals) -> str | None:
         if claim.attempt == 1:
             assert go_on.wait(10)
         elif signals.stop.wait(3):
@@ -269,13 +270,7 @@ def test_a_run_that_was_handed_to_a_thread_but_has_not_begun_is_told_of_the_shut
         return "paused"
 
     engine: ThreadEngine[FakeClaim, Signals] = ThreadEngine(
-        claim=claim,
-        run=run,
-        is_paused=lambda _: True,
-        signals=Signals,
-        on_leave=lambda: None,
-        slots=3,
-        park_after=60,
+        GivenJobs(claim, run), on_leave=lambda: None, slots=3, park_after=60
     )
     engine.start()
     assert assigned.wait(10)

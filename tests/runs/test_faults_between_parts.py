@@ -39,6 +39,7 @@ from jobsvc.store.postgresql import backend as postgresql
 from jobsvc.store.queries import job_rows
 from jobsvc.store.sqlite.backend import Sqlite
 from tests.support.databases import fresh
+from tests.support.given_jobs import GivenJobs
 
 
 @pytest.fixture
@@ -48,15 +49,7 @@ def url() -> Iterator[str]:
 
 
 def engine(claim: Callable[[], Any] = lambda: None) -> ThreadEngine[Any, Any]:
-    return ThreadEngine(
-        claim=claim,
-        run=lambda claimed, signals: None,
-        is_paused=lambda outcome: False,
-        signals=Signals,
-        on_leave=lambda: None,
-        slots=1,
-        park_after=0,
-    )
+    return ThreadEngine(GivenJobs(claim), on_leave=lambda: None, slots=1, park_after=0)
 
 
 def service(database: Database, files: LocalFiles, kind: RowKind) -> JobService:

@@ -81,7 +81,7 @@ def assert_rolled_back(env: Environment, job: Job) -> Job:
 
 def held_back(env: Environment, monkeypatch: pytest.MonkeyPatch) -> Event:
     """Set when a rollback has looked for a run that is in its way, and found one."""
-    looked, under_way = Event(), env.rollbacks.under_way
+    looked, under_way = Event(), env.rollbacks.claims.under_way
 
     def look() -> Collection[int] | None:
         found = under_way()
@@ -89,7 +89,7 @@ def held_back(env: Environment, monkeypatch: pytest.MonkeyPatch) -> Event:
             looked.set()
         return found
 
-    monkeypatch.setattr(env.rollbacks, "under_way", look)
+    monkeypatch.setattr(env.rollbacks.claims, "under_way", look)
     return looked
 
 

@@ -31,6 +31,7 @@ from jobsvc.store.migrate import prepare
 from jobsvc.store.tables import records
 from tests.support.databases import lay_out
 from tests.support.gated import TIMEOUT, Gated
+from tests.support.given_jobs import GivenJobs
 from tests.support.watching import Commits
 
 WHO = "Ann"
@@ -78,26 +79,20 @@ class Environment:
         notifier = Notifier()
         runner = Runner(database, files, by_name, now)
         engine: ThreadEngine[Job, Signals] = ThreadEngine(
-            claim=claiming(runner.claim),
-            run=runner.run,
-            is_paused=lambda outcome: outcome is State.PAUSED,
-            signals=Signals,
+            GivenJobs(claiming(runner.claim), runner.run),
             on_leave=notifier.notify,
             slots=slots,
             park_after=park_after,
         )
         rollbacks = Rollbacks(database, files, by_name, now)
         rollback_engine: ThreadEngine[Job, Signals] = ThreadEngine(
-            claim=rollbacks.claim,
-            run=rollbacks.run,
-            is_paused=lambda _: False,
-            signals=Signals,
+            rollbacks,
             on_leave=notifier.notify,
             slots=ROLLBACKS_AT_ONCE,
             park_after=0,
             name="rollback",
         )
-        rollbacks.under_way = lambda: engine.under_way(rollback_engine.wake)
+        rollbacks.claims.under_way = lambda: engine.under_way(rollback_engine.wake)
         service = JobService(
             database,
             files,

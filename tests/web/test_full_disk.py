@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import event
 
 from jobsvc.jobs.states import State
-from jobsvc.runs import recording, roomy
+from jobsvc.runs import recording, room_gate
 from jobsvc.store import readiness
 from jobsvc.store.database import Database
 from jobsvc.store.disk import room
@@ -35,7 +35,7 @@ JANUARY = {"from": "2026-01-01", "to": "2026-01-31"}
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recording, "FIRST_DELAY_SECONDS", 0.02)
-    monkeypatch.setattr(roomy, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(room_gate, "LOOK_SECONDS", 0.02)
     monkeypatch.setattr(readiness, "GOOD_SECONDS", 0)
     # For good, until a test says that there is room again.
     monkeypatch.setattr(room, "FIRST_DELAY_SECONDS", 100 * TIMEOUT)

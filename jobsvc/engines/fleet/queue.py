@@ -56,8 +56,20 @@ class FleetEngine:
         # Never opened: it has no connections of its own.
         self._app = App(connector=SyncPsycopgConnector())
 
-    def queue(self, connection: Connection, job: Queued, *, ahead: bool = False, after: float = 0.0) -> None:
-        """Have a worker take the job, after so many seconds: `ahead` of those that have not begun."""
+    def asking(self, running: object = None) -> AbstractContextManager[FleetEngine]:
+        """Everything is said in the transaction; around it there is nothing to do."""
+        return nullcontext(self)
+
+    def queue(
+        self, connection: Connection, job: Queued, *, ahead: bool = False, after: float = 0.0, when_left: bool = False
+    ) -> None:
+        """Have a worker take the job, after so many seconds: `ahead` of those that have not begun.
+
+        `when_left`: not now. The worker that sees the job's run leave queues it, or the
+        sweep that finds it without one (see `FleetRuns`).
+        """
+        if when_left:
+            return
         driver = _driver(connection)
         task = self._app.configure_task(
             self._task,
@@ -70,7 +82,7 @@ class FleetEngine:
             entry = task.defer(key=job.key)
         self._note_entry(connection, job.key, entry)
 
-    def stop(self, connection: Connection, job: Queued) -> None:
+    def stop(self, connection: Connection, job: Queued, *, for_good: bool) -> None:
         """Take the job's entry back; if it is under way, its run is told to look at the job's row."""
         if job.queue_entry is not None:
             with _told_as_sqlalchemy_does():
@@ -78,19 +90,9 @@ class FleetEngine:
                     job.queue_entry, abort=True, delete_job=True, connection=_driver(connection)
                 )
 
-    def wake(self) -> None:
-        """Nothing to do: the queue tells the workers."""
-
     def signal(self, key: int, attempt: int) -> bool:
         """The queue tells the run; that there is one is taken for true until its worker is given up."""
         return True
-
-    def held(self, key: int, attempt: int) -> AbstractContextManager[None]:
-        """Nothing to do: the run is told in the transaction that asks."""
-        return nullcontext()
-
-    def forget(self, key: int) -> None:
-        """Nothing to do: no thread is kept for a paused job."""
 
 
 def _driver(connection: Connection) -> psycopg.Connection:
