@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 from flask import Flask
 
-from jobsvc.__main__ import main
+from jobsvc.cli.main import main
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.service import jobs as service

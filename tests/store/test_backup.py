@@ -14,7 +14,7 @@ from threading import Thread
 import pytest
 from click.testing import CliRunner
 
-from jobsvc.__main__ import main
+from jobsvc.cli.main import main
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.store.backup import BackupFailed, back_up
