@@ -74,6 +74,7 @@ FLOORS = (
     "store",
     "deadlines",
     "settings",
+    "identifiers",
     "clock",
 )
 """The rooms, from the top of the house down. A room knows those below it, and none above."""

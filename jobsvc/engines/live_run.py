@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Generic, Protocol, TypeVar
 
+from jobsvc.identifiers import JobKey
+
 log = logging.getLogger(__name__)
 
 PAUSED = "paused"
@@ -18,7 +20,7 @@ class Claim(Protocol):
     """A job that was taken from the queue for one attempt."""
 
     @property
-    def key(self) -> int: ...
+    def key(self) -> JobKey: ...
     @property
     def attempt(self) -> int: ...
 

@@ -15,6 +15,7 @@ from typing import Generic, Protocol
 
 from jobsvc import deadlines
 from jobsvc.engines.live_run import Attempt, C, Claim, LiveRun, S, Standby, live_on
+from jobsvc.identifiers import JobKey
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class Jobs(Protocol[C, S]):
 class Stopped:
     """Whom a transaction has asked to stop."""
 
-    key: int
+    key: JobKey
     attempt: int
     for_good: bool
 
@@ -98,7 +99,7 @@ class ThreadEngine(Generic[C, S]):
         self._closing = False
         self._claiming = False
         """Whether the dispatcher may have a claimed job that is not live yet."""
-        self._live: dict[int, LiveRun[C, S]] = {}
+        self._live: dict[JobKey, LiveRun[C, S]] = {}
         self._then: Callable[[], None] | None = None
         """Who is to be told when the next attempt has left, or is live."""
         self._standby: Standby[C, S] | None = None
@@ -138,11 +139,11 @@ class ThreadEngine(Generic[C, S]):
             self._wanted = True
             self._changed.notify_all()
 
-    def signal(self, key: int, attempt: int) -> bool:
+    def signal(self, key: JobKey, attempt: int) -> bool:
         """Make a run look at its job's row. Returns False if that attempt isn't running here."""
         return self._stop_run(key, attempt)
 
-    def _stop_run(self, key: int, attempt: int) -> bool:
+    def _stop_run(self, key: JobKey, attempt: int) -> bool:
         """What `signal` does.
 
         While a job is being claimed for longer than the caller's patience, it may be
@@ -157,7 +158,7 @@ class ThreadEngine(Generic[C, S]):
                 signals.stop.set()
             return signals is not None
 
-    def under_way(self, then: Callable[[], None]) -> Collection[int] | None:
+    def under_way(self, then: Callable[[], None]) -> Collection[JobKey] | None:
         """The keys of the jobs that have an attempt here; None while one is being claimed, whose key is not known yet.
 
         For a caller that wants to begin something else with such a job: `then`, which
@@ -175,7 +176,7 @@ class ThreadEngine(Generic[C, S]):
         if then is not None:
             then()
 
-    def forget(self, key: int) -> None:
+    def forget(self, key: JobKey) -> None:
         """A paused job will not go on: end its thread."""
         with self._changed:
             live = self._live.get(key)
@@ -218,7 +219,7 @@ class ThreadEngine(Generic[C, S]):
             running = sum(live.claim is not None for live in self._live.values())
             return {"running": running, "paused": len(self._live) - running}
 
-    def _running(self, key: int, attempt: int) -> S | None:
+    def _running(self, key: JobKey, attempt: int) -> S | None:
         """The signals of an attempt that has not left its slot. The caller holds `_changed`."""
         live = self._live.get(key)
         return None if live is None else live.signals_of(attempt)

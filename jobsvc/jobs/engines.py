@@ -29,6 +29,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
+from jobsvc.identifiers import JobKey
 from jobsvc.jobs.job import Job
 
 
@@ -52,7 +53,7 @@ class Engine(Protocol):
     def asking(self, running: Job | None = None) -> AbstractContextManager[Asking]:
         """Around a transaction, and around all its tries. `running`: the job whose run is to take no item meanwhile."""
 
-    def signal(self, key: int, attempt: int) -> bool:
+    def signal(self, key: JobKey, attempt: int) -> bool:
         """Make a run read its job's row. Returns False if that attempt has no run, which is known here for certain."""
 
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from sqlalchemy import RowMapping
 
+from jobsvc.identifiers import EntryId, JobKey
 from jobsvc.jobs.states import State
 
 UNKNOWN_MOMENT = datetime.fromtimestamp(0, UTC)
@@ -43,7 +44,7 @@ class Job:
     `rate` is in items per second, over the latest run.
     """
 
-    key: int
+    key: JobKey
     id: str
     kind: str
     user: str
@@ -71,7 +72,7 @@ class Job:
     """How many items there were to roll back."""
     files_removed_at: datetime | None
     deleted_at: datetime | None
-    queue_entry: int | None
+    queue_entry: EntryId | None
     """In the fleet, the entry of the queue that may run it, or did."""
     crashes: int
     """Attempts in a row that came to no checkpoint and did not end in good order, one that is under way included."""

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from jobsvc.identifiers import JobKey
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.representation import job_json, moment
 from jobsvc.jobs.states import FINISHED, State
@@ -17,7 +18,7 @@ TOLD = frozenset({*FINISHED, State.PAUSED})
 """The states that clients are told of."""
 
 
-def put(connection: Connection, job_key: int, at: datetime) -> None:
+def put(connection: Connection, job_key: JobKey, at: datetime) -> None:
     """Put a message about a job, as this transaction sees it, into the outbox. It is due at once."""
     job = Job.from_row(job_rows.by_key(connection, job_key))
     assert job.callback_url is not None

@@ -20,6 +20,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from queue import SimpleQueue
 from time import monotonic
 from types import FrameType
@@ -30,6 +31,15 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 MARGIN_SECONDS = 1.5
 """What is kept of the bound for the end of the interpreter and of a server's other processes."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A signal that asks the process to end."""
+
+    number: signal.Signals
+    held_back: bool
+    """Whether it is to be sent again when everything has ended."""
 
 
 class Shutdown:
@@ -48,7 +58,7 @@ class Shutdown:
         self._installed = False
         self._deadline: float | None = None
         # put() may be called from a signal handler: it is reentrant (see the queue module).
-        self._asked: SimpleQueue[tuple[signal.Signals, bool]] = SimpleQueue()
+        self._asked: SimpleQueue[Asked] = SimpleQueue()
         self._ended = False
         """Whether all has ended; written under `_lock`, read by signal handlers without it."""
 
@@ -73,9 +83,9 @@ class Shutdown:
 
         def handle(signum: int, frame: FrameType | None) -> None:
             if ends_at_once and not self._ended:
-                self._asked.put((number, True))
+                self._asked.put(Asked(number, held_back=True))
                 return
-            self._asked.put((number, False))
+            self._asked.put(Asked(number, held_back=False))
             if callable(before):
                 before(signum, frame)
             else:
@@ -86,12 +96,12 @@ class Shutdown:
     def _watch(self) -> None:
         """Do what a signal asks for: its handler itself may take no lock."""
         while not self._ended:
-            number, held_back = self._asked.get()
-            log.info("shutting down: %s", number.name)
+            asked = self._asked.get()
+            log.info("shutting down: %s", asked.number.name)
             self.start()
-            if held_back:
+            if asked.held_back:
                 self.finish()
-                os.kill(os.getpid(), number)
+                os.kill(os.getpid(), asked.number)
 
     def start(self) -> None:
         """The first sign of the end. Returns at once."""

@@ -1,23 +1,25 @@
-"""A worker process of the fleet, put together: `python -m jobsvc worker`."""
+"""A worker of the fleet, put together: `python -m jobsvc worker`."""
 
 from __future__ import annotations
 
 import logging
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import partial
 from signal import SIGTERM
 
 from jobsvc.clock import now
 from jobsvc.engines.fleet.supervised_worker import Times
-from jobsvc.engines.fleet.worker import Duties, FleetWorker
+from jobsvc.engines.fleet.worker import FleetWorker
 from jobsvc.files.tidying import tidy_strays
-from jobsvc.process.parts import ROLLBACKS_AT_ONCE, build_core, fleet_queues, webhook_sender
+from jobsvc.identifiers import EntryId, JobKey
+from jobsvc.process.parts import ROLLBACKS_AT_ONCE, Core, build_core, fleet_queues, webhook_sender
 from jobsvc.runs.fleet_runs import FleetRuns
 from jobsvc.runs.rescue import WorkerRescue
-from jobsvc.runs.signals import FleetSignals
+from jobsvc.runs.signals import FleetSignals, Lease
 from jobsvc.settings import EngineName, Recover, SettingError, Settings
 from jobsvc.store.locks.process_lock import ProcessLock
 from jobsvc.store.postgresql.backend import conninfo
@@ -33,6 +35,20 @@ MARGIN_SECONDS = 1.0
 """What is kept of the bound for the end of the interpreter."""
 
 
+@dataclass(frozen=True)
+class Description:
+    """What the others see of a worker. Its fields are columns of `workers`."""
+
+    name: str
+    host: str
+    pid: int
+    queues: list[str]
+    """Names of kinds."""
+    concurrency: int
+    session: str
+    """The name of its connections to the database."""
+
+
 def work(settings: Settings, *, concurrency: int, queues: Sequence[str], name: str | None) -> None:
     """Take jobs from the fleet's queue until SIGTERM or SIGINT; `queues` are names of kinds, empty for all.
 
@@ -43,86 +59,91 @@ def work(settings: Settings, *, concurrency: int, queues: Sequence[str], name: s
     lock = ProcessLock(settings.url, shared=True)
     lock.acquire(0)
     try:
-        _work(settings, lock, concurrency, queues, name)
+        session = worker_rows.session_name("worker")
+        core = build_core(settings, session=session)
+        unknown = sorted(set(queues) - set(core.kinds))
+        if unknown:
+            raise SettingError(f"--queues {','.join(unknown)}: the kinds are {', '.join(sorted(core.kinds))}")
+        host, pid = socket.gethostname(), os.getpid()
+        described = Description(name or f"{host}:{pid}", host, pid, list(queues or core.kinds), concurrency, session)
+        process = OwnProcess(core, settings, described)
+        worker = FleetWorker(
+            conninfo(settings.url, session, settings.stalled_after),
+            process,
+            Times(
+                heartbeat=settings.heartbeat,
+                stalled_after=settings.stalled_after,
+                sweep_every=settings.sweep_every,
+                shutdown=settings.shutdown_timeout - MARGIN_SECONDS,
+            ),
+            queues=described.queues,
+            concurrency=concurrency,
+            rollbacks_at_once=ROLLBACKS_AT_ONCE,
+        )
+        process.start()
+        lock.watch(partial(os.kill, pid, SIGTERM))
+        worker.run()
     finally:
         lock.release()
 
 
-def _work(settings: Settings, lock: ProcessLock, concurrency: int, queues: Sequence[str], name: str | None) -> None:
-    host = socket.gethostname()
-    session = worker_rows.session_name("worker")
-    core = build_core(settings, session=session)
-    unknown = sorted(set(queues) - set(core.kinds))
-    if unknown:
-        raise SettingError(f"--queues {','.join(unknown)}: the kinds are {', '.join(sorted(core.kinds))}")
-    runs, rollbacks = fleet_queues()
-    fleet = FleetRuns(
-        core.database,
-        core.files,
-        core.kinds,
-        core.runner,
-        core.rollbacks,
-        runs,
-        rollbacks,
-        now,
-        resume=settings.recover is Recover.AUTO,
-        max_crashes=settings.max_crashes,
-        room=core.room,
-    )
-    queues = list(queues or core.kinds)
-    described = {
-        "name": name or f"{host}:{os.getpid()}",
-        "host": host,
-        "pid": os.getpid(),
-        "queues": queues,
-        "concurrency": concurrency,
-        "session": session,
-    }
+class OwnProcess:
+    """What there is to do in this process. Implements `engines.fleet.worker.WorkerProcess`."""
 
-    def registered(worker_id: int, purpose: str) -> None:
-        with core.database.write(urgent=True) as connection:
-            worker_rows.add(connection, {"id": worker_id, "purpose": purpose, "started_at": now(), **described})
-        if purpose != worker_rows.RUNS:
-            return
-        log.info("worker ready: %s takes %s, %d at a time", described["name"], ", ".join(queues), concurrency)
+    def __init__(self, core: Core, settings: Settings, described: Description) -> None:
+        self._core = core
+        self._described = described
+        runs, rollbacks = fleet_queues()
+        self._runs = FleetRuns(
+            core.database,
+            core.files,
+            core.kinds,
+            core.runner,
+            core.rollbacks,
+            runs,
+            rollbacks,
+            now,
+            resume=settings.recover is Recover.AUTO,
+            max_crashes=settings.max_crashes,
+            room=core.room,
+        )
+        self._rescue = WorkerRescue(core.database, self._runs.recover, stalled_after=settings.stalled_after)
+        self._parts = (webhook_sender(core, settings), Listener(settings.url, core.notifier.notify))
 
-    def tidy() -> None:
-        tidy_strays(core.database, core.files, now(), older_than=STRAY_AFTER)
+    def start(self) -> None:
+        for part in self._parts:
+            part.start()
 
-    rescue = WorkerRescue(core.database, fleet.recover, stalled_after=settings.stalled_after)
-    listener = Listener(settings.url, core.notifier.notify)
-    worker = FleetWorker(
-        conninfo(settings.url, session, settings.stalled_after),
-        Duties(
-            signals=FleetSignals,
-            run=fleet.run,
-            roll_back=fleet.roll_back,
-            recover=rescue.sweep,
-            tidy=tidy,
-            registered=registered,
-        ),
-        Times(
-            heartbeat=settings.heartbeat,
-            stalled_after=settings.stalled_after,
-            sweep_every=settings.sweep_every,
-            shutdown=settings.shutdown_timeout - MARGIN_SECONDS,
-        ),
-        queues=queues,
-        concurrency=concurrency,
-        rollbacks_at_once=ROLLBACKS_AT_ONCE,
-    )
-    parts = (webhook_sender(core, settings), listener)
-    for part in parts:
-        part.start()
-    lock.watch(partial(os.kill, os.getpid(), SIGTERM))
+    def new_signals(self, should_abort: Callable[[], bool], lease: Lease) -> FleetSignals:
+        return FleetSignals(should_abort, lease)
 
-    def began_to_end() -> None:
-        for part in parts:
+    def registered(self, number: int, purpose: str) -> None:
+        described = asdict(self._described)
+        with self._core.database.write(urgent=True) as connection:
+            worker_rows.add(connection, {"id": number, "purpose": purpose, "started_at": now(), **described})
+        if purpose == worker_rows.RUNS:
+            queues = ", ".join(self._described.queues)
+            log.info(
+                "worker ready: %s takes %s, %d at a time", self._described.name, queues, self._described.concurrency
+            )
+
+    def run(self, key: JobKey, entry: EntryId, signals: FleetSignals) -> None:
+        self._runs.run(key, entry, signals)
+
+    def roll_back(self, key: JobKey, entry: EntryId, signals: FleetSignals) -> None:
+        self._runs.roll_back(key, entry, signals)
+
+    def rescue(self) -> None:
+        self._rescue.sweep()
+
+    def tidy(self) -> None:
+        tidy_strays(self._core.database, self._core.files, now(), older_than=STRAY_AFTER)
+
+    def begin_to_end(self) -> None:
+        for part in self._parts:
             part.begin_shut_down()
 
-    def finish() -> None:
-        for part in parts:
+    def finish(self) -> None:
+        for part in self._parts:
             part.shut_down(MARGIN_SECONDS)
-        core.database.close()
-
-    worker.run(began_to_end, finish)
+        self._core.database.close()

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import Connection, RowMapping
 
+from jobsvc.identifiers import EntryId, JobKey
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import UNDER_WAY, State
 from jobsvc.jobs.transition import transition
@@ -76,7 +77,7 @@ class Claims(ABC):
         return self._due_in
 
     @again_on_conflict
-    def claim_entry(self, key: int, entry: int, put_back: Callable[[Connection, Job], None]) -> Job | None:
+    def claim_entry(self, key: JobKey, entry: EntryId, put_back: Callable[[Connection, Job], None]) -> Job | None:
         """Take the job that an entry of the fleet's queue stands for; None if that is not wanted, or not by this entry.
 
         One that has to wait for another suspect gets a new entry from `put_back`. A

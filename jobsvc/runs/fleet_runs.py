@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
 from sqlalchemy import Connection
 
 from jobsvc.files.contract import Files
+from jobsvc.identifiers import EntryId, JobKey
 from jobsvc.jobs.engines import Queue
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import SERVICE, State
@@ -43,6 +45,15 @@ JOBS_AT_A_TIME = 100
 
 HELD_SECONDS = 2.0
 """After how long a job that has to wait for another one asks again."""
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What one transaction has done with jobs that no entry stood for."""
+
+    found: int
+    settled: Sequence[Job]
+    """Those whose kinds are to be told."""
 
 
 class FleetRuns:
@@ -75,7 +86,7 @@ class FleetRuns:
         self._max_crashes = max_crashes
         self._room = room or Room()
 
-    def run(self, key: int, entry: int, signals: Signals) -> None:
+    def run(self, key: JobKey, entry: EntryId, signals: Signals) -> None:
         """Wait for room, and run a job, if its entry is the job's own, until it is done or told to stop."""
         while self._room.shortage() is not None and not signals.stop.is_set():
             signals.stop.wait(LOOK_SECONDS)
@@ -84,7 +95,7 @@ class FleetRuns:
             self._runner.run(job, signals)
             self._follow_up(key, entry, signals)
 
-    def roll_back(self, key: int, entry: int, signals: Signals) -> None:
+    def roll_back(self, key: JobKey, entry: EntryId, signals: Signals) -> None:
         """Roll a job back, if its entry is the job's own, until nothing is left or the worker ends."""
         job = self._rollbacks.claim_entry(key, entry, partial(self._put_back, self._rollback_queue))
         if job is not None:
@@ -95,29 +106,28 @@ class FleetRuns:
         """Settle the jobs that no entry stands for any more, and have them go on. Returns how many there were."""
         found = 0
         while True:
-            count, settled = self._recover_some()
-            self._discard(settled)
-            tell_aside(self._kinds, settled)
-            found += count
-            if count < JOBS_AT_A_TIME:
+            recovered = self._recover_some()
+            self._discard(recovered.settled)
+            tell_aside(self._kinds, recovered.settled)
+            found += recovered.found
+            if recovered.found < JOBS_AT_A_TIME:
                 return found
 
     @again_on_conflict
-    def _recover_some(self) -> tuple[int, Sequence[Job]]:
-        """How many jobs were found, and those whose kinds are to be told."""
+    def _recover_some(self) -> Recovered:
         states = {State.QUEUED, *LEFT_BEHIND} | ({State.INTERRUPTED} if self._resume else set())
         with self._database.write(urgent=True) as connection:
             rows = job_rows.without_entry(connection, states, JOBS_AT_A_TIME)
             why = "its worker was given up"
             settled = [self._settle(connection, Job.from_row(row), why, self._max_crashes) for row in rows]
-        return len(rows), [job for job in settled if job is not None]
+        return Recovered(len(rows), [job for job in settled if job is not None])
 
     def _discard(self, settled: Sequence[Job]) -> None:
         for job in settled:
             if job.state is State.TERMINATED:
                 self._files.discard_output(job.id)
 
-    def _follow_up(self, key: int, entry: int, signals: Signals) -> None:
+    def _follow_up(self, key: JobKey, entry: EntryId, signals: Signals) -> None:
         """Have a job go on whose run has ended here, and left it something to do."""
 
         @again_on_conflict

@@ -39,11 +39,14 @@ class WorkerRescue:
                 # Nobody could have a heartbeat while it was away.
                 return None
             lost = worker_rows.lost(connection, self._stalled_after)
-            ended, kept = worker_rows.end_sessions(connection, lost, self._stalled_after)
-        if ended:
-            log.warning("ended %d sessions of processes that were given up", ended)
-        if kept:
-            log.error("%d sessions of processes that were given up are another role's, and may hold locks still", kept)
+            sessions = worker_rows.end_sessions(connection, lost, self._stalled_after)
+        if sessions.ended:
+            log.warning("ended %d sessions of processes that were given up", sessions.ended)
+        if sessions.kept:
+            log.error(
+                "%d sessions of processes that were given up are another role's, and may hold locks still",
+                sessions.kept,
+            )
         return lost
 
     def _give_up(self, lost: Sequence[int]) -> None:

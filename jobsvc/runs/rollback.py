@@ -10,6 +10,7 @@ from enum import StrEnum
 from sqlalchemy import Connection, RowMapping
 
 from jobsvc.files.contract import Files
+from jobsvc.identifiers import EntryId, JobKey
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import Kind
@@ -54,12 +55,12 @@ class RollbackClaims(Claims):
 
     def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
         super().__init__(database, now)
-        self.under_way: Callable[[], Collection[int] | None] = tuple
+        self.under_way: Callable[[], Collection[JobKey] | None] = tuple
         """The keys of jobs whose run has not left this process; None if that can't be told yet. To be set before the
         first claim, by whoever wakes the claims when it changes. A fleet queues no rollback that has to wait."""
 
     def first(self, connection: Connection, due: Due) -> RowMapping | None:
-        but: Collection[int] = ()
+        but: Collection[JobKey] = ()
         while (row := self._first_but(connection, due, but)) is not None:
             # Asked when the row has been read: whatever run its job has was begun before a rollback was wanted.
             under_way = self.under_way()
@@ -69,7 +70,7 @@ class RollbackClaims(Claims):
         return None
 
     @staticmethod
-    def _first_but(connection: Connection, due: Due, but: Collection[int]) -> RowMapping | None:
+    def _first_but(connection: Connection, due: Due, but: Collection[JobKey]) -> RowMapping | None:
         return job_rows.first_rollback(connection, State.TERMINATING, Rollback.WANTED, due, but)
 
     def next_due(self, connection: Connection, at: datetime) -> datetime | None:
@@ -111,7 +112,7 @@ class Rollbacks:
         """See `Claims`."""
         return self.claims.due_in()
 
-    def claim_entry(self, key: int, entry: int, put_back: Callable[[Connection, Job], None]) -> Job | None:
+    def claim_entry(self, key: JobKey, entry: EntryId, put_back: Callable[[Connection, Job], None]) -> Job | None:
         """See `Claims`."""
         return self.claims.claim_entry(key, entry, put_back)
 

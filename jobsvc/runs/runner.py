@@ -12,6 +12,7 @@ from time import monotonic
 from sqlalchemy import Connection
 
 from jobsvc.files.contract import Files
+from jobsvc.identifiers import EntryId, JobKey
 from jobsvc.jobs.job import Job, Place
 from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import JobContext, JobFailed, Kind
@@ -72,7 +73,7 @@ class Runner:
         """See `Claims`."""
         return self._claims.due_in()
 
-    def claim_entry(self, key: int, entry: int, put_back: Callable[[Connection, Job], None]) -> Job | None:
+    def claim_entry(self, key: JobKey, entry: EntryId, put_back: Callable[[Connection, Job], None]) -> Job | None:
         """See `Claims`."""
         return self._claims.claim_entry(key, entry, put_back)
 

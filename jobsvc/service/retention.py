@@ -15,6 +15,7 @@ from typing import Any, Self
 from sqlalchemy import Connection
 
 from jobsvc.files.contract import Files
+from jobsvc.identifiers import JobKey
 from jobsvc.jobs.errors import NotAllowed, UnknownJob
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import FINISHED
@@ -139,7 +140,7 @@ class Retention:
                 self._remove_rows_of(key, stopped)
             after = keys[-1]
 
-    def _remove_rows_of(self, key: int, stopped: Callable[[], bool]) -> None:
+    def _remove_rows_of(self, key: JobKey, stopped: Callable[[], bool]) -> None:
         while not stopped():
             with self._database.write() as connection:
                 if forgetting.remove_rows(connection, key, ROWS_AT_A_TIME) < ROWS_AT_A_TIME:
@@ -181,7 +182,7 @@ class Retention:
                 self._files.remove(job_id)
             yield len(ids)
 
-    def _with_files(self, stopped: Callable[[], bool]) -> Iterator[Sequence[int]]:
+    def _with_files(self, stopped: Callable[[], bool]) -> Iterator[Sequence[JobKey]]:
         """The keys, some at a time, of jobs that stay but whose files' time is over, if they have any."""
         if self._policy.files is None:
             return

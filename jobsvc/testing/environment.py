@@ -13,6 +13,7 @@ from sqlalchemy import Connection, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from jobsvc.files.local.files import LocalFiles
+from jobsvc.identifiers import JobKey
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import Kind
@@ -201,7 +202,7 @@ class KindEnvironment:
     def stop(self, connection: Connection, job: Job, *, for_good: bool) -> None:
         """The one run that there may be is told by `signal`, or comes to its checkpoint."""
 
-    def signal(self, key: int, attempt: int) -> bool:
+    def signal(self, key: JobKey, attempt: int) -> bool:
         self._signals.stop.set()
         return True
 

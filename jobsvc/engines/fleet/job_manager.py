@@ -1,6 +1,6 @@
 """Procrastinate's dealings with its tables, as something that outlives the database's absence.
 
-Its worker ends when one of its queries fails. Here a query that fails because
+A queue worker ends when one of its queries fails. Here a query that fails because
 the database is away is made again, or left out where the next one comes by itself.
 """
 
@@ -19,6 +19,7 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.manager import JobManager, NotificationCallback
 
 from jobsvc.engines.fleet.lease import Lease
+from jobsvc.identifiers import EntryId
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ def is_away(error: ConnectorException) -> bool:
 class RetryingJobManager(JobManager):
     """Used on one event loop; heartbeats renew the `lease`.
 
-    `given_up()` is called when the worker's row is found to be gone, or may be any moment.
+    `given_up()` is called when the queue worker's row is found to be gone, or may be any moment.
     """
 
     def __init__(
@@ -55,13 +56,13 @@ class RetryingJobManager(JobManager):
         *,
         registered: Callable[[int], None],
         given_up: Callable[[], None],
-        running: Callable[[], Collection[int]] = tuple,
+        running: Callable[[], Collection[EntryId]] = tuple,
     ) -> None:
-        """`running` tells the entries that the worker has at work."""
+        """`running` tells the entries that the queue worker has at work."""
         super().__init__(connector)
         self._running = running
         self._doubtful = False
-        """Whether an entry may have been given to the worker in an answer that did not arrive."""
+        """Whether an entry may have been given to the queue worker in an answer that did not arrive."""
         self._lease = lease
         self._registered = registered
         self._given_up = given_up
@@ -90,14 +91,14 @@ class RetryingJobManager(JobManager):
             return None
 
     async def _give_back(self, worker_id: int) -> None:
-        """End the entries that the worker is said to have and knows nothing of: the sweep finds their jobs without."""
+        """End the entries that the queue worker is said to have and knows nothing of: the sweep finds their jobs."""
         running = list(self._running())
         for row in await self.connector.execute_query_all_async(UNKNOWN_TO_IT, worker_id=worker_id, running=running):
             log.warning("entry %d of the queue did not arrive at its worker", row["id"])
             await self.finish_job_by_id_async(row["id"], jobs.Status.FAILED, delete_job=True)
 
     async def finish_job(self, job: jobs.Job, status: jobs.Status, delete_job: bool) -> None:
-        """An entry is over. That it is gone already means that this worker was given up."""
+        """An entry is over. That it is gone already means that this queue worker was given up."""
         try:
             await self._again_and_again(lambda: super(RetryingJobManager, self).finish_job(job, status, delete_job))
         except ConnectorException as error:

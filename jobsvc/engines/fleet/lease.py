@@ -1,4 +1,4 @@
-"""Until when a worker of the fleet may have items under way, by its process's own clock.
+"""Until when a worker may have items under way, by its own clock.
 
 The others give a worker up so many seconds after its last heartbeat, and settle its
 jobs then. Nobody can ask a worker that is cut off, so it has to know by itself when
@@ -52,13 +52,13 @@ def allow_alarm() -> None:
 
 
 class Lease:
-    """The lease of one worker. Safe to share among threads; `_guard` guards all that changes.
+    """The lease of one queue worker. Safe to share among threads; `_guard` guards all that changes.
 
     When it has run out, an item that is under way can't be called back. So the process
     ends: by an alarm, which reaches a process that was frozen before it does anything
     else, and by a thread, for processes that no alarm ends (the first one of a
     container) and machines that were suspended. A process has one alarm: only one of
-    its workers may have `items_under_way`.
+    its queue workers may have `items_under_way`.
     """
 
     def __init__(

@@ -18,6 +18,8 @@ from procrastinate.exceptions import ConnectorException
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from jobsvc.identifiers import EntryId, JobKey
+
 ROLLBACK_QUEUE = "jobsvc:rollbacks"
 """Kinds have queues of their names; a colon is in none of them."""
 
@@ -36,11 +38,11 @@ class Queued(Protocol):
     """A job, as far as the queue knows of it."""
 
     @property
-    def key(self) -> int: ...
+    def key(self) -> JobKey: ...
     @property
     def kind(self) -> str: ...
     @property
-    def queue_entry(self) -> int | None: ...
+    def queue_entry(self) -> EntryId | None: ...
 
 
 class FleetEngine:
@@ -50,7 +52,7 @@ class FleetEngine:
     job has now: at most one is its own, and only that one may begin a run.
     """
 
-    def __init__(self, task: Task, note_entry: Callable[[Connection, int, int], None]) -> None:
+    def __init__(self, task: Task, note_entry: Callable[[Connection, JobKey, EntryId], None]) -> None:
         self._task = task
         self._note_entry = note_entry
         # Never opened: it has no connections of its own.
@@ -79,7 +81,7 @@ class FleetEngine:
             connection=driver,
         )
         with _told_as_sqlalchemy_does():
-            entry = task.defer(key=job.key)
+            entry = EntryId(task.defer(key=job.key))
         self._note_entry(connection, job.key, entry)
 
     def stop(self, connection: Connection, job: Queued, *, for_good: bool) -> None:
@@ -90,7 +92,7 @@ class FleetEngine:
                     job.queue_entry, abort=True, delete_job=True, connection=_driver(connection)
                 )
 
-    def signal(self, key: int, attempt: int) -> bool:
+    def signal(self, key: JobKey, attempt: int) -> bool:
         """The queue tells the run; that there is one is taken for true until its worker is given up."""
         return True
 

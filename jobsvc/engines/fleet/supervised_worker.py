@@ -1,4 +1,8 @@
-"""One of the workers of Procrastinate in a process, and another one in its place whenever it ends."""
+"""One of the queue workers of a worker, and another one in its place whenever it ends.
+
+A worker is a process of the fleet. A queue worker is what Procrastinate calls a worker:
+it takes entries from some of the queues. A worker has three of them.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +20,18 @@ from procrastinate.worker import Worker
 
 from jobsvc.engines.fleet.job_manager import RetryingJobManager
 from jobsvc.engines.fleet.lease import Lease
+from jobsvc.identifiers import EntryId, JobKey
 
 log = logging.getLogger(__name__)
 
 FETCH_SECONDS = 1.0
-"""How often is looked for work that nobody told of, which happens after a lost connection only."""
+"""Polling interval for new entries; needed only after a lost connection."""
 
 LOOK_FOR_ABORTS_SECONDS = 1.0
 """The same for requests to stop."""
 
 BEGIN_AGAIN_SECONDS = 1.0
+"""Pause between the end of a queue worker and the start of the next one."""
 
 
 class RunSignals(Protocol):
@@ -34,18 +40,18 @@ class RunSignals(Protocol):
     def shut_down(self) -> None: ...
 
 
-class Registered(Protocol):
-    def __call__(self, worker_id: int, purpose: str) -> None: ...
-
-
 S = TypeVar("S", bound=RunSignals)
 S_co = TypeVar("S_co", bound=RunSignals, covariant=True)
 
 
-class MakeSignals(Protocol[S_co]):
-    """Makes what a run looks at, of what says whether the queue wants it to stop, and the lease of its worker."""
+class Process(Protocol[S_co]):
+    """What a queue worker wants of the process that it is in."""
 
-    def __call__(self, should_abort: Callable[[], bool], lease: Lease) -> S_co: ...
+    def new_signals(self, should_abort: Callable[[], bool], lease: Lease) -> S_co:
+        """What a run looks at. `should_abort` says whether the queue wants the run to stop."""
+
+    def registered(self, number: int, purpose: str) -> None:
+        """A queue worker begins, and has this number in the database."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +60,14 @@ class Times:
 
     heartbeat: float
     stalled_after: float
-    """A worker without a heartbeat for so long is given up."""
+    """A queue worker without a heartbeat for so long is given up."""
     sweep_every: int
-    """How often somebody looks for those."""
+    """How often the fleet looks for those."""
     shutdown: float
     """The bound on the end of the process, from the signal on."""
 
 
-class _Worker(Worker):
+class _QueueWorker(Worker):
     """Stops by itself when something in it breaks, and then waits for what it runs: that is told to `leave`."""
 
     def __init__(self, app: App, *, leave: Callable[[], None], **options: Any) -> None:
@@ -72,9 +78,9 @@ class _Worker(Worker):
         self._leave()
         super().stop()  # type: ignore[no-untyped-call]
 
-    def entries(self) -> list[int]:
+    def entries(self) -> list[EntryId]:
         """The numbers of the entries that it has at work."""
-        return [context.job.id for context in self._running_jobs.values() if context.job.id is not None]
+        return [EntryId(context.job.id) for context in self._running_jobs.values() if context.job.id is not None]
 
     async def _shutdown(self, side_tasks: list[asyncio.Task[Any]]) -> None:
         # Those end at once, and with them the heartbeats: a run that takes its time to leave needs them still.
@@ -85,8 +91,8 @@ class _Worker(Worker):
             heartbeats.cancel()
 
 
-class Crew(Generic[S]):
-    """Takes entries from some of the queues, and carries them out on threads.
+class SupervisedWorker(Generic[S]):
+    """Takes entries from some of the queues, and executes them on threads.
 
     `_guard` guards `_live` and `_leaving`; everything else belongs to the event loop's thread.
     """
@@ -99,44 +105,43 @@ class Crew(Generic[S]):
         slots: int,
         times: Times,
         *,
-        registered: Registered,
-        signals: MakeSignals[S],
+        process: Process[S],
         listen: bool = True,
     ) -> None:
-        """`registered` is told the number of each worker that begins."""
+        self._process = process
         self._purpose, self._queues, self._slots = purpose, queues, slots
-        self._times, self._signals, self._listen = times, signals, listen
+        self._times, self._listen = times, listen
         self.app = App(connector=connector)
         self._lease = Lease(times.stalled_after)
         self.app.job_manager = RetryingJobManager(
             connector,
             self._lease,
-            registered=partial(registered, purpose=purpose),
+            registered=partial(process.registered, purpose=purpose),
             given_up=self._given_up,
             running=lambda: () if self._worker is None else self._worker.entries(),
         )
-        self._worker: _Worker | None = None
+        self._worker: _QueueWorker | None = None
         self._guard = Lock()
         self._live: set[S] = set()
         self._leaving = False
 
-    def carry_out(self, name: str, carry_out: Callable[[int, int, S], None]) -> None:
-        """Have entries of the task `name` carried out by `carry_out(key, entry, signals)`."""
+    def add_task(self, name: str, execute: Callable[[JobKey, EntryId, S], None]) -> None:
+        """Have entries of the task `name` executed by `execute(key, entry, signals)`."""
 
         def task(context: JobContext, key: int) -> None:
             assert context.job.id is not None
-            signals = self._signals(context.should_abort, self._lease)
+            signals = self._process.new_signals(context.should_abort, self._lease)
             with self._guard:
                 self._live.add(signals)
                 leaving = self._leaving
             if leaving:
                 signals.shut_down()
             try:
-                carry_out(key, context.job.id, signals)
+                execute(JobKey(key), EntryId(context.job.id), signals)
             except Exception:
                 raise
             except BaseException as error:
-                # As it is, it would end the event loop, and with it the worker.
+                # As it is, it would end the event loop, and with it the queue worker.
                 raise RuntimeError(f"entry {context.job.id} raised {type(error).__name__}: {error}") from error
             finally:
                 with self._guard:
@@ -144,10 +149,10 @@ class Crew(Generic[S]):
 
         self.app.task(name=name, pass_context=True)(task)
 
-    async def keep(self, ended: asyncio.Event) -> None:
-        """Have a worker at work until `ended` is set and the worker was told to `stop`."""
+    async def supervise(self, ended: asyncio.Event) -> None:
+        """Have a queue worker at work until `ended` is set and it was told to `stop`."""
         while not ended.is_set():
-            self._worker = _Worker(
+            self._worker = _QueueWorker(
                 self.app,
                 leave=self._leave,
                 queues=self._queues,
@@ -163,11 +168,11 @@ class Crew(Generic[S]):
             try:
                 await self._worker.run()  # type: ignore[no-untyped-call]
             except Exception:
-                log.exception("the worker for %s broke off", self._purpose)
+                log.exception("the queue worker for %s broke off", self._purpose)
             finally:
                 self._worker = None
             if not ended.is_set():
-                log.warning("the worker for %s has ended; another one begins", self._purpose)
+                log.warning("the queue worker for %s has ended; another one begins", self._purpose)
                 with self._guard:
                     self._leaving = False
                 await asyncio.sleep(BEGIN_AGAIN_SECONDS)
@@ -187,9 +192,9 @@ class Crew(Generic[S]):
             signals.shut_down()
 
     def _given_up(self) -> None:
-        """Nobody would find the worker if it died now, and what it runs may have been given to another."""
+        """The queue worker is not known any more: if it died now, its jobs would not be found. Others may have them."""
         with self._guard:
             if self._leaving:
                 return
-        log.warning("the worker for %s was given up: it had no heartbeat for too long", self._purpose)
+        log.warning("the queue worker for %s was given up: it had no heartbeat for too long", self._purpose)
         self.stop()

@@ -7,21 +7,24 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, insert, select
 
+from jobsvc.identifiers import JobKey
 from jobsvc.store.tables import job_events
 
 
-def add(connection: Connection, key: int, *, at: datetime, before: str | None, after: str, who: str, why: str) -> None:
+def add(
+    connection: Connection, key: JobKey, *, at: datetime, before: str | None, after: str, who: str, why: str
+) -> None:
     event = {"job_key": key, "at": at, "from": before, "to": after, "who": who, "why": why}
     connection.execute(insert(job_events), event)
 
 
-def of_job(connection: Connection, key: int, after: int, limit: int) -> Sequence[RowMapping]:
+def of_job(connection: Connection, key: JobKey, after: int, limit: int) -> Sequence[RowMapping]:
     """A job's history behind the event `after`, oldest first."""
     query = select(job_events).where(job_events.c.job_key == key, job_events.c.id > after).order_by(job_events.c.id)
     return connection.execute(query.limit(limit)).mappings().all()
 
 
-def last(connection: Connection, key: int) -> RowMapping:
+def last(connection: Connection, key: JobKey) -> RowMapping:
     """The latest line of a job's history."""
     query = select(job_events).where(job_events.c.job_key == key).order_by(job_events.c.id.desc()).limit(1)
     return connection.execute(query).mappings().one()

@@ -21,6 +21,7 @@ from sqlalchemy import (
     update,
 )
 
+from jobsvc.identifiers import JobKey
 from jobsvc.store.tables import dry_run_teams, idempotency_keys, job_events, jobs, refused_rows, webhooks
 
 # What a job may have very many of, with the column that tells its rows apart.
@@ -49,7 +50,7 @@ def count_finished_before(connection: Connection, at: datetime, states: Collecti
     return connection.execute(query).scalar_one()
 
 
-def mark_forgotten(connection: Connection, keys: Collection[int], values: Mapping[str, Any]) -> None:
+def mark_forgotten(connection: Connection, keys: Collection[JobKey], values: Mapping[str, Any]) -> None:
     """Turn jobs into tombstones with `values`, and remove what must not outlast them for a moment.
 
     Their idempotency keys would return them, their webhooks would still be sent.
@@ -60,7 +61,7 @@ def mark_forgotten(connection: Connection, keys: Collection[int], values: Mappin
     connection.execute(update(jobs).where(jobs.c.key.in_(keys)).values(**values))
 
 
-def buried_with_rows(connection: Connection, after: int, limit: int) -> list[int]:
+def buried_with_rows(connection: Connection, after: int, limit: int) -> list[JobKey]:
     """The keys of tombstones, behind the key `after`, that `remove_rows` has something to do for."""
     left = or_(*(exists().where(table.c.job_key == jobs.c.key) for table, _ in _MANY))
     query = (
@@ -69,7 +70,7 @@ def buried_with_rows(connection: Connection, after: int, limit: int) -> list[int
     return list(connection.execute(query).scalars())
 
 
-def remove_rows(connection: Connection, key: int, limit: int) -> int:
+def remove_rows(connection: Connection, key: JobKey, limit: int) -> int:
     """Remove up to `limit` of a job's refused rows, dry run's names and events; returns how many, 0 if none is left."""
     removed = 0
     for table, column in _MANY:
@@ -109,7 +110,7 @@ def may_have_files(
 
 
 def note_files_removed(
-    connection: Connection, keys: Collection[int], *, at: datetime, before: datetime, states: Collection[str]
+    connection: Connection, keys: Collection[JobKey], *, at: datetime, before: datetime, states: Collection[str]
 ) -> list[str]:
     """Note it for those of the jobs that are still finished since before `before`; returns their ids."""
     still = and_(_AT_REST, jobs.c.key.in_(keys), jobs.c.state.in_(states), jobs.c.finished_at < before)

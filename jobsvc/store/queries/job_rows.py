@@ -28,6 +28,7 @@ from sqlalchemy import (
     update,
 )
 
+from jobsvc.identifiers import EntryId, JobKey
 from jobsvc.store.postgresql.queue_tables import entries, status
 from jobsvc.store.streaming import streamed
 from jobsvc.store.tables import jobs
@@ -36,11 +37,11 @@ JOB = tuple(column for column in jobs.c if column.name not in ("cursor", "column
 """What is read of a job: without what only its run needs, which may be large. See `place`."""
 
 
-def add(connection: Connection, values: Mapping[str, Any]) -> int:
+def add(connection: Connection, values: Mapping[str, Any]) -> JobKey:
     """Insert a job; returns its key."""
     key = connection.execute(insert(jobs).values(**values)).inserted_primary_key
     assert key is not None
-    return int(key[0])
+    return JobKey(key[0])
 
 
 def by_id(connection: Connection, job_id: str, *, lock: bool = False) -> RowMapping | None:
@@ -54,12 +55,12 @@ def existed(connection: Connection, job_id: str) -> bool:
     return connection.execute(select(jobs.c.key).where(jobs.c.id == job_id)).one_or_none() is not None
 
 
-def place(connection: Connection, key: int) -> RowMapping:
+def place(connection: Connection, key: JobKey) -> RowMapping:
     """The `cursor` and the `columns` of a job."""
     return connection.execute(select(jobs.c.cursor, jobs.c.columns).where(jobs.c.key == key)).mappings().one()
 
 
-def by_key(connection: Connection, key: int, *, lock: bool = False) -> RowMapping:
+def by_key(connection: Connection, key: JobKey, *, lock: bool = False) -> RowMapping:
     query = select(*JOB).where(jobs.c.key == key)
     return connection.execute(_locked(query) if lock else query).mappings().one()
 
@@ -113,7 +114,7 @@ def under_way(connection: Connection, states: Collection[str]) -> Sequence[RowMa
     return connection.execute(query.order_by(jobs.c.key)).mappings().all()
 
 
-def note_entry(connection: Connection, key: int, entry: int) -> None:
+def note_entry(connection: Connection, key: JobKey, entry: EntryId) -> None:
     """The job has a new entry in the fleet's queue; what is left of an earlier one may not run it any more."""
     connection.execute(update(jobs).where(jobs.c.key == key).values(queue_entry=entry))
 
@@ -158,7 +159,7 @@ def first_in_state(connection: Connection, state: str, due: Due) -> RowMapping |
 
 
 def first_rollback(
-    connection: Connection, state: str, rollback: str, due: Due, but: Collection[int] = ()
+    connection: Connection, state: str, rollback: str, due: Due, but: Collection[JobKey] = ()
 ) -> RowMapping | None:
     """The oldest job in `state` whose rollback stands at `rollback`, and whose key is not in `but`; locked."""
     wanted = (jobs.c.state == state, jobs.c.rollback == rollback, jobs.c.key.not_in(but))
@@ -201,13 +202,13 @@ _CHANGE = update(jobs).where(
 )
 
 
-def state(connection: Connection, key: int, *, attempt: int) -> RowMapping | None:
+def state(connection: Connection, key: JobKey, *, attempt: int) -> RowMapping | None:
     """`state` and `rollback` of a job, if it still is at that attempt; locked."""
     wanted = {"wanted_key": key, "wanted_attempt": attempt}
     return connection.execute(_STATE, wanted).mappings().one_or_none()
 
 
-def change(connection: Connection, key: int, *, attempt: int, state: str, values: Mapping[str, Any]) -> bool:
+def change(connection: Connection, key: JobKey, *, attempt: int, state: str, values: Mapping[str, Any]) -> bool:
     """Change a job if it still is in `state` with `attempt`; returns whether it was."""
     wanted = {"wanted_key": key, "wanted_attempt": attempt, "wanted_state": state}
     return connection.execute(_CHANGE, {**values, **wanted}).rowcount == 1

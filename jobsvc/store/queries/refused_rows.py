@@ -7,14 +7,15 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, insert, select
 
+from jobsvc.identifiers import JobKey
 from jobsvc.store.tables import refused_rows
 
 
-def add(connection: Connection, key: int, rows: Sequence[Mapping[str, Any]]) -> None:
+def add(connection: Connection, key: JobKey, rows: Sequence[Mapping[str, Any]]) -> None:
     connection.execute(insert(refused_rows), [{"job_key": key, **row} for row in rows])
 
 
-def of_job(connection: Connection, key: int, after: int, limit: int) -> Sequence[RowMapping]:
+def of_job(connection: Connection, key: JobKey, after: int, limit: int) -> Sequence[RowMapping]:
     """A job's refused items behind the item number `after`, in order."""
     query = (
         select(refused_rows)

@@ -8,11 +8,12 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, not_, or_, select, update
 
+from jobsvc.identifiers import JobKey
 from jobsvc.store import clock
 from jobsvc.store.tables import webhooks
 
 
-def add(connection: Connection, job_key: int, *, message_id: str, url: str, body: str, at: datetime) -> None:
+def add(connection: Connection, job_key: JobKey, *, message_id: str, url: str, body: str, at: datetime) -> None:
     """A new message of something that happened at `at`, due at once."""
     due = clock.read(connection, lambda: at)
     values = {"job_key": job_key, "message_id": message_id, "url": url, "body": body, "created_at": at, "next_at": due}
@@ -86,7 +87,7 @@ def note_failed(connection: Connection, message: RowMapping, error: str, next_at
     return connection.execute(update(webhooks).where(*unchanged).values(values)).rowcount == 1
 
 
-def of_job(connection: Connection, job_key: int, after: int, limit: int) -> Sequence[RowMapping]:
+def of_job(connection: Connection, job_key: JobKey, after: int, limit: int) -> Sequence[RowMapping]:
     """A job's messages behind the message `after`, oldest first; of the `body`, only its `beginning`."""
     query = (
         select(*(column for column in webhooks.c if column.name != "body"), _BEGINNING)

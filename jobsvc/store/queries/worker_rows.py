@@ -9,7 +9,7 @@ import secrets
 import socket
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, RowMapping, delete, exists, func, insert, or_, select, text, union
 
@@ -76,18 +76,24 @@ _END_SESSIONS = text(
 )
 
 
-def end_sessions(connection: Connection, lost: Sequence[int], ago: timedelta) -> tuple[int, int]:
+class EndedSessions(NamedTuple):
+    """How many sessions were ended, and how many this role may not end."""
+
+    ended: int
+    kept: int
+
+
+def end_sessions(connection: Connection, lost: Sequence[int], ago: timedelta) -> EndedSessions:
     """End the sessions of workers that are lost, and of processes that are frozen within a transaction.
 
     Either would hold its locks for as long as it is frozen. A process of whose
     workers one is alive keeps its sessions. Of the others of the fleet, such as web
     servers, one is taken for frozen if it has changed something, or holds a lock,
-    and has not been heard of within that time. Returns how many sessions were
-    ended, and how many this role may not end.
+    and has not been heard of within that time.
     """
     values = {"lost": list(lost), "ago": ago, "sessions": _SESSIONS}
     ended = connection.execute(_END_SESSIONS, values).scalars().all()
-    return sum(ended), len(ended) - sum(ended)
+    return EndedSessions(ended=sum(ended), kept=len(ended) - sum(ended))
 
 
 def give_up(connection: Connection, lost: Sequence[int]) -> Sequence[RowMapping]:

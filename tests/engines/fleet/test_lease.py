@@ -19,11 +19,13 @@ from procrastinate.exceptions import ConnectorException
 
 from jobsvc.engines.fleet.job_manager import RetryingJobManager
 from jobsvc.engines.fleet.lease import END_AT, STOP_AT, Lease
-from jobsvc.engines.fleet.supervised_worker import Crew, Times
+from jobsvc.engines.fleet.supervised_worker import SupervisedWorker, Times
+from jobsvc.identifiers import EntryId, JobKey
 from jobsvc.runs.signals import FleetSignals
 from tests.support.databases import fresh
 from tests.support.gated import TIMEOUT
 from tests.support.server import ROOT, poll
+from tests.support.worker_process import PlainProcess
 
 STALLED_AFTER = 10.0
 STOP, END = STOP_AT * STALLED_AFTER, END_AT * STALLED_AFTER
@@ -246,37 +248,36 @@ def test_a_worker_that_waits_for_its_runs_to_leave_has_heartbeats_until_they_hav
 
     async def live() -> None:
         connector = PsycopgConnector(conninfo=url)
-        crew: Crew[FleetSignals] = Crew(
+        worker: SupervisedWorker[FleetSignals] = SupervisedWorker(
             connector,
             "runs",
             ["gated"],
             1,
             Times(heartbeat=0.02, stalled_after=60, sweep_every=1, shutdown=60),
-            registered=lambda worker_id, purpose: None,
-            signals=FleetSignals,
+            process=PlainProcess(),
         )
 
-        def hold(key: int, entry: int, signals: FleetSignals) -> None:
+        def hold(key: JobKey, entry: EntryId, signals: FleetSignals) -> None:
             begun.set()
             assert signals.stop.wait(TIMEOUT)
             assert end.wait(TIMEOUT)
 
-        crew.carry_out("hold", hold)
+        worker.add_task("hold", hold)
         beats: list[float] = []
-        renew = crew._lease.renew
+        renew = worker._lease.renew
 
         def noted(sent: float) -> bool:
             beats.append(sent)
             return renew(sent)
 
-        crew._lease.renew = noted  # type: ignore[method-assign]
+        worker._lease.renew = noted  # type: ignore[method-assign]
         ended = asyncio.Event()
-        async with crew.app.open_async():
-            await crew.app.configure_task("hold", queue="gated").defer_async(key=1)
-            work = asyncio.ensure_future(crew.keep(ended))
+        async with worker.app.open_async():
+            await worker.app.configure_task("hold", queue="gated").defer_async(key=1)
+            work = asyncio.ensure_future(worker.supervise(ended))
             await asyncio.to_thread(begun.wait, TIMEOUT)
             ended.set()
-            crew.stop()
+            worker.stop()
             so_far = len(beats)
             async with asyncio.timeout(TIMEOUT):
                 while len(beats) < so_far + 3:

@@ -8,32 +8,33 @@ from typing import Any
 import pytest
 from procrastinate import PsycopgConnector
 
-from jobsvc.engines.fleet.supervised_worker import Crew, Times
+from jobsvc.engines.fleet.supervised_worker import SupervisedWorker, Times
 from jobsvc.engines.fleet.worker import _started
+from jobsvc.identifiers import EntryId, JobKey
 from jobsvc.runs.signals import FleetSignals
+from tests.support.worker_process import PlainProcess
 
 
 @pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt, GeneratorExit])
 def test_what_an_entry_raises_does_not_end_the_worker(raised: type[BaseException]) -> None:
-    crew: Crew[FleetSignals] = Crew(
+    worker: SupervisedWorker[FleetSignals] = SupervisedWorker(
         PsycopgConnector(conninfo="host=nowhere"),
         "runs",
         ["gated"],
         1,
         Times(heartbeat=1, stalled_after=2, sweep_every=1, shutdown=1),
-        registered=lambda worker_id, purpose: None,
-        signals=FleetSignals,
+        process=PlainProcess(),
     )
 
-    def broken(key: int, entry: int, signals: FleetSignals) -> None:
+    def broken(key: JobKey, entry: EntryId, signals: FleetSignals) -> None:
         raise raised("broken")
 
-    crew.carry_out("broken", broken)
+    worker.add_task("broken", broken)
     context: Any = SimpleNamespace(job=SimpleNamespace(id=7), should_abort=lambda: False)
     # A BaseException would end the event loop that waits for the thread.
     with pytest.raises(RuntimeError, match=f"entry 7 raised {raised.__name__}: broken"):
-        crew.app.tasks["broken"].func(context, key=1)
-    assert crew._live == set()
+        worker.app.tasks["broken"].func(context, key=1)
+    assert worker._live == set()
 
 
 def test_all_threads_of_a_worker_are_there_before_it_takes_anything() -> None:
