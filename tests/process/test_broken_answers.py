@@ -15,7 +15,7 @@ from flask import Flask, request
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
-from jobsvc.process.http.client_patience import ClientPatience
+from jobsvc.process.http.client_timeouts import ClientTimeouts
 from jobsvc.process.http.connection import Connection
 from jobsvc.process.http.gunicorn_worker import HttpWorker
 from jobsvc.process.http.loop import _cut
@@ -41,7 +41,7 @@ class Client:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.end = socket.create_connection(listener.getsockname(), timeout=30)
             raw, address = listener.accept()
-        self.conn = Connection(config, raw, address, raw.getsockname(), ClientPatience(silent=0.5))
+        self.conn = Connection(config, raw, address, raw.getsockname(), ClientTimeouts(silent=0.5))
         self.worker.nr_conns = 1
 
     def send(self, sent: bytes) -> None:
@@ -109,7 +109,7 @@ def test_an_answer_that_breaks_off_does_not_look_whole(connect: Connect, error: 
 
 def test_an_answer_that_is_cut_at_a_shutdown_does_not_look_whole(connect: Connect) -> None:
     client = connect(answering(lambda: iter([PIECE] * 1000)))
-    client.conn.sock._patience = ClientPatience()
+    client.conn.sock._timeouts = ClientTimeouts()
     with ThreadPoolExecutor(1) as pool:
         answered = pool.submit(client.send, OLD)
         poll(lambda: client.conn.sock.sending_since is not None, 30, "the client to be waited for")

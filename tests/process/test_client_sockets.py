@@ -1,4 +1,4 @@
-"""What the server's connections are made of: heads of requests, sockets with patience, slots, and gunicorn's parts."""
+"""What the server's connections are made of: heads of requests, sockets with timeouts, slots, and gunicorn's parts."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from gunicorn.config import Config
 from gunicorn.http import body, message, parser, unreader, wsgi
 from gunicorn.workers import base, gthread
 
-from jobsvc.process.http.client_patience import ClientPatience
 from jobsvc.process.http.client_socket import ClientSocket, ClientTooSlow
+from jobsvc.process.http.client_timeouts import ClientTimeouts
 from jobsvc.process.http.connection import Connection, Next
 from jobsvc.process.http.gunicorn_worker import HttpWorker
 from jobsvc.process.http.loop import HttpLoop
@@ -101,12 +101,12 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 Pair = tuple[socket.socket, socket.socket]
-QUICK = ClientPatience(silent=0.2, least_bytes=1000)
+QUICK = ClientTimeouts(silent=0.2, least_bytes=1000)
 
 
 def test_a_body_of_chunks_is_small_until_it_turns_out_to_be_an_upload(pair: Pair) -> None:
     def arrived(*pieces: bytes) -> Connection:
-        conn = Connection(Config(), pair[0], ("127.0.0.1", 1), ("127.0.0.1", 2), ClientPatience())
+        conn = Connection(Config(), pair[0], ("127.0.0.1", 1), ("127.0.0.1", 2), ClientTimeouts())
         for piece in pieces:
             conn.gathered += piece
             conn.look()
@@ -158,7 +158,7 @@ def test_a_trickle_is_given_up_and_a_slow_client_is_not(pair: Pair, monkeypatch:
 
 
 def test_an_answer_is_collected_and_what_the_client_does_not_take_waits_in_memory(pair: Pair) -> None:
-    ours = ClientSocket(pair[0], ClientPatience())
+    ours = ClientSocket(pair[0], ClientTimeouts())
     # As the main loop has it: what would wait is an error.
     ours.collect()
     answer = bytes(range(256)) * 20_000

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from gunicorn.http.errors import NoMoreData  # type: ignore[import-untyped]
 
-from jobsvc.process.http.client_patience import ClientPatience
+from jobsvc.process.http.client_timeouts import ClientTimeouts
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -51,9 +51,9 @@ class ClientSocket:
     of `time_limit`.
     """
 
-    def __init__(self, raw: socket.socket, patience: ClientPatience) -> None:
+    def __init__(self, raw: socket.socket, timeouts: ClientTimeouts) -> None:
         self._raw = raw
-        self._patience = patience
+        self._timeouts = timeouts
         self._waited = 0.0
         self._moved = 0
         self.unsent = bytearray()
@@ -116,7 +116,7 @@ class ClientSocket:
         """
         self.breaks_off = True
         self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESETS)
-        self._raw.settimeout(self._patience.silent)
+        self._raw.settimeout(self._timeouts.silent)
         if self._raw.family != getattr(socket, "AF_UNIX", None) and hasattr(socket, "TCP_NOTSENT_LOWAT"):
             self._raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
         self.streams = True
@@ -133,7 +133,7 @@ class ClientSocket:
         try:
             data = self._raw.recv(size)
         except TimeoutError:
-            raise ClientTooSlow(f"nothing arrived for {self._patience.silent:g} seconds") from None
+            raise ClientTooSlow(f"nothing arrived for {self._timeouts.silent:g} seconds") from None
         finally:
             self.receiving_since = None
         if data:
@@ -189,33 +189,33 @@ class ClientSocket:
     def _wait_until_writable(self) -> None:
         poll = select.poll()
         poll.register(self._raw, select.POLLOUT)
-        rest = self._patience.silent
+        rest = self._timeouts.silent
         while not self._is_cut:
             begun = monotonic()
             if poll.poll(min(rest, CUT_SECONDS) * 1000):
                 return
             rest -= monotonic() - begun
             if rest <= 0:
-                raise ClientTooSlow(f"nothing was taken for {self._patience.silent:g} seconds")
+                raise ClientTooSlow(f"nothing was taken for {self._timeouts.silent:g} seconds")
         raise ConnectionAbortedError(errno.ECONNABORTED, "the server ends")
 
     def _count(self, moved: int, waited: float, what: str) -> None:
         """Bounds a trickle: only the time that was spent on waiting for the client counts."""
         self._moved += moved
         self._waited += waited
-        if self._waited < self._patience.silent:
+        if self._waited < self._timeouts.silent:
             return
-        if self._moved < self._patience.least_bytes:
+        if self._moved < self._timeouts.least_bytes:
             raise ClientTooSlow(f"only {self._moved} bytes {what} in {self._waited:.0f} seconds of waiting")
         self._moved, self._waited = 0, 0.0
 
     # What else gunicorn asks of a socket.
 
     def setblocking(self, blocking: bool) -> None:
-        self._raw.settimeout(self._patience.silent if blocking else 0.0)
+        self._raw.settimeout(self._timeouts.silent if blocking else 0.0)
 
     def settimeout(self, seconds: float | None) -> None:
-        self._raw.settimeout(self._patience.silent if seconds is None else seconds)
+        self._raw.settimeout(self._timeouts.silent if seconds is None else seconds)
 
     def gettimeout(self) -> float | None:
         return self._raw.gettimeout()

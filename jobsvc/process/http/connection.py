@@ -11,8 +11,8 @@ from typing import Any
 from gunicorn import http  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import TConn  # type: ignore[import-untyped]
 
-from jobsvc.process.http.client_patience import ClientPatience
 from jobsvc.process.http.client_socket import ClientSocket
+from jobsvc.process.http.client_timeouts import ClientTimeouts
 from jobsvc.process.http.request_head import MAX_HEAD_BYTES, Head, chunked_end, find_head
 from jobsvc.process.http.transfer_slots import SMALL_BYTES
 
@@ -57,8 +57,8 @@ class Next(Enum):
 class Connection(TConn):  # type: ignore[misc]
     """Belongs to one thread at a time, as its socket does."""
 
-    def __init__(self, cfg: Any, raw: socket.socket, client: Any, server: Any, patience: ClientPatience) -> None:
-        super().__init__(cfg, ClientSocket(raw, patience), client, server)
+    def __init__(self, cfg: Any, raw: socket.socket, client: Any, server: Any, timeouts: ClientTimeouts) -> None:
+        super().__init__(cfg, ClientSocket(raw, timeouts), client, server)
         self.initialized: bool
         self.gathered = bytearray()
         """What has arrived of the next request, and behind it."""

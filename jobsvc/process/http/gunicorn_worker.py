@@ -2,7 +2,7 @@
 
 Its main loop never waits for a client (see `http_loop`). A thread waits for one
 only in an upload or a large answer, for which there are fewer slots than threads,
-and within the bounds of `ClientPatience`.
+and within the bounds of `ClientTimeouts`.
 """
 
 from __future__ import annotations

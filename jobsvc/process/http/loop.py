@@ -20,10 +20,10 @@ from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped
 
 from jobsvc.process.http.accept_errors import GONE, NO_ROOM
 from jobsvc.process.http.answer import broken_off, head_too_long, no_slot, too_late
-from jobsvc.process.http.client_patience import ClientPatience
 from jobsvc.process.http.client_socket import CONTINUE
+from jobsvc.process.http.client_timeouts import ClientTimeouts
 from jobsvc.process.http.connection import Connection, Next, Stage
-from jobsvc.process.http.making_room import least_missed
+from jobsvc.process.http.eviction import connection_to_close
 from jobsvc.process.http.request_head import MAX_HEAD_BYTES
 from jobsvc.process.http.transfer_slots import TransferSlots
 
@@ -48,7 +48,7 @@ class HttpLoop(ThreadWorker):  # type: ignore[misc]
     thread has it).
     """
 
-    patience = ClientPatience()
+    timeouts = ClientTimeouts()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -88,7 +88,7 @@ class HttpLoop(ThreadWorker):  # type: ignore[misc]
         self.set_accept_enabled(False)
         seconds = self.cfg.graceful_timeout
         until = monotonic() + max(seconds - END_SECONDS, seconds / 2)
-        self._stop_at = monotonic() + self.patience.stop
+        self._stop_at = monotonic() + self.timeouts.stop
         for conn in self._held:
             conn.deadline = min(conn.deadline, self._stop_at)
         for conn in list(self._waiting):
@@ -128,12 +128,12 @@ class HttpLoop(ThreadWorker):  # type: ignore[misc]
                 self.log.warning("an upload found none of the %d slots free", self._slots.count)
                 self._refuse(conn, no_slot(self._slots))
             case Stage.HEAD if self.alive:
-                self._refuse(conn, too_late(self.patience.head, "header"))
+                self._refuse(conn, too_late(self.timeouts.head, "header"))
             case Stage.CHUNKS if self.alive:
                 conn.seems_large = True
                 self._look(conn)
             case Stage.BODY if self.alive:
-                self._refuse(conn, too_late(self.patience.body, "body"))
+                self._refuse(conn, too_late(self.timeouts.body, "body"))
             case _:
                 self._close(conn)
 
@@ -142,14 +142,14 @@ class HttpLoop(ThreadWorker):  # type: ignore[misc]
         now = monotonic()
         for conn in self._busy:
             receiving, sending = conn.sock.receiving_since, conn.sock.sending_since
-            if (receiving is not None and now - receiving > self.patience.stop_upload) or (
-                sending is not None and now - sending > self.patience.stop_download
+            if (receiving is not None and now - receiving > self.timeouts.stop_upload) or (
+                sending is not None and now - sending > self.timeouts.stop_download
             ):
                 _cut(conn)
 
     def _make_room(self) -> bool:
         """Close one connection that no thread has. Returns False where none may be closed yet."""
-        conn = least_missed((*self._held, *self._waiting))
+        conn = connection_to_close((*self._held, *self._waiting))
         if conn is not None:
             self._close(conn)
         return conn is not None
@@ -167,8 +167,8 @@ class HttpLoop(ThreadWorker):  # type: ignore[misc]
                 raise
             return
         self.nr_conns += 1
-        conn = Connection(self.cfg, client, address, listener.getsockname(), self.patience)
-        conn.deadline = self._deadline(self.patience.head)
+        conn = Connection(self.cfg, client, address, listener.getsockname(), self.timeouts)
+        conn.deadline = self._deadline(self.timeouts.head)
         self._held[conn] = None
         self._receive(conn)
 
@@ -210,11 +210,11 @@ class HttpLoop(ThreadWorker):  # type: ignore[misc]
             step = Next.BODY
         match step:
             case Next.HEAD:
-                self._await(conn, Stage.HEAD, self.patience.head)
+                self._await(conn, Stage.HEAD, self.timeouts.head)
             case Next.BODY:
-                self._await(conn, Stage.BODY, self.patience.body)
+                self._await(conn, Stage.BODY, self.timeouts.body)
             case Next.CHUNKS:
-                self._await(conn, Stage.CHUNKS, self.patience.chunks)
+                self._await(conn, Stage.CHUNKS, self.timeouts.chunks)
             case Next.THREAD:
                 self._let_go(conn)
                 self._hand_over(conn)
@@ -225,7 +225,7 @@ class HttpLoop(ThreadWorker):  # type: ignore[misc]
             case Next.SLOT:
                 self._let_go(conn)
                 conn.stage = Stage.WAITING
-                conn.deadline = self._deadline(self.patience.slot)
+                conn.deadline = self._deadline(self.timeouts.slot)
                 self._waiting.append(conn)
             case _:
                 self._refuse(conn, head_too_long(MAX_HEAD_BYTES))
@@ -265,7 +265,7 @@ class HttpLoop(ThreadWorker):  # type: ignore[misc]
         conn.keep = not fs.cancelled() and failed is None and fs.result()
         conn.sock.collect()
         conn.stage = Stage.ANSWERING
-        conn.deadline = self._deadline(self.patience.answer)
+        conn.deadline = self._deadline(self.timeouts.answer)
         self._held[conn] = None
         if conn.sock.breaks_off:
             self._close(conn)
@@ -280,7 +280,7 @@ class HttpLoop(ThreadWorker):  # type: ignore[misc]
         conn.sock.unsent += answer
         conn.keep = False
         conn.stage = Stage.ANSWERING
-        conn.deadline = self._deadline(self.patience.answer)
+        conn.deadline = self._deadline(self.timeouts.answer)
         self._go_on(conn)
 
     def _go_on(self, conn: Connection) -> None:
@@ -317,8 +317,8 @@ class HttpLoop(ThreadWorker):  # type: ignore[misc]
             self._close(conn)
             return
         conn.stage = Stage.LINGERING
-        conn.linger_until = self._deadline(self.patience.longest_linger)
-        conn.deadline = self._deadline(self.patience.linger)
+        conn.linger_until = self._deadline(self.timeouts.longest_linger)
+        conn.deadline = self._deadline(self.timeouts.linger)
         self._drain(conn)
 
     def _drain(self, conn: Connection) -> None:
@@ -331,7 +331,7 @@ class HttpLoop(ThreadWorker):  # type: ignore[misc]
             if not data or conn.drained > MAX_DRAIN_BYTES:
                 self._close(conn)
                 return
-            conn.deadline = min(self._deadline(self.patience.linger), conn.linger_until)
+            conn.deadline = min(self._deadline(self.timeouts.linger), conn.linger_until)
         self._hold(conn, selectors.EVENT_READ)
 
     # The poller.

@@ -1,10 +1,10 @@
-"""Workers that say in the log what they do, and that have more or less patience, for a test to wait for."""
+"""Workers that say in the log what they do, and that wait longer or shorter for clients, for a test to wait for."""
 
 from __future__ import annotations
 
 import os
 
-from jobsvc.process.http.client_patience import ClientPatience
+from jobsvc.process.http.client_timeouts import ClientTimeouts
 from jobsvc.process.http.gunicorn_worker import HttpWorker
 
 
@@ -24,7 +24,7 @@ class Watched(HttpWorker):  # type: ignore[misc]
 
 
 class Impatient(HttpWorker):  # type: ignore[misc]
-    patience = ClientPatience(
+    timeouts = ClientTimeouts(
         head=1.0, body=1.0, answer=1.0, slot=0.2, silent=4.0, least_bytes=100, linger=0.5, longest_linger=2.0
     )
 
@@ -32,4 +32,4 @@ class Impatient(HttpWorker):  # type: ignore[misc]
 class RequestDeadline(HttpWorker):
     """Whatever it waits for takes longer than a test may."""
 
-    patience = ClientPatience(head=60.0, body=60.0, chunks=60.0, answer=60.0, slot=60.0, silent=60.0, linger=60.0)
+    timeouts = ClientTimeouts(head=60.0, body=60.0, chunks=60.0, answer=60.0, slot=60.0, silent=60.0, linger=60.0)

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from gunicorn.config import Config
 
-from jobsvc.process.http.client_patience import ClientPatience
+from jobsvc.process.http.client_timeouts import ClientTimeouts
 from jobsvc.process.http.connection import Connection, Stage
+from jobsvc.process.http.eviction import SHELTER_SECONDS, connection_to_close
 from jobsvc.process.http.gunicorn_worker import HttpWorker
 from jobsvc.process.http.loop import LOOK_SECONDS
-from jobsvc.process.http.making_room import SHELTER_SECONDS, least_missed
 
 Make = Callable[..., Connection]
 
@@ -28,7 +28,7 @@ def make() -> Iterator[Make]:
     def made(stage: Stage, age: float, *, served: bool = False) -> Connection:
         pair = socket.socketpair()
         sockets.extend(pair)
-        conn = Connection(Config(), pair[0], ("127.0.0.1", 1), ("127.0.0.1", 2), ClientPatience())
+        conn = Connection(Config(), pair[0], ("127.0.0.1", 1), ("127.0.0.1", 2), ClientTimeouts())
         conn.stage, conn.since, conn.initialized = stage, monotonic() - age, served
         return conn
 
@@ -40,20 +40,20 @@ def make() -> Iterator[Make]:
 def test_one_that_has_just_come_is_not_closed_for_halves_of_requests(make: Make) -> None:
     new = make(Stage.IDLE, 0)
     halves = [make(Stage.BODY, 5), make(Stage.CHUNKS, 6), make(Stage.HEAD, 4), make(Stage.WAITING, 3)]
-    assert least_missed([new, *halves]) is halves[1]
-    assert least_missed([new, halves[3]]) is halves[3]
-    assert least_missed([new, make(Stage.BODY, SHELTER_SECONDS / 10)]) is None
-    assert least_missed([]) is None
+    assert connection_to_close([new, *halves]) is halves[1]
+    assert connection_to_close([new, halves[3]]) is halves[3]
+    assert connection_to_close([new, make(Stage.BODY, SHELTER_SECONDS / 10)]) is None
+    assert connection_to_close([]) is None
 
 
 def test_those_that_are_done_make_room_first(make: Make) -> None:
     half = make(Stage.BODY, 9)
     silent = make(Stage.IDLE, 8)
     served = [make(Stage.IDLE, 0.1, served=True), make(Stage.IDLE, 0.2, served=True)]
-    assert least_missed([half, silent, *served]) is served[1]
-    assert least_missed([half, silent]) is half
+    assert connection_to_close([half, silent, *served]) is served[1]
+    assert connection_to_close([half, silent]) is half
     refused = make(Stage.LINGERING, 0)
-    assert least_missed([half, *served, refused]) is refused
+    assert connection_to_close([half, *served, refused]) is refused
 
 
 class Listener:

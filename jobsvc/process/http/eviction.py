@@ -1,4 +1,4 @@
-"""Which connection is closed where there are too many."""
+"""Which connection is closed when there are too many."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ SHELTER_SECONDS = 1.0
 """For which a new connection stays, whatever there are of others: its first request may just be on its way."""
 
 
-def least_missed(connections: Iterable[Connection]) -> Connection | None:
-    """The one to close of those that no thread has; None where all of them have only just come.
+def connection_to_close(connections: Iterable[Connection]) -> Connection | None:
+    """Of the connections that no thread has, the one that will be missed least; None if all have only just come.
 
-    What a connection waits for says little: halves of requests can be had for nothing. What
-    nobody can choose is how long ago its request should have come.
+    What a connection waits for says little: a client can send half a request at no cost. What
+    no client can choose is how long ago its request should have come.
     """
     now = monotonic()
     found = [conn for conn in connections if conn.stage is Stage.LINGERING or not _has_shelter(conn, now)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class ClientPatience:
+class ClientTimeouts:
     """Times in seconds. They bound what clients may keep waiting, never what the application takes."""
 
     head: float = 10.0
