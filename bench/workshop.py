@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count, islice
@@ -15,15 +14,16 @@ from typing import Any
 from bench.client import Answer, Client
 from bench.scale import Scale
 from jobsvc.settings import VARIABLES
-from tests.support.data import unpack_flights
+from tests.support.flights import unpack_flights
 from tests.support.server import Server
+from tests.support.waiting import poll
 
 DATE_COLUMN = "time_hour"
 
 POLL_SECONDS = 0.02
 """How often progress is looked at: seldom enough to cost nothing, often enough for what takes seconds."""
 
-PATIENCE_SECONDS = 600.0
+LONGEST_SECONDS = 600.0
 
 _SET_BY_SERVER = {"PORT", "JOBSVC_DATA_DIR"}
 
@@ -157,7 +157,4 @@ class Running:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {PATIENCE_SECONDS} s in vain"
-        time.sleep(POLL_SECONDS)
+    poll(condition, LONGEST_SECONDS, "what is measured", POLL_SECONDS)

@@ -13,13 +13,13 @@ from jobsvc.kinds import Kind
 from jobsvc.process.app import create_app
 from jobsvc.settings import Settings
 from jobsvc.web.services import Services
-from tests.support.data import unpack_flights
 from tests.support.databases import BOTH, fresh, lay_out
 from tests.support.environment import Environment
+from tests.support.flights import unpack_flights
 from tests.support.gated import Gated
 from tests.support.server import Server
 from tests.support.stores import fresh_url
-from tests.support.watching import Commits, noted_commits
+from tests.support.waiting import Commits, noted_commits
 
 
 class WholeAnswers(FlaskClient):

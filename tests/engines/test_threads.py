@@ -13,8 +13,8 @@ from jobsvc.engines import threads
 from jobsvc.engines.threads import ThreadEngine
 from jobsvc.runs.signals import Signals
 from jobsvc.service.notifier import Notifier
-from tests.support.gated import TIMEOUT
 from tests.support.given_jobs import GivenJobs
+from tests.support.waiting import TIMEOUT
 
 DONE, PAUSED = "done", "paused"
 

@@ -17,7 +17,8 @@ import pytest
 from tests.process.exact import DATE_COLUMN, assert_exactly_once
 from tests.support.databases import server
 from tests.support.fleet import FAST, Fleet, OwnPostgresql
-from tests.support.server import Server, poll
+from tests.support.server import Server
+from tests.support.waiting import poll
 
 OUTAGES = 2
 

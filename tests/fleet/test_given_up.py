@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.support.fleet import Fleet
-from tests.support.server import poll
+from tests.support.waiting import poll
 
 
 def known(fleet: Fleet, purpose: str) -> list[int]:

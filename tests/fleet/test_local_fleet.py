@@ -12,7 +12,8 @@ import pytest
 
 from jobsvc.process.local_members import FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS, STEADY_SECONDS, Pace
 from tests.support.fleet import FAST
-from tests.support.server import Server, poll
+from tests.support.server import Server
+from tests.support.waiting import poll
 
 COMMAND = [sys.executable, "-m", "jobsvc", "fleet"]
 

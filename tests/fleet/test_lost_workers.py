@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.fleet.conftest import PART_ROWS
 from tests.process.exact import DATE_COLUMN, assert_exactly_once, expected_export
 from tests.support.fleet import Fleet
-from tests.support.server import poll
+from tests.support.waiting import poll
 
 IMPORTS = 22
 TEAM_FILES = 4

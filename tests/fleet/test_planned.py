@@ -11,7 +11,7 @@ import pytest
 
 from tests.process.exact import DATE_COLUMN, assert_exactly_once
 from tests.support.fleet import FAST, Fleet
-from tests.support.server import poll
+from tests.support.waiting import poll
 
 
 def gaps(history: list[dict[str, Any]]) -> list[float]:

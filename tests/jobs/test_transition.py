@@ -9,7 +9,7 @@ from jobsvc.clock import now
 from jobsvc.jobs.states import FINISHED, State
 from jobsvc.jobs.transition import transition
 from tests.support.environment import Environment
-from tests.support.gated import TIMEOUT
+from tests.support.waiting import TIMEOUT
 
 pytestmark = pytest.mark.both_databases
 

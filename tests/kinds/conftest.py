@@ -8,7 +8,7 @@ from flask import Flask
 from jobsvc.store.database import Database
 from jobsvc.web.services import Services
 from tests.support.api import Api
-from tests.support.watching import Commits
+from tests.support.waiting import Commits
 
 
 @pytest.fixture

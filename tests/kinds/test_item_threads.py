@@ -8,7 +8,7 @@ from threading import Barrier, Thread
 import pytest
 
 from jobsvc.kinds.item_threads import ItemThreads
-from tests.support.gated import TIMEOUT
+from tests.support.waiting import TIMEOUT
 
 
 @pytest.mark.parametrize("allowed", [0, 1])

@@ -20,8 +20,8 @@ from jobsvc.service.new_job import NewJob, checked_params
 from jobsvc.store.database import Database
 from jobsvc.testing import run
 from jobsvc.web.services import Services
-from tests.support.gated import TIMEOUT, Gate
-from tests.support.waiting import wait_for
+from tests.support.gated import Gate
+from tests.support.waiting import TIMEOUT, wait_for
 
 USER = "Jon-Doe"
 

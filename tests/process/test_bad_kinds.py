@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.server import Server, poll
+from tests.support.server import Server
+from tests.support.waiting import poll
 
 BOUND = 3
 """JOBSVC_SHUTDOWN_TIMEOUT, in seconds."""

@@ -21,7 +21,7 @@ from jobsvc.process.http.gunicorn_worker import HttpWorker
 from jobsvc.process.http.loop import _cut
 from jobsvc.process.http.transfer_slots import SMALL_BYTES
 from jobsvc.web import problems
-from tests.support.server import poll
+from tests.support.waiting import poll
 
 PIECE = bytes(40_000)
 OLD = b"GET / HTTP/1.0\r\nHost: a\r\n\r\n"

@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 from tests.support import silent_clients
-from tests.support.server import Server, SlowUpload, poll
+from tests.support.server import Server, SlowUpload
 from tests.support.silent_clients import LOCAL, Crowd, connect
+from tests.support.waiting import poll
 
 WATCHED = [sys.executable, "-m", "gunicorn", "-k", "tests.process.programs.watched_http.Watched"]
-PATIENT = [sys.executable, "-m", "gunicorn", "-k", "tests.process.programs.watched_http.RequestDeadline"]
+PATIENT = [sys.executable, "-m", "gunicorn", "-k", "tests.process.programs.watched_http.Patient"]
 IMPATIENT = [sys.executable, "-m", "gunicorn", "-k", "tests.process.programs.watched_http.Impatient"]
 
 EACH = 40

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.process.exact import DATE_COLUMN, assert_exactly_once, expected_export
-from tests.support.server import Server, SlowUpload, poll
+from tests.support.server import Server, SlowUpload
+from tests.support.waiting import poll
 
 ROWS = 336_776
 MARGIN_ROWS = 100_000

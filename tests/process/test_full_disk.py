@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.server import ROOT, Server, poll
+from tests.support.server import ROOT, Server
+from tests.support.waiting import poll
 
 DISK = "96m"
 LEAST = 24 * 1024 * 1024

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.process.exact import DATE_COLUMN, assert_exactly_once
-from tests.support.server import Server, poll
+from tests.support.server import Server
+from tests.support.waiting import poll
 
 GUNICORN = [sys.executable, "-m", "gunicorn"]
 FLASK = [sys.executable, "-m", "flask", "--app", "wsgi", "run", "--port", "{port}"]

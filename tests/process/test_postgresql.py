@@ -13,7 +13,8 @@ import pytest
 
 from tests.process.exact import DATE_COLUMN, assert_exactly_once
 from tests.support.databases import fresh, postgresql
-from tests.support.server import ROOT, Server, poll
+from tests.support.server import ROOT, Server
+from tests.support.waiting import poll
 
 KILLS = 5
 ROWS = 336_776

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.process.exact import DATE_COLUMN, assert_exactly_once
-from tests.support.server import Server, poll
+from tests.support.server import Server
+from tests.support.waiting import poll
 
 HALF = 336_776 // 2
 

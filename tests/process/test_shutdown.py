@@ -23,7 +23,8 @@ from jobsvc.engines.threads import ThreadEngine
 from jobsvc.runs.signals import Signals
 from tests.process.exact import DATE_COLUMN, assert_exactly_once
 from tests.support.given_jobs import GivenJobs
-from tests.support.server import Server, SlowUpload, poll
+from tests.support.server import Server, SlowUpload
+from tests.support.waiting import poll
 
 GUNICORN = [sys.executable, "-m", "gunicorn"]
 FLASK = [sys.executable, "-m", "flask", "--app", "wsgi", "run", "--port", "{port}"]

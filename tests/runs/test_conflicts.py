@@ -24,7 +24,7 @@ from jobsvc.store.errors import Conflict
 from jobsvc.store.queries import job_rows
 from tests.support.databases import fresh
 from tests.support.environment import WHO, Environment
-from tests.support.gated import TIMEOUT
+from tests.support.waiting import TIMEOUT
 
 LOCK = 4711
 

@@ -17,7 +17,7 @@ from jobsvc.runs.rollback import Rollbacks
 from jobsvc.runs.runner import Runner
 from jobsvc.runs.signals import Signals
 from tests.support.environment import WHO, Environment
-from tests.support.gated import TIMEOUT
+from tests.support.waiting import TIMEOUT
 
 both_databases = pytest.mark.both_databases
 

@@ -33,8 +33,9 @@ from jobsvc.settings import Settings
 from jobsvc.store.database import Database
 from jobsvc.store.queries import job_rows
 from tests.support.databases import fresh
-from tests.support.gated import TIMEOUT, Gated, _GatedWork
+from tests.support.gated import Gated, _GatedWork
 from tests.support.leases import Paper
+from tests.support.waiting import TIMEOUT
 
 WHO = "Ann"
 

@@ -19,7 +19,8 @@ from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseDown
 from jobsvc.store.queries import event_rows, job_rows
 from tests.support.environment import WHO, Environment
-from tests.support.gated import TIMEOUT, Gated
+from tests.support.gated import Gated
+from tests.support.waiting import TIMEOUT
 
 pytestmark = pytest.mark.both_databases
 

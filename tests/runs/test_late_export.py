@@ -17,8 +17,9 @@ from jobsvc.runs.runner import Runner
 from jobsvc.runs.signals import Signals
 from jobsvc.store.queries import job_rows
 from tests.support.environment import Environment
-from tests.support.gated import TIMEOUT, Gate
+from tests.support.gated import Gate
 from tests.support.stores import BOTH, opened, stored
+from tests.support.waiting import TIMEOUT
 
 pytestmark = [pytest.mark.both_databases, pytest.mark.stores(*BOTH)]
 

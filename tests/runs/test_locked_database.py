@@ -28,8 +28,8 @@ from jobsvc.web import request_deadline
 from jobsvc.web.routes import original
 from jobsvc.web.services import Services
 from tests.support.environment import Environment
-from tests.support.gated import TIMEOUT, Gated
-from tests.support.waiting import wait_for
+from tests.support.gated import Gated
+from tests.support.waiting import TIMEOUT, wait_for
 
 REQUESTS = 8
 MAX_SECONDS = 4.0

@@ -23,8 +23,8 @@ from jobsvc.store.postgresql import backend as postgresql
 from jobsvc.store.postgresql.backend import conninfo
 from tests.support.databases import fresh
 from tests.support.environment import Environment
-from tests.support.gated import TIMEOUT
 from tests.support.server import ROOT
+from tests.support.waiting import TIMEOUT
 
 REQUESTS = 6
 MAX_SECONDS = 4.0
@@ -140,7 +140,14 @@ def test_a_process_that_freezes_within_a_transaction_loses_it_and_its_job_can_be
 ) -> None:
     env = make_env(start=False)
     job = env.submit()
-    command = [sys.executable, "-m", "tests.support.frozen", Settings(database_url=database_url).url, str(job.key), "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.support.programs.frozen_transaction",
+        Settings(database_url=database_url).url,
+        str(job.key),
+        "1",
+    ]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -22,9 +22,7 @@ from jobsvc.store.locks import process_lock
 from jobsvc.store.locks.process_lock import ProcessLock
 from tests.support.databases import fresh
 from tests.support.environment import WHO, Environment
-from tests.support.gated import TIMEOUT
-from tests.support.server import poll
-from tests.support.waiting import wait_for
+from tests.support.waiting import TIMEOUT, poll, wait_for
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from jobsvc.store.errors import DatabaseBusy, DatabaseDown
 from jobsvc.store.postgresql.backend import conninfo
 from jobsvc.store.queries import job_rows, worker_rows
 from tests.support.databases import administer, fresh
-from tests.support.server import poll
+from tests.support.waiting import poll
 
 STALLED_AFTER = 60.0
 LONG_AGO = timedelta(seconds=2 * STALLED_AFTER)

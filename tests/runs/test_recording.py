@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from jobsvc.runs.recording import until_recorded
 from jobsvc.runs.signals import Signals
-from tests.support.gated import TIMEOUT
+from tests.support.waiting import TIMEOUT
 
 
 class FullDisk:

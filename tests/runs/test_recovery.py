@@ -11,8 +11,9 @@ from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import Effects
 from jobsvc.store.queries import job_rows
 from tests.support.environment import WHO, Environment
-from tests.support.gated import TIMEOUT, Gated
+from tests.support.gated import Gated
 from tests.support.stores import keep, stored
+from tests.support.waiting import TIMEOUT
 
 pytestmark = pytest.mark.both_databases
 

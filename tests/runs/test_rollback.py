@@ -24,8 +24,8 @@ from jobsvc.store.queries import job_rows
 from jobsvc.web.routes import original
 from jobsvc.web.services import Services
 from tests.support.environment import WHO, Environment
-from tests.support.gated import TIMEOUT, Gate, Gated
-from tests.support.waiting import wait_for
+from tests.support.gated import Gate, Gated
+from tests.support.waiting import TIMEOUT, wait_for
 
 pytestmark = pytest.mark.both_databases
 

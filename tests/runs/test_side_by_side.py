@@ -16,7 +16,7 @@ from jobsvc.runs.runner import Runner
 from jobsvc.service.new_job import Idempotency, NewJob
 from jobsvc.store.queries import team_rows
 from tests.support.environment import WHO, Environment
-from tests.support.gated import TIMEOUT
+from tests.support.waiting import TIMEOUT
 
 pytestmark = pytest.mark.both_databases
 

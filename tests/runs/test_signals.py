@@ -5,8 +5,8 @@ from __future__ import annotations
 from threading import Event, Thread
 
 from jobsvc.runs.signals import FleetSignals
-from tests.support.gated import TIMEOUT
 from tests.support.leases import Paper
+from tests.support.waiting import TIMEOUT
 
 
 def test_an_abort_and_a_shutdown_both_stop() -> None:

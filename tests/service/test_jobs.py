@@ -15,7 +15,7 @@ from jobsvc.runs.signals import Signals
 from jobsvc.service.jobs import JobService
 from jobsvc.store.queries import job_rows
 from tests.support.environment import WHO, Environment
-from tests.support.gated import TIMEOUT
+from tests.support.waiting import TIMEOUT
 
 pytestmark = pytest.mark.both_databases
 

@@ -11,8 +11,7 @@ from jobsvc.deadlines import Deadline
 from jobsvc.jobs.states import State
 from jobsvc.service.long_waits import MOST, SHORT_SECONDS, LongWaits
 from tests.support.gated import Gated
-from tests.support.server import poll
-from tests.support.waiting import wait_for
+from tests.support.waiting import poll, wait_for
 from tests.web.requests import held
 
 

@@ -22,7 +22,7 @@ from jobsvc.web.services import Services
 from tests.support.api import Api
 from tests.support.databases import fresh
 from tests.support.gated import Gated
-from tests.support.watching import noted_commits
+from tests.support.waiting import noted_commits
 
 COUNT = 7
 

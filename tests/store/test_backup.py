@@ -19,7 +19,7 @@ from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.store.backup import BackupFailed, back_up
 from tests.support.environment import WHO, Environment
-from tests.support.gated import TIMEOUT
+from tests.support.waiting import TIMEOUT
 from tests.test_command_line import run
 
 

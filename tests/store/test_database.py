@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from jobsvc.store.database import Database, DatabaseClosed
-from tests.support.gated import TIMEOUT
+from tests.support.waiting import TIMEOUT
 
 
 @pytest.fixture

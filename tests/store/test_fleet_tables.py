@@ -18,7 +18,7 @@ from jobsvc.store.postgresql import queue_schema
 from jobsvc.store.postgresql.listener import Listener
 from jobsvc.store.queries import job_rows, worker_rows
 from tests.support.databases import fresh
-from tests.support.gated import TIMEOUT
+from tests.support.waiting import TIMEOUT
 
 AGO = timedelta(seconds=5)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Flask
 
-from tests.support.watching import Commits
+from tests.support.waiting import Commits
 
 
 class Api:

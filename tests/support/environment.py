@@ -30,9 +30,9 @@ from jobsvc.store.database import Database
 from jobsvc.store.migrate import prepare
 from jobsvc.store.tables import records
 from tests.support.databases import lay_out
-from tests.support.gated import TIMEOUT, Gated
+from tests.support.gated import Gated
 from tests.support.given_jobs import GivenJobs
-from tests.support.watching import Commits
+from tests.support.waiting import TIMEOUT, Commits
 
 WHO = "Ann"
 

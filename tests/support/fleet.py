@@ -17,7 +17,8 @@ import psycopg
 from jobsvc.settings import Settings
 from jobsvc.store.database import Database
 from jobsvc.store.migrate import upgrade
-from tests.support.server import ROOT, START_SECONDS, Server, poll
+from tests.support.server import ROOT, START_SECONDS, Server
+from tests.support.waiting import poll
 
 FAST = {"JOBSVC_HEARTBEAT": "0.5", "JOBSVC_STALLED_AFTER": "3", "JOBSVC_SWEEP_EVERY": "1"}
 """A worker that has gone is noticed within about four seconds. Sooner, and a busy machine would be too late with its

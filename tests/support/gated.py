@@ -1,17 +1,18 @@
-"""A kind whose items wait for the test, so that a test can act at an exact moment."""
+"""A gate that a test opens, and what waits at it: the items of a kind, or the checkpoints of a CSV kind."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from threading import Condition, Event
 
+import pytest
 from sqlalchemy import delete, select
 
 from jobsvc.kinds.contract import Batch, Effects, End, JobContext, Kind, KindParams, Refusal, Work
+from jobsvc.kinds.csv.work import CsvWork
 from jobsvc.store.tables import records
-
-TIMEOUT = 30.0
-"""Seconds after which a test that waits for an event has failed."""
+from tests.support.waiting import TIMEOUT
 
 
 class Gate:
@@ -43,6 +44,18 @@ class Gate:
         """Wait until that many items have arrived."""
         with self._changed:
             assert self._changed.wait_for(lambda: self.reached >= items, TIMEOUT), f"{self.reached} of {items} arrived"
+
+
+@contextmanager
+def gated_checkpoints() -> Iterator[Gate]:
+    """A gate before each checkpoint of a job that reads a CSV. It is open at the end."""
+    gate = Gate()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CsvWork, "flush", lambda work: gate.pass_through())
+        try:
+            yield gate
+        finally:
+            gate.open()
 
 
 class GatedParams(KindParams):

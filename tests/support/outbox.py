@@ -15,8 +15,7 @@ from jobsvc.store.migrate import upgrade
 from jobsvc.store.queries import webhook_rows
 from jobsvc.store.tables import jobs, webhooks
 from jobsvc.webhooks.sender import WebhookSender
-from tests.support.gated import TIMEOUT
-from tests.support.watching import Commits
+from tests.support.waiting import TIMEOUT, Commits
 
 AT_ONCE = lambda attempts: timedelta(0)  # noqa: E731
 

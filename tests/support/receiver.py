@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Condition, Event, Thread
 from typing import Any
 
-from tests.support.gated import TIMEOUT
+from tests.support.waiting import TIMEOUT
 
 
 @dataclass(frozen=True)

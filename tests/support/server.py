@@ -10,10 +10,8 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,10 +19,10 @@ from typing import Any
 import psycopg
 
 from jobsvc.files.contract import IDENTITY
+from tests.support.waiting import poll
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30.0
-POLL_SECONDS = 0.01
 
 
 def free_port() -> int:
@@ -32,14 +30,6 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def poll(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    """Wait for something in another process, which no event of ours can tell."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(POLL_SECONDS)
 
 
 def _heed_interrupts() -> None:

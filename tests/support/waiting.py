@@ -1,12 +1,72 @@
-"""Waiting for a job of an application in this process."""
+"""Waiting in tests: for an event, for a commit, for a job, and for something in another process.
+
+Take the first of these that fits: an `Event` or a `Condition` of the test's own with
+`TIMEOUT`; `Commits`, for what a database in this process holds; `wait_for`, for a job
+of an application in this process; `poll`, for what only another process knows.
+"""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Condition
+from typing import Any
+
+import pytest
+
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import FINISHED, State
+from jobsvc.store.database import Database
 from jobsvc.web.services import Services
-from tests.support.gated import TIMEOUT
-from tests.support.server import poll
+
+TIMEOUT = 30.0
+"""Seconds after which a test that waits for an event has failed."""
+
+POLL_SECONDS = 0.01
+
+
+def poll(condition: Callable[[], bool], seconds: float, what: str, every: float = POLL_SECONDS) -> None:
+    """Look every so many seconds whether `condition` holds: for what no event in this process can tell."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(every)
+
+
+class Commits:
+    """Wakes those who wait whenever a write transaction has ended."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+
+    def note(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def wait_for(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait until `condition`, which reads what is committed, holds."""
+        with self._changed:
+            assert self._changed.wait_for(condition, TIMEOUT), f"waited {TIMEOUT} s for {what}"
+
+
+@contextmanager
+def noted_commits() -> Iterator[Commits]:
+    """Note the end of every write transaction, of every database in this process."""
+    commits = Commits()
+    write = Database.write
+
+    @contextmanager
+    def noted(self: Database, **urgency: Any) -> Iterator[Any]:
+        try:
+            with write(self, **urgency) as connection:
+                yield connection
+        finally:
+            commits.note()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Database, "write", noted)
+        yield commits
 
 
 def wait_for(services: Services, job_id: str, *states: State, seconds: float = TIMEOUT) -> Job:

@@ -13,9 +13,8 @@ from flask.testing import FlaskClient
 from jobsvc.jobs.states import State
 from jobsvc.runs import runner
 from jobsvc.web.services import Services
-from tests.support.data import data_dir
-from tests.support.gated import Gate
-from tests.support.stopping import gated_checkpoints
+from tests.support.flights import data_dir
+from tests.support.gated import Gate, gated_checkpoints
 from tests.support.stores import BOTH, LOCAL, stored
 from tests.support.waiting import wait_for
 from tests.web.requests import CSV, part, send, whole

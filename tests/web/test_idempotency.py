@@ -21,9 +21,9 @@ from jobsvc.jobs.states import State
 from jobsvc.store.database import Database
 from jobsvc.store.tables import idempotency_keys
 from jobsvc.web.services import Services
-from tests.support.gated import TIMEOUT, Gated
+from tests.support.gated import Gated
 from tests.support.stores import names
-from tests.support.waiting import wait_for
+from tests.support.waiting import TIMEOUT, wait_for
 from tests.web.requests import CSV, assert_problem, held
 
 pytestmark = pytest.mark.both_databases

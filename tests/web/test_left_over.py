@@ -16,9 +16,8 @@ from jobsvc.kinds.csv.format import DEFAULT_MAX_ROW_BYTES
 from jobsvc.kinds.csv.rows import MAX_ROW_LINES
 from jobsvc.runs import runner
 from jobsvc.web.services import Services
-from tests.support.data import data_dir
-from tests.support.gated import Gate, Gated
-from tests.support.stopping import gated_checkpoints
+from tests.support.flights import data_dir
+from tests.support.gated import Gate, Gated, gated_checkpoints
 from tests.support.stores import BOTH
 from tests.support.waiting import wait_for
 from tests.web.requests import assert_problem, submit_gated, upload

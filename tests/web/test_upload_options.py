@@ -18,12 +18,10 @@ from jobsvc.runs import runner
 from jobsvc.store.database import Database
 from jobsvc.store.tables import dry_run_teams, records, team_members, teams
 from jobsvc.web.services import Services
-from tests.support.data import data_dir
-from tests.support.gated import Gate
-from tests.support.server import poll
-from tests.support.stopping import gated_checkpoints
+from tests.support.flights import data_dir
+from tests.support.gated import Gate, gated_checkpoints
 from tests.support.stores import names
-from tests.support.waiting import wait_for
+from tests.support.waiting import poll, wait_for
 from tests.web.requests import assert_problem, part, send, upload, whole
 
 ROUTES = ["/uploadCSV", "/createBulkTeam"]

@@ -18,10 +18,9 @@ from jobsvc.store.tables import webhooks
 from jobsvc.webhooks import sender as sender_module
 from jobsvc.webhooks.sender import AT_ONCE_EACH, WebhookSender
 from tests.support.databases import fresh
-from tests.support.gated import TIMEOUT
 from tests.support.outbox import Outbox, opened
 from tests.support.receiver import receiving
-from tests.support.watching import Commits
+from tests.support.waiting import TIMEOUT, Commits
 
 KEY = b"key"
 

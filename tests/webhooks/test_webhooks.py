@@ -36,10 +36,10 @@ from jobsvc.webhooks.address import Refused, check_callback, is_public, parse, r
 from jobsvc.webhooks.post import Post
 from jobsvc.webhooks.sender import MAX_ATTEMPTS, backoff
 from jobsvc.webhooks.signature import SECRET_FILE, load_key
-from tests.support.gated import TIMEOUT, Gated
+from tests.support.gated import Gated
 from tests.support.outbox import Outbox, opened
 from tests.support.receiver import Received, Receiver, receiving
-from tests.support.watching import Commits
+from tests.support.waiting import TIMEOUT, Commits
 
 pytestmark = pytest.mark.both_databases
 

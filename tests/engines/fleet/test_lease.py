@@ -23,8 +23,8 @@ from jobsvc.engines.fleet.supervised_worker import SupervisedWorker, Times
 from jobsvc.identifiers import EntryId, JobKey
 from jobsvc.runs.signals import FleetSignals
 from tests.support.databases import fresh
-from tests.support.gated import TIMEOUT
-from tests.support.server import ROOT, poll
+from tests.support.server import ROOT
+from tests.support.waiting import TIMEOUT, poll
 from tests.support.worker_process import PlainProcess
 
 STALLED_AFTER = 10.0
@@ -100,7 +100,7 @@ def test_what_begins_to_look_for_items_when_the_lease_has_ended_ends_no_process(
 
 @contextmanager
 def process(seconds: float, how: str) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tests.support.leased", str(seconds), how]
+    command = [sys.executable, "-m", "tests.support.programs.leased_item", str(seconds), how]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as started:  # type: ignore[call-overload]
         try:

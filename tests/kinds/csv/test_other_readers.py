@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from jobsvc.kinds.csv.detection import detected_delimiter
 from jobsvc.kinds.csv.format import CsvFormat
 from jobsvc.kinds.csv.source import CsvSource
-from tests.support.data import data_dir
+from tests.support.flights import data_dir
 
 MAX_ROWS = 20_000
 

@@ -29,7 +29,7 @@ class Impatient(HttpWorker):  # type: ignore[misc]
     )
 
 
-class RequestDeadline(HttpWorker):
+class Patient(HttpWorker):
     """Whatever it waits for takes longer than a test may."""
 
     timeouts = ClientTimeouts(head=60.0, body=60.0, chunks=60.0, answer=60.0, slot=60.0, silent=60.0, linger=60.0)

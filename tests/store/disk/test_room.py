@@ -22,7 +22,7 @@ from jobsvc.store.disk.room import CALM_SECONDS, FIRST_DELAY_SECONDS, LOOK_SECON
 from jobsvc.store.errors import DatabaseDown, DiskFull, NoRoom
 from tests.support.databases import fresh
 from tests.support.full_disk import full
-from tests.support.gated import TIMEOUT
+from tests.support.waiting import TIMEOUT
 
 MIB = 1024 * 1024
 RESERVE = 64 * 1024

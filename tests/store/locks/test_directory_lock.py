@@ -8,7 +8,7 @@ import pytest
 
 from jobsvc.store.locks.directory_lock import DirectoryLock
 from jobsvc.store.locks.flock import DirectoryInUse
-from tests.support.holding import Holding
+from tests.support.lock_holder import LockHolder
 
 
 def test_it_is_given_to_one(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_another_worker_of_the_same_server_does_not_share_it_either(tmp_path: Pa
 
 
 def test_a_removed_lock_file_lets_nobody_in_and_the_refusal_names_the_first(tmp_path: Path) -> None:
-    first = Holding(tmp_path)
+    first = LockHolder(tmp_path)
     assert first.says() == "holds"
     (tmp_path / "jobsvc.lock").unlink()
     link = tmp_path.with_name(f"{tmp_path.name} link")
@@ -49,10 +49,10 @@ def test_a_removed_lock_file_lets_nobody_in_and_the_refusal_names_the_first(tmp_
 
 def test_a_reload_hands_over_also_when_the_lock_file_was_removed(tmp_path: Path) -> None:
     """Both are children of this process, as two workers are of their server."""
-    old = Holding(tmp_path)
+    old = LockHolder(tmp_path)
     assert old.says() == "holds"
     (tmp_path / "jobsvc.lock").unlink()
-    new = Holding(tmp_path, handover_seconds=60)
+    new = LockHolder(tmp_path, handover_seconds=60)
     old.end()
     assert new.says() == "holds"
     new.end()

@@ -17,8 +17,7 @@ from jobsvc.store.errors import DatabaseBusy
 from jobsvc.store.sqlite import backend as sqlite
 from jobsvc.store.sqlite import log as sqlite_log
 from jobsvc.store.sqlite.read_gate import ReadGate
-from tests.support.gated import TIMEOUT
-from tests.support.server import poll
+from tests.support.waiting import TIMEOUT, poll
 
 MIB = 1024 * 1024
 BATCH_BYTES = MIB

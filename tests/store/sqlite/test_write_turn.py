@@ -8,7 +8,7 @@ import pytest
 from jobsvc.store.errors import DatabaseBusy
 from jobsvc.store.sqlite import write_turn
 from jobsvc.store.sqlite.write_turn import WriteTurn
-from tests.support.gated import TIMEOUT
+from tests.support.waiting import TIMEOUT
 
 
 def yes() -> bool:

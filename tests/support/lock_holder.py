@@ -27,7 +27,7 @@ else:
 """
 
 
-class Holding:
+class LockHolder:
     """A process of its own that takes the lock, and holds it until `end`."""
 
     def __init__(self, directory: Path, handover_seconds: float = 0) -> None:

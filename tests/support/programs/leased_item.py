@@ -1,4 +1,4 @@
-"""A worker's process with one item under way: `python -m tests.support.leased SECONDS alarm|thread|done`.
+"""A worker's process with one item under way: `python -m tests.support.programs.leased_item SECONDS alarm|thread|done`.
 
 The item calls the outside, which is to print, once there is something to read. With `thread` no alarm ends the
 process, as in a container whose first process it is; with `done` the item is over before that.

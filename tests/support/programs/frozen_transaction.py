@@ -1,6 +1,7 @@
-"""A process that locks a job's row and then says nothing: `python -m tests.support.frozen URL JOB_KEY IDLE_SECONDS`.
+"""A process that locks a job's row and then says nothing.
 
-It goes on when it can read from its standard input, and prints what became of its transaction.
+`python -m tests.support.programs.frozen_transaction URL JOB_KEY IDLE_SECONDS` goes on when it can
+read from its standard input, and prints what became of its transaction.
 """
 
 from __future__ import annotations
