@@ -10,13 +10,11 @@ from time import monotonic
 
 from flask import Flask
 
-from jobsvc.clock import now
 from jobsvc.kinds.contract import Kind
 from jobsvc.process.engines import Part, fleet, threads
 from jobsvc.process.locks import Locks
 from jobsvc.process.parts import build_core
 from jobsvc.process.shutdown import Shutdown
-from jobsvc.service.jobs import JobService
 from jobsvc.service.left_over import LeftOver
 from jobsvc.service.pruner import Pruner
 from jobsvc.service.results import Results
@@ -65,18 +63,8 @@ def _build(settings: Settings, locks: Locks, own_process: bool, extra_kinds: Ite
     core = build_core(settings, extra_kinds, session)
     database, files, kinds = core.database, core.files, core.kinds
     engines = fleet(core, settings) if settings.engine is EngineName.FLEET else threads(core, settings)
-    service = JobService(
-        database,
-        files,
-        kinds,
-        engines.runs,
-        engines.rollbacks,
-        core.notifier,
-        now,
-        max_queued=settings.max_queued,
-        idempotency_hours=settings.idempotency_hours,
-    )
-    pruner = Pruner(Retention(database, files, RetentionPolicy.of(settings), partial(clock.read, own=now)))
+    service = core.service(engines.runs, engines.rollbacks)
+    pruner = Pruner(Retention(database, files, RetentionPolicy.of(settings), partial(clock.read, own=core.now)))
     parts: list[Part] = [*engines.parts, pruner]
 
     app = Flask(__name__)

@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from jobsvc.clock import now
 from jobsvc.engines.threads import ThreadEngine
 from jobsvc.jobs.engines import Engine, RollbackEngine
-from jobsvc.process.parts import ROLLBACKS_AT_ONCE, Core, fleet_queues, webhook_sender
+from jobsvc.process.parts import ROLLBACKS_AT_ONCE, fleet_queues, webhook_sender
 from jobsvc.runs.hooks import tell_aside
-from jobsvc.runs.recovery import recover
 from jobsvc.runs.room_gate import RoomGate
+from jobsvc.service.core import Core
 from jobsvc.service.workers import FleetWorkers, OwnWorker, Workers
 from jobsvc.settings import Recover, Settings
 from jobsvc.store.postgresql.listener import Listener
@@ -60,14 +59,12 @@ def threads(core: Core, settings: Settings) -> Engines:
     core.rollbacks.claims.under_way = lambda: runs.under_way(rollbacks.wake)
 
     def recover_jobs() -> None:
-        resume, most = settings.recover is Recover.AUTO, settings.max_crashes
-        settled = recover(core.database, core.files, now, resume=resume, kinds=core.kinds, max_crashes=most)
-        tell_aside(core.kinds, settled)
+        tell_aside(core.kinds, core.recover(resume=settings.recover is Recover.AUTO))
 
     return Engines(
         runs,
         rollbacks,
-        OwnWorker(core.database, now, slots=settings.max_running),
+        OwnWorker(core.database, core.now, slots=settings.max_running),
         (runs, rollbacks, webhook_sender(core, settings)),
         recover_jobs,
     )
@@ -77,5 +74,5 @@ def fleet(core: Core, settings: Settings) -> Engines:
     """Jobs run elsewhere; this process hears of it."""
     runs, rollbacks = fleet_queues()
     listener = Listener(settings.url, core.notifier.notify)
-    found = FleetWorkers(core.database, now, stalled_after=settings.stalled_after)
+    found = FleetWorkers(core.database, core.now, stalled_after=settings.stalled_after)
     return Engines(runs, rollbacks, found, (listener,), lambda: None)

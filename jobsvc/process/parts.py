@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from jobsvc.clock import now
 from jobsvc.engines.fleet.queue import FleetEngine, Task
 from jobsvc.files.belonging import settle_if_it_answers
-from jobsvc.files.contract import Files
 from jobsvc.files.open_files import open_files
 from jobsvc.kinds.contract import Kind
 from jobsvc.kinds.own_tables import make_tables
 from jobsvc.kinds.registry import load_kinds
-from jobsvc.runs.rollback import Rollbacks
-from jobsvc.runs.runner import Runner
-from jobsvc.service.notifier import Notifier
+from jobsvc.service.core import Core
 from jobsvc.settings import EngineName, Settings
 from jobsvc.store.database import Database
 from jobsvc.store.disk.open_room import open_room
-from jobsvc.store.disk.room import Room
 from jobsvc.store.migrate import prepare
 from jobsvc.store.postgresql.backend import IDLE_SECONDS
 from jobsvc.store.queries import job_rows
@@ -27,19 +22,6 @@ from jobsvc.webhooks.sender import WebhookSender
 from jobsvc.webhooks.signature import load_key
 
 ROLLBACKS_AT_ONCE = 2
-
-
-@dataclass(frozen=True)
-class Core:
-    """The parts, not yet started."""
-
-    database: Database
-    files: Files
-    room: Room
-    kinds: Mapping[str, Kind]
-    notifier: Notifier
-    runner: Runner
-    rollbacks: Rollbacks
 
 
 def build_core(settings: Settings, extra_kinds: Iterable[Kind] = (), session: str | None = None) -> Core:
@@ -56,12 +38,7 @@ def build_core(settings: Settings, extra_kinds: Iterable[Kind] = (), session: st
         # Two processes that make the same table at once would stand in each other's way.
         database.backend.lock_for_migrations(connection)
         make_tables(connection, kinds.values())
-    notifier = Notifier()
-    runner = Runner(
-        *(database, files, kinds, now, room), max_crashes=settings.max_crashes, max_row_bytes=settings.max_row_bytes
-    )
-    rollbacks = Rollbacks(database, files, kinds, now)
-    return Core(database, files, room, kinds, notifier, runner, rollbacks)
+    return Core.on(database, files, kinds, now, settings, room)
 
 
 def webhook_sender(core: Core, settings: Settings) -> WebhookSender:

@@ -16,10 +16,10 @@ from jobsvc.engines.fleet.supervised_worker import Times
 from jobsvc.engines.fleet.worker import FleetWorker
 from jobsvc.files.tidying import tidy_strays
 from jobsvc.identifiers import EntryId, JobKey
-from jobsvc.process.parts import ROLLBACKS_AT_ONCE, Core, build_core, fleet_queues, webhook_sender
-from jobsvc.runs.fleet_runs import FleetRuns
+from jobsvc.process.parts import ROLLBACKS_AT_ONCE, build_core, fleet_queues, webhook_sender
 from jobsvc.runs.rescue import WorkerRescue
 from jobsvc.runs.signals import FleetSignals, Lease
+from jobsvc.service.core import Core
 from jobsvc.settings import EngineName, Recover, SettingError, Settings
 from jobsvc.store.locks.process_lock import ProcessLock
 from jobsvc.store.postgresql.backend import conninfo
@@ -93,20 +93,7 @@ class OwnProcess:
     def __init__(self, core: Core, settings: Settings, described: Description) -> None:
         self._core = core
         self._described = described
-        runs, rollbacks = fleet_queues()
-        self._runs = FleetRuns(
-            core.database,
-            core.files,
-            core.kinds,
-            core.runner,
-            core.rollbacks,
-            runs,
-            rollbacks,
-            now,
-            resume=settings.recover is Recover.AUTO,
-            max_crashes=settings.max_crashes,
-            room=core.room,
-        )
+        self._runs = core.fleet_runs(*fleet_queues(), resume=settings.recover is Recover.AUTO)
         self._rescue = WorkerRescue(core.database, self._runs.recover, stalled_after=settings.stalled_after)
         self._parts = (webhook_sender(core, settings), Listener(settings.url, core.notifier.notify))
 

@@ -18,13 +18,10 @@ from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import Kind
 from jobsvc.runs.hooks import tell
-from jobsvc.runs.recovery import recover
-from jobsvc.runs.rollback import Rollbacks
-from jobsvc.runs.runner import Runner
 from jobsvc.runs.signals import Signals
-from jobsvc.service.jobs import JobService
+from jobsvc.service.core import Core
 from jobsvc.service.new_job import NewJob, checked_params
-from jobsvc.service.notifier import Notifier
+from jobsvc.settings import Settings
 from jobsvc.store.database import Database
 from jobsvc.store.queries import refused_rows
 from jobsvc.testing.faults import Fault, Killed, Probe, What
@@ -118,20 +115,10 @@ class KindEnvironment:
     def _start(self) -> None:
         """What the service does when it starts."""
         self._files = LocalFiles(self._files_dir)
-        self._runner = Runner(self._database, self._files, self._kinds, _now)
-        self._rollbacks = Rollbacks(self._database, self._files, self._kinds, _now)
-        self._service = JobService(
-            self._database,
-            self._files,
-            self._kinds,
-            self,
-            self,
-            Notifier(),
-            _now,
-            max_queued=10,
-            idempotency_hours=1,
-        )
-        for job in recover(self._database, self._files, _now, resume=True, kinds=self._kinds):
+        core = Core.on(self._database, self._files, self._kinds, _now, Settings())
+        self._runner, self._rollbacks = core.runner, core.rollbacks
+        self._service = core.service(self, self)
+        for job in core.recover(resume=True):
             tell(self._kinds, job)
 
     def submit(self, csv: bytes | None, params: Mapping[str, Any]) -> None:

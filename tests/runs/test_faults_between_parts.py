@@ -21,12 +21,11 @@ from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import Effects, JobContext, JobInfo
 from jobsvc.kinds.row_kind import Item, RowKind, Source
 from jobsvc.runs.recovery import recover
-from jobsvc.runs.rollback import Rollbacks
 from jobsvc.runs.runner import Runner
 from jobsvc.runs.signals import Signals
+from jobsvc.service.core import Core
 from jobsvc.service.jobs import JobService
 from jobsvc.service.new_job import NewJob
-from jobsvc.service.notifier import Notifier
 from jobsvc.settings import Settings
 from jobsvc.store import insert_new
 from jobsvc.store.database import Database
@@ -52,9 +51,12 @@ def engine(claim: Callable[[], Any] = lambda: None) -> ThreadEngine[Any, Any]:
     return ThreadEngine(GivenJobs(claim), on_leave=lambda: None, slots=1, park_after=0)
 
 
+def core_of(database: Database, files: LocalFiles, kind: RowKind) -> Core:
+    return Core.on(database, files, {kind.name: kind}, now, Settings())
+
+
 def service(database: Database, files: LocalFiles, kind: RowKind) -> JobService:
-    made = (database, files, {kind.name: kind}, engine(), engine(), Notifier(), now)
-    return JobService(*made, max_queued=10, idempotency_hours=1)
+    return core_of(database, files, kind).service(engine(), engine())
 
 
 def add(database: Database, job_id: str, **values: Any) -> int:
@@ -94,9 +96,9 @@ class Three(RowKind):
 def test_a_claim_that_broke_off_is_not_taken_up_by_a_run_when_the_job_is_being_rolled_back(tmp_path: Path) -> None:
     database, files, kind = Database(f"sqlite:///{tmp_path / 'j.db'}"), LocalFiles(tmp_path / "files"), Three()
     prepare(database)
-    runner = Runner(database, files, {kind.name: kind}, now)
-    rollbacks = Rollbacks(database, files, {kind.name: kind}, now)
-    jobs = service(database, files, kind)
+    core = core_of(database, files, kind)
+    runner, rollbacks = core.runner, core.rollbacks
+    jobs = core.service(engine(), engine())
     jobs.submit(NewJob(id="J", kind=kind.name, user="u", params={}))
     full = [True]
 

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from jobsvc.clock import now
-from jobsvc.engines.fleet.queue import AHEAD, ROLLBACK_QUEUE, FleetEngine, Task
+from jobsvc.engines.fleet.queue import AHEAD, ROLLBACK_QUEUE
 from jobsvc.files.local.files import LocalFiles
 from jobsvc.jobs.errors import QueueFull
 from jobsvc.jobs.job import Job
@@ -20,15 +20,16 @@ from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import JobInfo, Kind
 from jobsvc.kinds.csv.work import CsvWork
 from jobsvc.kinds.row_kind import _ItemWork
+from jobsvc.process.parts import fleet_queues
 from jobsvc.runs import fleet_runs
 from jobsvc.runs.checkpoint import Checkpoints
 from jobsvc.runs.fleet_runs import FleetRuns
-from jobsvc.runs.rollback import Rollback, Rollbacks
+from jobsvc.runs.rollback import Rollback
 from jobsvc.runs.runner import Runner
 from jobsvc.runs.signals import FleetSignals, Signals
+from jobsvc.service.core import Core
 from jobsvc.service.jobs import JobService
 from jobsvc.service.new_job import NewJob
-from jobsvc.service.notifier import Notifier
 from jobsvc.settings import Settings
 from jobsvc.store.database import Database
 from jobsvc.store.queries import job_rows
@@ -128,23 +129,10 @@ def post(tmp_path: Path) -> Iterator[Post]:
     with fresh("postgresql") as url:
         database = Database(Settings(database_url=url).url)
         files = LocalFiles(tmp_path / "files")
-        runs, rollbacks = FleetEngine(Task.RUN, job_rows.note_entry), FleetEngine(Task.ROLL_BACK, job_rows.note_entry)
-        service = JobService(
-            database, files, kinds, runs, rollbacks, Notifier(), now, max_queued=5, idempotency_hours=1
-        )
-        runner = Runner(database, files, kinds, now)
-        parts = (
-            database,
-            files,
-            kinds,
-            runner,
-            Rollbacks(database, files, kinds, now),
-            runs,
-            rollbacks,
-            now,
-        )
-        fleets = (FleetRuns(*parts, resume=True), FleetRuns(*parts, resume=False))
-        yield Post(database, files, service, *fleets, runner, gated, kinds)
+        core = Core.on(database, files, kinds, now, Settings(max_queued=5))
+        queues = fleet_queues()
+        fleets = (core.fleet_runs(*queues, resume=True), core.fleet_runs(*queues, resume=False))
+        yield Post(database, files, core.service(*queues), *fleets, core.runner, gated, kinds)
         gated.gate.open()
         database.close()
 

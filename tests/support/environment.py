@@ -9,29 +9,26 @@ from typing import Any
 
 from sqlalchemy import select
 
-from jobsvc.clock import now
 from jobsvc.engines.threads import ThreadEngine
-from jobsvc.files.belonging import settle
 from jobsvc.files.local.files import LocalFiles
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import Kind
-from jobsvc.process.parts import ROLLBACKS_AT_ONCE
+from jobsvc.process.engines import Engines, threads
+from jobsvc.process.parts import build_core
 from jobsvc.runs.hooks import tell
-from jobsvc.runs.recovery import recover
 from jobsvc.runs.rollback import Rollbacks
 from jobsvc.runs.runner import Runner
 from jobsvc.runs.signals import Signals
+from jobsvc.service.core import Core
 from jobsvc.service.jobs import JobService
 from jobsvc.service.new_job import NewJob
 from jobsvc.service.notifier import Notifier
 from jobsvc.settings import Settings
 from jobsvc.store.database import Database
-from jobsvc.store.migrate import prepare
 from jobsvc.store.tables import records
 from tests.support.databases import lay_out
 from tests.support.gated import Gated
-from tests.support.given_jobs import GivenJobs
 from tests.support.waiting import TIMEOUT, Commits
 
 WHO = "Ann"
@@ -39,14 +36,8 @@ WHO = "Ann"
 
 @dataclass
 class Environment:
-    database: Database
-    files: LocalFiles
-    kinds: Mapping[str, Kind]
-    runner: Runner
-    rollbacks: Rollbacks
-    engine: ThreadEngine[Job, Signals]
-    rollback_engine: ThreadEngine[Job, Signals]
-    notifier: Notifier
+    core: Core
+    engines: Engines
     service: JobService
     gated: Gated
     commits: Commits
@@ -64,49 +55,61 @@ class Environment:
         kinds: Iterable[Kind] = (),
         claiming: Callable[[Callable[[], Job | None]], Callable[[], Job | None]] = lambda claim: claim,
     ) -> Environment:
-        """Everything, with the engines yet to be started, as `create_app` puts it together.
+        """Everything, with the engines yet to be started, by the functions that `create_app` calls.
 
         `kinds` are there beside the gated one; `claiming` may wrap how the engine claims jobs.
         """
         data_dir.mkdir(exist_ok=True)
         lay_out(data_dir, database_url)
-        gated = Gated()
-        by_name: dict[str, Kind] = {kind.name: kind for kind in (gated, *kinds)}
-        database = Database(Settings(data_dir=data_dir, database_url=database_url).url)
-        prepare(database)
-        files = LocalFiles(data_dir / "files")
-        settle(database, files)
-        notifier = Notifier()
-        runner = Runner(database, files, by_name, now)
-        engine: ThreadEngine[Job, Signals] = ThreadEngine(
-            GivenJobs(claiming(runner.claim), runner.run),
-            on_leave=notifier.notify,
-            slots=slots,
+        settings = Settings(
+            data_dir=data_dir,
+            database_url=database_url,
+            max_running=slots,
             park_after=park_after,
-        )
-        rollbacks = Rollbacks(database, files, by_name, now)
-        rollback_engine: ThreadEngine[Job, Signals] = ThreadEngine(
-            rollbacks,
-            on_leave=notifier.notify,
-            slots=ROLLBACKS_AT_ONCE,
-            park_after=0,
-            name="rollback",
-        )
-        rollbacks.claims.under_way = lambda: engine.under_way(rollback_engine.wake)
-        service = JobService(
-            database,
-            files,
-            by_name,
-            engine,
-            rollback_engine,
-            notifier,
-            now,
             max_queued=max_queued,
-            idempotency_hours=24,
+            # Whatever room the machine has.
+            min_free_bytes=0,
         )
-        return cls(
-            database, files, by_name, runner, rollbacks, engine, rollback_engine, notifier, service, gated, commits
-        )
+        gated = Gated()
+        core = build_core(settings, [gated, *kinds])
+        core.runner.claim = claiming(core.runner.claim)
+        engines = threads(core, settings)
+        return cls(core, engines, core.service(engines.runs, engines.rollbacks), gated, commits)
+
+    @property
+    def database(self) -> Database:
+        return self.core.database
+
+    @property
+    def files(self) -> LocalFiles:
+        assert isinstance(self.core.files, LocalFiles)
+        return self.core.files
+
+    @property
+    def kinds(self) -> Mapping[str, Kind]:
+        return self.core.kinds
+
+    @property
+    def runner(self) -> Runner:
+        return self.core.runner
+
+    @property
+    def rollbacks(self) -> Rollbacks:
+        return self.core.rollbacks
+
+    @property
+    def notifier(self) -> Notifier:
+        return self.core.notifier
+
+    @property
+    def engine(self) -> ThreadEngine[Job, Signals]:
+        assert isinstance(self.engines.runs, ThreadEngine)
+        return self.engines.runs
+
+    @property
+    def rollback_engine(self) -> ThreadEngine[Job, Signals]:
+        assert isinstance(self.engines.rollbacks, ThreadEngine)
+        return self.engines.rollbacks
 
     def start(self) -> None:
         self.engine.start()
@@ -124,7 +127,7 @@ class Environment:
         self.database.close()
 
     def recover(self, *, resume: bool = True) -> None:
-        for job in recover(self.database, self.files, now, resume=resume, kinds=self.kinds):
+        for job in self.core.recover(resume=resume):
             tell(self.kinds, job)
 
     def submit(self, **params: Any) -> Job:
