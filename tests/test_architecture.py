@@ -55,7 +55,7 @@ def files_of(*parts: str) -> list[Path]:
 
 def assert_imports_none(paths: list[Path], *modules: str) -> None:
     found = {str(path.relative_to(PACKAGE)): sorted(within(imported(path), *modules)) for path in paths}
-    assert {path: names for path, names in found.items() if names} == {}
+    assert {path: names for path, names in found.items() if names} == {}, "these files may not import that"
 
 
 FLOORS = (
@@ -116,14 +116,17 @@ def known_part(name: str, known: dict[str, Path]) -> str:
 
 def test_a_room_imports_from_those_below_it_alone() -> None:
     rooms = {room(module) for module in modules() if module != "jobsvc"}
-    assert rooms <= set(FLOORS), "a new room needs a floor"
+    assert rooms - set(FLOORS) == set(), "a new room needs a floor: give it a place in FLOORS"
     up = [
         f"{module} imports {other}"
         for module, others in arrows().items()
         for other in others
         if module != "jobsvc" and room(module) != room(other) and FLOORS.index(room(module)) > FLOORS.index(room(other))
     ]
-    assert up == []
+    assert up == [], (
+        "a room imports from the rooms below it alone, in the order of FLOORS: "
+        "move what both need down, or let the room above pass it in"
+    )
 
 
 def test_no_imports_go_round_in_a_circle() -> None:
@@ -132,7 +135,9 @@ def test_no_imports_go_round_in_a_circle() -> None:
     done: set[str] = set()
 
     def visit(module: str, path: tuple[str, ...]) -> None:
-        assert module not in path, " -> ".join([*path[path.index(module) :], module])
+        if module in path:
+            circle = " imports ".join([*path[path.index(module) :], module])
+            pytest.fail(f"a circle of imports: {circle}; move what both need into a module of its own")
         if module not in done:
             for other in sorted(graph[module]):
                 visit(other, (*path, module))
@@ -148,7 +153,8 @@ def is_package(module: str) -> bool:
 
 def test_no_folder_has_more_files_than_can_be_taken_in_at_a_glance() -> None:
     count = Counter(path.parent for path in modules().values() if path.name != "__init__.py")
-    assert {str(folder): files for folder, files in count.items() if files > MAX_FILES} == {}
+    crowded = {str(folder.relative_to(PACKAGE.parent)): files for folder, files in count.items() if files > MAX_FILES}
+    assert crowded == {}, f"more than {MAX_FILES} files: those with one subject make a folder of their own"
 
 
 def test_web_makes_no_queries_and_no_threads() -> None:
@@ -230,7 +236,7 @@ def test_nothing_but_the_top_of_a_run_or_a_thread_catches_every_exception() -> N
                 and not isinstance(node.body[-1], ast.Raise)
             ):
                 found.add(str(path.relative_to(PACKAGE)))
-    assert found == set(MAY_CATCH_ALL)
+    assert found == set(MAY_CATCH_ALL), "catch what you expect; only the top of a run or a thread catches everything"
 
 
 def test_nobody_sets_the_size_of_stacks() -> None:
