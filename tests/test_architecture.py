@@ -157,6 +157,16 @@ def test_no_folder_has_more_files_than_can_be_taken_in_at_a_glance() -> None:
     assert crowded == {}, f"more than {MAX_FILES} files: those with one subject make a folder of their own"
 
 
+OF_TESTS_ALONE = {"support", "support/programs", "process/programs", "process/fleet"}
+"""What tests share, the programs that they start, and whole fleets of processes."""
+
+
+def test_tests_stand_where_the_code_stands() -> None:
+    tests = Path(__file__).parent
+    folders = {str(path.parent.relative_to(tests)) for path in tests.rglob("*.py") if path.parent != tests}
+    assert [name for name in sorted(folders - OF_TESTS_ALONE) if not (PACKAGE / name).is_dir()] == []
+
+
 def test_web_makes_no_queries_and_no_threads() -> None:
     web = files_of("web")
     # Files are where an upload goes; of the database, it is told what is wrong with it, and nothing more.

@@ -17,10 +17,10 @@ from jobsvc.store.database import Database
 from jobsvc.store.errors import FilesDown
 from jobsvc.store.migrate import upgrade
 from tests.support.fake_remote import down
+from tests.support.requests import CSV, upload
 from tests.support.stores import FAKE, LOCAL, keep, stored
 from tests.support.waiting import wait_for
 from tests.test_command_line import done, run
-from tests.web.requests import CSV, upload
 
 pytestmark = pytest.mark.stores(LOCAL, FAKE)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.exact import DATE_COLUMN, assert_exactly_once, expected_export
+from tests.support.exactly_once import DATE_COLUMN, assert_exactly_once, expected_export
 from tests.support.server import Server, SlowUpload
 from tests.support.waiting import poll
 

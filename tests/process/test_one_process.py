@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.exact import DATE_COLUMN, assert_exactly_once
+from tests.support.exactly_once import DATE_COLUMN, assert_exactly_once
 from tests.support.server import Server
 from tests.support.waiting import poll
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.exact import DATE_COLUMN, assert_exactly_once
 from tests.support.databases import fresh, postgresql
+from tests.support.exactly_once import DATE_COLUMN, assert_exactly_once
 from tests.support.server import ROOT, Server
 from tests.support.waiting import poll
 

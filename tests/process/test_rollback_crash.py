@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.process.exact import DATE_COLUMN, assert_exactly_once
+from tests.support.exactly_once import DATE_COLUMN, assert_exactly_once
 from tests.support.server import Server
 from tests.support.waiting import poll
 

@@ -21,7 +21,7 @@ from flask import Flask
 
 from jobsvc.engines.threads import ThreadEngine
 from jobsvc.runs.signals import Signals
-from tests.process.exact import DATE_COLUMN, assert_exactly_once
+from tests.support.exactly_once import DATE_COLUMN, assert_exactly_once
 from tests.support.given_jobs import GivenJobs
 from tests.support.server import Server, SlowUpload
 from tests.support.waiting import poll

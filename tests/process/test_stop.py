@@ -6,7 +6,7 @@ import random
 import time
 from pathlib import Path
 
-from tests.process.exact import DATE_COLUMN, assert_exactly_once
+from tests.support.exactly_once import DATE_COLUMN, assert_exactly_once
 from tests.support.server import Server
 
 STOPS = 30

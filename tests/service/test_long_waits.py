@@ -11,8 +11,8 @@ from jobsvc.deadlines import Deadline
 from jobsvc.jobs.states import State
 from jobsvc.service.long_waits import MOST, SHORT_SECONDS, LongWaits
 from tests.support.gated import Gated
+from tests.support.requests import held
 from tests.support.waiting import poll, wait_for
-from tests.web.requests import held
 
 
 def test_so_many_may_wait_long_and_the_others_shortly() -> None:

@@ -27,9 +27,9 @@ from jobsvc.store.database import Database
 from jobsvc.store.tables import dry_run_teams, idempotency_keys, job_events, jobs, records, refused_rows, webhooks
 from jobsvc.web.services import Services
 from tests.support.gated import Gated
+from tests.support.requests import CSV, held, submit_gated, upload
 from tests.support.stores import names
 from tests.support.waiting import TIMEOUT, poll, wait_for
-from tests.web.requests import CSV, held, submit_gated, upload
 
 pytestmark = pytest.mark.both_databases
 

@@ -15,8 +15,8 @@ from jobsvc.jobs.states import State
 from jobsvc.store.database import Database
 from jobsvc.store.queries import job_rows
 from jobsvc.web.services import Services
+from tests.support.requests import upload
 from tests.support.waiting import wait_for
-from tests.web.requests import upload
 
 Log = list[str]
 

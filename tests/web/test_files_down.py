@@ -17,9 +17,9 @@ from jobsvc.jobs.states import State
 from jobsvc.web.services import Services
 from tests.support.fake_remote import FakeRemote, down
 from tests.support.gated import Gated
+from tests.support.requests import CSV, assert_problem, part, send, submit_gated, upload, whole
 from tests.support.stores import FAKE, stored
 from tests.support.waiting import TIMEOUT, wait_for
-from tests.web.requests import CSV, assert_problem, part, send, submit_gated, upload, whole
 
 pytestmark = pytest.mark.stores(FAKE)
 

@@ -19,8 +19,8 @@ from jobsvc.kinds.builtin import export_columns
 from jobsvc.store.database import Database
 from jobsvc.store.tables import job_events, jobs, records, team_members, teams, webhooks
 from jobsvc.web.services import Services
+from tests.support.requests import upload
 from tests.support.waiting import wait_for
-from tests.web.requests import upload
 
 MIB = 1024 * 1024
 

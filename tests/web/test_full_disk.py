@@ -20,8 +20,8 @@ from jobsvc.store.disk.room import Room
 from jobsvc.web.services import Services
 from tests.support.full_disk import full, full_for_new_files
 from tests.support.gated import Gated
+from tests.support.requests import CSV, assert_problem, held, meanwhile, part, send, submit_gated, upload, whole
 from tests.support.waiting import TIMEOUT, poll, wait_for
-from tests.web.requests import CSV, assert_problem, held, meanwhile, part, send, submit_gated, upload, whole
 
 MIB = 1024 * 1024
 LEAST = 100 * MIB

@@ -22,9 +22,9 @@ from jobsvc.store.database import Database
 from jobsvc.store.tables import idempotency_keys
 from jobsvc.web.services import Services
 from tests.support.gated import Gated
+from tests.support.requests import CSV, assert_problem, held
 from tests.support.stores import names
 from tests.support.waiting import TIMEOUT, wait_for
-from tests.web.requests import CSV, assert_problem, held
 
 pytestmark = pytest.mark.both_databases
 

@@ -9,8 +9,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from jobsvc.web.services import Services
+from tests.support.requests import CSV, assert_problem, part, whole
 from tests.support.stores import names
-from tests.web.requests import CSV, assert_problem, part, whole
 
 STRANGERS = ["10.0.0.1", "192.168.1.5", "8.8.8.8", "fe80::1", "2001:db8::1", "no address"]
 NEIGHBOURS = ["127.0.0.1", "127.8.8.8", "::1", ""]

@@ -14,8 +14,8 @@ from sqlalchemy import text
 from jobsvc.jobs.states import State
 from jobsvc.store.database import Database
 from jobsvc.web.services import Services
+from tests.support.requests import upload
 from tests.support.waiting import wait_for
-from tests.web.requests import upload
 
 GOOD = b"date,a,b\n2026-01-01,1,2\n2026-01-01,3,4\n2026-01-02,5,6\n"
 

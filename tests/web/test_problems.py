@@ -9,8 +9,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from jobsvc.web.services import Services
+from tests.support.requests import CSV, assert_problem, part, send, upload, whole
 from tests.support.stores import names
-from tests.web.requests import CSV, assert_problem, part, send, upload, whole
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/jobs/", "/jobs/x/nothing", "/jobs/a/b/c", "/static/x", "/%00"])

@@ -16,8 +16,8 @@ from jobsvc.service.jobs import JobService
 from jobsvc.web.services import Services
 from jobsvc.web.takes import Takes, stated
 from tests.support.gated import Gated
+from tests.support.requests import assert_problem, held, part, send, submit_gated, whole
 from tests.support.waiting import wait_for
-from tests.web.requests import assert_problem, held, part, send, submit_gated, whole
 
 ORIGINAL = {"/uploadCSV", "/createBulkTeam", "/exportData", "/updateTask"}
 

@@ -18,9 +18,9 @@ from jobsvc.runs import runner
 from jobsvc.web.services import Services
 from tests.support.flights import data_dir
 from tests.support.gated import Gate, Gated, gated_checkpoints
+from tests.support.requests import assert_problem, submit_gated, upload
 from tests.support.stores import BOTH
 from tests.support.waiting import wait_for
-from tests.web.requests import assert_problem, submit_gated, upload
 
 pytestmark = [pytest.mark.both_databases, pytest.mark.stores(*BOTH)]
 

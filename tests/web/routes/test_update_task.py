@@ -14,8 +14,8 @@ from jobsvc.jobs.states import State
 from jobsvc.web.routes import original
 from jobsvc.web.services import Services
 from tests.support.gated import Gated
+from tests.support.requests import held, meanwhile, submit_gated, told
 from tests.support.waiting import wait_for
-from tests.web.requests import held, meanwhile, submit_gated, told
 
 pytestmark = pytest.mark.both_databases
 

@@ -15,9 +15,9 @@ from jobsvc.service.retention import Retention, RetentionPolicy
 from jobsvc.store.database import Database
 from jobsvc.web.services import Services
 from tests.support.gated import Gated
+from tests.support.requests import BOUNDARY, CSV, assert_problem, held, part, submit_gated, told, upload, whole
 from tests.support.stores import names
 from tests.support.waiting import TIMEOUT, wait_for
-from tests.web.requests import BOUNDARY, CSV, assert_problem, held, part, submit_gated, told, upload, whole
 
 pytestmark = pytest.mark.both_databases
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.process.exact import DATE_COLUMN, assert_exactly_once
+from tests.support.exactly_once import DATE_COLUMN, assert_exactly_once
 from tests.support.fleet import FAST, Fleet
 from tests.support.waiting import poll
 

@@ -15,9 +15,9 @@ from jobsvc.runs import runner
 from jobsvc.web.services import Services
 from tests.support.flights import data_dir
 from tests.support.gated import Gate, gated_checkpoints
+from tests.support.requests import CSV, part, send, whole
 from tests.support.stores import BOTH, LOCAL, stored
 from tests.support.waiting import wait_for
-from tests.web.requests import CSV, part, send, whole
 
 pytestmark = pytest.mark.stores(*BOTH)
 

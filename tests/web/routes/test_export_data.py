@@ -14,8 +14,8 @@ from flask.testing import FlaskClient
 from jobsvc.jobs.states import State
 from jobsvc.web.services import Services
 from tests.support.gated import Gated
+from tests.support.requests import held, submit_gated, told, upload
 from tests.support.waiting import wait_for
-from tests.web.requests import held, submit_gated, told, upload
 
 pytestmark = pytest.mark.both_databases
 

@@ -12,9 +12,9 @@ from flask.testing import FlaskClient
 from jobsvc.jobs.states import State
 from jobsvc.web.services import Services
 from tests.support.gated import Gated
+from tests.support.requests import CSV, assert_problem, held, upload
 from tests.support.stores import BOTH
 from tests.support.waiting import wait_for
-from tests.web.requests import CSV, assert_problem, held, upload
 
 pytestmark = [pytest.mark.both_databases, pytest.mark.stores(*BOTH)]
 

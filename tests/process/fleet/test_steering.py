@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from tests.process.exact import DATE_COLUMN, assert_exactly_once
+from tests.support.exactly_once import DATE_COLUMN, assert_exactly_once
 from tests.support.fleet import Fleet
 from tests.support.server import Server
 

@@ -17,9 +17,9 @@ from jobsvc.files.local.files import LocalFiles
 from jobsvc.jobs.states import State
 from jobsvc.web.services import Services
 from tests.support.gated import Gated
+from tests.support.requests import BOUNDARY, CSV, held, part, send, submit_gated, told, upload, whole
 from tests.support.stores import BOTH, stored
 from tests.support.waiting import wait_for
-from tests.web.requests import BOUNDARY, CSV, held, part, send, submit_gated, told, upload, whole
 
 pytestmark = pytest.mark.stores(*BOTH)
 

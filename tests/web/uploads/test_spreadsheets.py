@@ -10,8 +10,8 @@ from flask.testing import FlaskClient
 
 from jobsvc.jobs.states import State
 from jobsvc.web.services import Services
+from tests.support.requests import CSV, upload
 from tests.support.waiting import wait_for
-from tests.web.requests import CSV, upload
 
 ROWS = ["Datum;Name;Betrag;;", ";;;;", "31/12/2006;Müller;1,5;;", "", "01/02/2007;O'Neil;2,5;;", ";;;;"]
 

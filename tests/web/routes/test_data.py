@@ -9,8 +9,8 @@ from flask.testing import FlaskClient
 
 from jobsvc.jobs.states import State
 from jobsvc.web.services import Services
+from tests.support.requests import assert_problem, upload
 from tests.support.waiting import wait_for
-from tests.web.requests import assert_problem, upload
 
 pytestmark = pytest.mark.both_databases
 

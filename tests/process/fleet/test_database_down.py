@@ -14,8 +14,8 @@ from threading import Event
 
 import pytest
 
-from tests.process.exact import DATE_COLUMN, assert_exactly_once
 from tests.support.databases import server
+from tests.support.exactly_once import DATE_COLUMN, assert_exactly_once
 from tests.support.fleet import FAST, Fleet, OwnPostgresql
 from tests.support.server import Server
 from tests.support.waiting import poll

@@ -1,4 +1,4 @@
-"""GET /workers where one process runs the jobs. What a fleet says is in tests/fleet."""
+"""GET /workers where one process runs the jobs. What a fleet says is in tests/process/fleet."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.fleet.conftest import PART_ROWS
-from tests.process.exact import DATE_COLUMN, assert_exactly_once, expected_export
+from tests.process.fleet.conftest import PART_ROWS
+from tests.support.exactly_once import DATE_COLUMN, assert_exactly_once, expected_export
 from tests.support.fleet import Fleet
 from tests.support.waiting import poll
 

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from jobsvc.web.services import Services
 from tests.support.gated import Gated
-from tests.web.requests import held
+from tests.support.requests import held
 
 
 @pytest.mark.parametrize(

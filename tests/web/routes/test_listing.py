@@ -12,8 +12,8 @@ from jobsvc.jobs.states import State
 from jobsvc.service.new_job import NewJob
 from jobsvc.web.services import Services
 from tests.support.gated import Gated
+from tests.support.requests import assert_problem, held, submit_gated
 from tests.support.waiting import wait_for
-from tests.web.requests import assert_problem, held, submit_gated
 
 pytestmark = pytest.mark.both_databases
 

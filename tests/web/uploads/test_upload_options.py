@@ -20,9 +20,9 @@ from jobsvc.store.tables import dry_run_teams, records, team_members, teams
 from jobsvc.web.services import Services
 from tests.support.flights import data_dir
 from tests.support.gated import Gate, gated_checkpoints
+from tests.support.requests import assert_problem, part, send, upload, whole
 from tests.support.stores import names
 from tests.support.waiting import poll, wait_for
-from tests.web.requests import assert_problem, part, send, upload, whole
 
 ROUTES = ["/uploadCSV", "/createBulkTeam"]
 
