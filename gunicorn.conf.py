@@ -1,4 +1,4 @@
-"""How gunicorn runs the service. Every value follows from a setting or is said why."""
+"""How gunicorn runs the service. Every value follows from a setting, or a comment says why."""
 
 import logging
 import math
@@ -59,7 +59,7 @@ def on_starting(server):
 
 
 def _check_database():
-    """Whoever starts the service on a database that isn't there learns of it; a later worker waits until it is back."""
+    """A start without the database fails, and says so; a worker that starts later waits until the database is back."""
     database = Database(_settings.url)
     fault = database.fault()
     database.close()

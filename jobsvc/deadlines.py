@@ -2,8 +2,8 @@
 
 A request sets one for all that it does in the database (`time_limit`), and each of
 its transactions waits as long as is left of it: for the turn, the lock of the
-file, a connection, a row. What runs in the background sets none and has
-`BACKGROUND_SECONDS`, in each transaction and from its turn on: it begins again.
+file, a connection, a row. Work in the background sets none: each of its transactions
+has `BACKGROUND_SECONDS`, counted from its turn on, and is begun again later.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from contextvars import ContextVar
 from time import monotonic
 
 REQUEST_SECONDS = 5.0
-"""How long a request waits for others at most that was not told otherwise."""
+"""How long a request waits for others, unless it says otherwise by `wait`."""
 
 MIN_SECONDS = 1.0
-"""How long it waits that was told not to wait for a run: a batch that is being committed takes a moment."""
+"""How long a request with `wait=0` still waits: a batch that is being committed takes a moment."""
 
 BACKGROUND_SECONDS = 30.0
 
@@ -35,7 +35,7 @@ class Deadline:
         return max(0.0, self._at - monotonic())
 
 
-_current: ContextVar[Deadline | None] = ContextVar("jobsvc_patience", default=None)
+_current: ContextVar[Deadline | None] = ContextVar("jobsvc_deadline", default=None)
 """The deadline of what this thread is doing."""
 
 

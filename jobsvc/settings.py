@@ -128,7 +128,7 @@ class Settings:
             )
 
     def check_listen(self, host: str) -> None:
-        """Raise SettingError if `host` is not loopback and nobody said that it may be."""
+        """Raise SettingError if `host` is not loopback, unless JOBSVC_ALLOW_ANONYMOUS is set."""
         if self.allow_anonymous or is_loopback(host):
             return
         raise SettingError(

@@ -45,7 +45,7 @@ def belong_together(database: Database, files: Files) -> bool:
 
 
 def fault_between(database: Database, files: Files) -> str | None:
-    """Why they do not belong together; None if they are only yet to be told so."""
+    """Why they do not belong together; None if one of them only lacks its identity."""
     theirs, ours = files.identity(), identity_of(database)
     if theirs is not None:
         if theirs == ours:
@@ -95,7 +95,7 @@ def settle_if_it_answers(database: Database, files: Files) -> None:
 
 
 def adopt(database: Database, files: Files) -> Adopted:
-    """Give the files to the database, whoever had them before. Raises FilesDown."""
+    """Give the files to the database, whichever had them before. Raises FilesDown."""
     files.identify(_made(database), instead=True)
     kept = files.job_ids()
     with database.read() as connection:

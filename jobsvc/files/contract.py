@@ -22,10 +22,10 @@ from jobsvc.store.errors import FilesDown
 log = logging.getLogger(__name__)
 
 IDENTITY = "jobsvc-identity"
-"""The name of what says whose files these are."""
+"""The name of the file that says whose files these are."""
 
 READ_AHEAD_BYTES = 4 * 1024 * 1024
-"""How much a remote store is asked for at a time by who reads a file from front to back."""
+"""How much to ask a remote store for at a time, to read a file from front to back."""
 
 
 class StopSign(Protocol):
@@ -89,7 +89,7 @@ class Result:
 class Files(ABC):
     """The files of all jobs. Safe to share among threads.
 
-    Whatever has a name that is not of our own making might not be there.
+    Files whose names are not of our own making are ignored.
 
     Every method but `discard_output` may raise FilesDown. A method with `stopped` is for runs, which have
     time: it tries again for a while, until the sign is set. Without it there is one
@@ -109,7 +109,7 @@ class Files(ABC):
 
     @abstractmethod
     def uploaded(self, job_id: str) -> Readable:
-        """A job's input, for whoever is to open it later."""
+        """A job's input, to be opened later."""
 
     @abstractmethod
     def open_output(
@@ -162,11 +162,12 @@ class Files(ABC):
 
     @abstractmethod
     def identity(self) -> str | None:
-        """What tells whose files these are; None if there is nothing that does."""
+        """The identity that says whose files these are; None if there is none."""
 
     @abstractmethod
     def identify(self, identity: str, *, instead: bool = False) -> None:
-        """Say whose files these are; `instead` of what says so already, which otherwise stays."""
+        """Say whose files these are. If something says so already, that stays, unless it is to be replaced
+        (`instead`)."""
 
     @abstractmethod
     def job_ids(self) -> set[str]:

@@ -12,7 +12,7 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 def is_no_room(error: OSError) -> bool:
-    """Whether the disk is full, or its user has used up what he may have."""
+    """Whether the disk is full, or its user's quota."""
     return error.errno in _NO_ROOM
 
 

@@ -23,7 +23,7 @@ def open_files(settings: Settings) -> Files:
             return LocalFiles(Path(unquote(urlsplit(url).path)))
         except OSError as error:
             raise SettingError(f"JOBSVC_FILES_URL={url!r} can't be used: {error}") from error
-    # fsspec takes a while to import, and whoever keeps files in a folder has no need of it.
+    # fsspec takes a while to import, and files in a folder don't need it.
     from jobsvc.files.remote.opening import open_remote  # noqa: PLC0415
 
     return open_remote(url)

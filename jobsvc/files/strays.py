@@ -37,7 +37,7 @@ class Tidied:
 
     @contextmanager
     def trying(self, name: str) -> Iterator[None]:
-        """Note that it didn't go, and go on with the next one: root's files, a folder that can't be written to."""
+        """Note what can't be moved (root's files, a folder that can't be written to), and go on with the next one."""
         try:
             yield
         except FileNotFoundError:
@@ -53,7 +53,7 @@ def moment(at: datetime) -> str:
 
 
 def moved_at(name: str) -> datetime | None:
-    """When it was moved that is in the folder of this name; None if that is not one of ours."""
+    """When the files in the folder of this name were moved; None if that is not one of ours."""
     try:
         found = datetime.strptime(name, _MOMENT).replace(tzinfo=UTC)
     except ValueError:

@@ -176,7 +176,7 @@ class JobService:
         return jobs, None
 
     def events(self, job_id: str, after: int = 0, limit: int = MAX_LINES) -> Sequence[RowMapping]:
-        """A job's history behind the event `after`, oldest first. Raises UnknownJob."""
+        """A job's history after the event `after`, oldest first. Raises UnknownJob."""
         with self._database.read() as connection:
             return event_rows.of_job(connection, self._find(connection, job_id).key, after, limit)
 

@@ -26,11 +26,12 @@ from jobsvc.store.errors import Conflict
 log = logging.getLogger(__name__)
 
 TIMES = 30
-"""How often a transaction is tried that stands in another's way, or finds the database locked. If that is not enough
-for a checkpoint, its run ends, and the job goes on at the one before."""
+"""How often to try a transaction that is in another's way, or finds the database
+locked. If that is not enough for a checkpoint, its run ends, and the job goes on at
+the checkpoint before."""
 
 MAX_STEP_ASIDE_SECONDS = 1.0
-"""How long it waits at most before it is tried again. How long is left to chance, so that two don't meet again."""
+"""The longest wait before the next try. The wait is random, so that two transactions don't meet again."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,9 +42,10 @@ def is_conflict(error: BaseException) -> bool:
 
 
 def done_again(transaction: Callable[[], T], when: Callable[[BaseException], bool] = is_conflict) -> T:
-    """Call `transaction`, which is one write transaction from begin to commit, again `when` its error may pass.
+    """Call `transaction`, which is one write transaction from begin to commit, and call it again `when` its error may
+    pass.
 
-    Raises that error if this was no use, or if the thread's patience is at its end.
+    Raises that error if this did not help, or if the thread's deadline has come.
     """
     again = Retrying(
         retry=retry_if_exception(when),
@@ -56,7 +58,7 @@ def done_again(transaction: Callable[[], T], when: Callable[[BaseException], boo
 
 
 def again_on_conflict(transaction: Callable[P, T]) -> Callable[P, T]:
-    """Have a function that is one write transaction done again when it stands in another's way."""
+    """Call a function that is one write transaction again when it was in another's way: a decorator."""
 
     @wraps(transaction)
     def tried(*args: P.args, **kwargs: P.kwargs) -> T:

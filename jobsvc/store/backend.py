@@ -51,4 +51,4 @@ class Backend(Protocol):
         """Change something, as little as possible, that means nothing."""
 
     def translated(self, error: SQLAlchemyError) -> Exception | None:
-        """DatabaseDown, DatabaseBusy, DiskFull, Conflict or NotStorable, if that is what an error amounts to."""
+        """DatabaseDown, DatabaseBusy, DiskFull, Conflict or NotStorable, if an error means one of these."""

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from jobsvc.store.durable import flush_directory
 
 LOCK_SECONDS = 30.0
-"""How long is waited for another process that has the database to itself for a moment."""
+"""How long to wait for another process that has the database to itself for a moment."""
 
 
 class BackupFailed(Exception):
@@ -53,7 +53,7 @@ def _copy(database: Path, new: Path) -> None:
         closing(sqlite3.connect(source_uri, uri=True, timeout=LOCK_SECONDS)) as source,
         closing(sqlite3.connect(new, isolation_level=None)) as target,
     ):
-        # Nobody has any use of a half copy: its log would be written for nothing.
+        # A half copy is of no use: writing its log would be a waste.
         target.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;")
         # In one step: between two, a commit of somebody else would make it begin anew, again and again.
         source.backup(target, pages=-1)

@@ -113,7 +113,7 @@ class Database:
         return None
 
     def write_fault(self) -> str | None:
-        """What is wrong with the database for who wants to write; None if it takes a write."""
+        """What is wrong with the database for a writer; None if it takes a write."""
         try:
             with self.write(urgent=True, reserve=False) as connection:
                 self.backend.try_write(connection)

@@ -13,15 +13,15 @@ class DatabaseDown(SQLAlchemyError):
     """The database can't be reached, or the connection to it broke.
 
     If it broke during a commit, that transaction has taken effect or has not:
-    whoever needs to know reads it again.
+    a caller that needs to know reads it again.
     """
 
 
 class DatabaseBusy(DatabaseDown):
     """Others held what the transaction needs for as long as it could wait. Nothing was changed.
 
-    A kind of DatabaseDown: whoever copes with a database that is away copes with
-    one that somebody keeps to himself, and nobody has to know both.
+    A kind of DatabaseDown: code that copes with a database that is down copes with a
+    locked one too.
     """
 
 
@@ -35,7 +35,8 @@ class IdleTooLong(DatabaseDown):
 class DiskFull(DatabaseDown):
     """There is no room left for what was to be written, or the disk refuses it. Nothing was changed.
 
-    A kind of DatabaseDown, since it passes like one: whoever wrote stops at what is stored, and goes on later.
+    A kind of DatabaseDown, since it passes like one: the writer stops at what is
+    stored, and goes on later.
     """
 
 
@@ -64,7 +65,7 @@ class NoRoom(FilesDown):
 
 
 class OutputLost(Exception):
-    """What an unfinished output was made of so far is not there any more; the text says what is missing."""
+    """A part of an unfinished output has gone; the text says which."""
 
 
 def unexplained(error: Exception) -> Exception | None:

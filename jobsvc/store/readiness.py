@@ -9,7 +9,7 @@ from jobsvc.store.database import Database
 from jobsvc.store.disk.room import Room
 
 GOOD_SECONDS = 1.0
-"""For how long a write that went well stands for the next ones, however many ask."""
+"""How long a write that went well answers further calls too."""
 
 
 class Readiness:

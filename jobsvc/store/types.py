@@ -56,7 +56,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Unreadable(str):
-    """What stands in the database where JSON should; no list of others' rows ends at it."""
+    """What the database has in the place of JSON; a list of rows goes on beyond it."""
 
 
 class _Decoded(TypeDecorator[Any]):

@@ -1,4 +1,4 @@
-"""Requests that create a job, whichever route they come by."""
+"""Requests that create a job, by any route."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Without keys, only this machine is served: the second line of defence behind where the server listens."""
+"""Without keys, only this machine is served: the second line of defence, after where the server listens."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def register(app: Flask) -> None:
 
 
 def refuse_strangers() -> Response | None:
-    """A server that was told to listen elsewhere by its own options never asked the settings.
+    """A server that its own options told to listen elsewhere never asked the settings.
 
-    A page from elsewhere that is open in a browser on this machine is a stranger
-    too: it comes with another Host (after its name was made to point here), or the
-    browser says that it is from another site.
+    A page from elsewhere, open in a browser on this machine, is a stranger too: its
+    requests have another Host (after its name was made to point here), or the browser
+    says that they come from another site.
     """
     if services().settings.allow_anonymous:
         return None

@@ -15,7 +15,7 @@ MAX_WAIT = 30.0
 
 
 def limit() -> int:
-    """How many entries a page has at most."""
+    """The most entries of a page."""
     text = given().get("limit", str(DEFAULT_LIMIT))
     try:
         number = int(text)
@@ -55,7 +55,7 @@ def wait() -> float:
 
 
 def state() -> State | None:
-    """The state that listed jobs are to be in."""
+    """The state of the jobs to list."""
     text = given().get("state")
     if not text:
         return None

@@ -41,7 +41,7 @@ FILES_RETRY_SECONDS = 10
 ROOM_RETRY_SECONDS = 60
 
 NO_ROOM = (DiskFull, NoRoom)
-"""What it is called that there is no room, in the database or for a file."""
+"""The name of the problem that there is no room, in the database or for a file."""
 
 _KINDS: dict[type[JobError], tuple[int, str, str]] = {
     UnknownJob: (404, "unknown-job", "There is no such job"),
@@ -121,7 +121,7 @@ def _no_room(error: Exception) -> Response:
 
 
 def no_room_detail(error: Exception) -> str:
-    """What a client is told, who can do something about it."""
+    """What a client is told, which can do something about it."""
     why = "the disk is full" if isinstance(error, DiskFull) else str(error)
     return f"{why}; nothing was stored: roll back or delete what is not needed, or ask again when there is room"
 
@@ -148,7 +148,7 @@ def _not_storable(error: NotStorable) -> Response:
 
 
 def _malformed_body(error: ParseException) -> Response:
-    """The server finds it while the body is read, where it comes in chunks."""
+    """For a body in chunks: the server finds it while it reads."""
     return problem(400, "malformed-body", "The body is not well-formed", str(error))
 
 

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 class RequestDeadline:
     """WSGI middleware: a request waits for the database `REQUEST_SECONDS` at most, until its answer begins.
 
-    That is for the whole of it. What a request says by `wait` replaces it; a job that
-    is submitted has as much once more, since its file may have been long in coming.
+    That is the limit for all transactions of the request together. A request's `wait`
+    replaces it. Submitting a job begins a new limit, since its file may have taken long
+    to arrive.
     """
 
     def __init__(self, app: WSGIApplication) -> None:

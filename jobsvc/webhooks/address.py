@@ -1,6 +1,6 @@
 """Where webhooks may go: http and https URLs, to addresses of the public internet.
 
-Without this, whoever may create a job could make the service talk to what only
+Without this, everybody who may create a job could make the service talk to what only
 the service can reach: its own machine, its network, a cloud's metadata address.
 """
 

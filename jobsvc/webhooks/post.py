@@ -38,7 +38,7 @@ class Post:
         """
         target = parse(url)
         connection = HTTPConnection(target.host, target.port)
-        # Only where it is the scheme's own is the port left out of the Host header.
+        # The Host header leaves out the port only if it is the scheme's own.
         connection.default_port = PORTS[target.scheme]
         connection.auto_open = 0
         try:

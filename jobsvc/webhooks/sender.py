@@ -46,13 +46,13 @@ FIRST_DELAY_SECONDS = 6.0
 MAX_DELAY_SECONDS = 3600.0
 
 RETRY_SECONDS = 1.0
-"""Pause after the database could not be asked or told something, or no thread could be started."""
+"""The pause after the database did not answer, or no thread could be started."""
 
 LEASE_SECONDS = 5.0
 """How much longer than its attempt a message is kept from other processes that send."""
 
 LOOK_SECONDS = 5.0
-"""How often one of several processes looks for what is due without being woken."""
+"""The polling interval of each of several processes that send: nothing else tells one what another has put off."""
 
 JOIN_SECONDS = 1.0
 """How long the end of the process waits at most for attempts to be broken off."""
@@ -261,7 +261,7 @@ class WebhookSender:
                 self._changed.notify_all()
 
     def _insist(self, key: int, step: Callable[[], T]) -> T | None:
-        """Do what the database has to take until it does. Returns None if the service ends before."""
+        """Call `step`, which writes, until the database takes it. Returns None if the service ends before."""
         told = False
         while True:
             try:

@@ -67,7 +67,8 @@ def load_key(secret: str, data_dir: Path) -> bytes:
 
 
 def _make(path: Path) -> None:
-    """Make a secret file, unless another process is first. It is there as a whole or not at all, whoever dies when."""
+    """Make a secret file, unless another process is first. It is there as a whole or not at all, whichever process
+    dies, and when."""
     secret = PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
     # Only its owner may read it.
     with NamedTemporaryFile("w", dir=path.parent, prefix=f"{path.name}.", encoding="ascii") as file:

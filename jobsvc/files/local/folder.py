@@ -21,7 +21,7 @@ UNNAMED_PART = ".output.part"
 _NAME = re.compile(rf"({SHAPE})(?:{re.escape(INPUT)}|{re.escape(OUTPUT)}|{re.escape(UNNAMED_PART)})")
 
 TIMES = 10
-"""How often a folder is emptied that a late run still writes into."""
+"""How often to empty a folder that a late run still writes into."""
 
 
 def owner(name: str) -> str | None:

@@ -72,7 +72,7 @@ class LocalOutput:
         result = self._folder / result_name(self._attempt)
         with told_of_no_room():
             if len(self._stretches) == 1:
-                # The part is all there is. A newer attempt that goes on behind it finds it under its new name.
+                # The part is all there is. A newer attempt that goes on after it finds it under its new name.
                 self._path.replace(result)
             else:
                 self._join().replace(result)
@@ -101,7 +101,7 @@ class LocalOutput:
         """The file that begins with a stretch's `length` bytes. Raises OutputLost."""
         paths = [self._unnamed if stretch.attempt == UNNAMED_ATTEMPT else self._folder / stretch.part]
         if stretch.start == 0:
-            # An only part is renamed when it is finished; in this order, it can't slip past in between.
+            # A single part is renamed when it is finished. In this order we can't miss it in between.
             paths.append(self._folder / result_name(stretch.attempt))
         for path in paths:
             try:

@@ -25,7 +25,7 @@ from jobsvc.files.remote.strays import INPUT, OUTPUT, RemoteStrays
 from jobsvc.files.strays import Tidied
 
 HEAD_BYTES = 128 * 1024
-"""How much is asked for at a time by who looks at the beginning of a file."""
+"""How much to ask for at a time, to look at the beginning of a file."""
 
 
 class RemoteFiles(Files):

@@ -1,4 +1,4 @@
-"""Which file system of fsspec stands behind a URL, with what it needs to know."""
+"""The file system of fsspec for a URL, with the arguments that it needs."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class RemoteOutput:
         self._store.ask(lambda: self._write_result(pieces))
 
     def _write_result(self, pieces: list[Piece]) -> None:
-        # All of it is tried again, if anything: a piece by itself can't be.
+        # Not tried again here: if anything, all of it is, since a piece by itself can't be.
         store = self._store.patient(None)
         result = store.write(f"{self._folder}/{result_name(self._attempt)}")
         try:

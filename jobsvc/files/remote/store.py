@@ -66,7 +66,7 @@ class RemoteStore:
         return RemoteStore(self._filesystem, self._root, self._errors, stopped=stopped)
 
     def ask(self, call: Callable[[], T]) -> T:
-        """What `call` returns, which asks the store. Raises FileNotFoundError where it does."""
+        """The result of `call`, which asks the store. Raises FileNotFoundError where it does."""
 
         def once() -> T:
             try:
@@ -165,7 +165,7 @@ class RemoteStore:
         self.remove([name])
 
     def remove(self, names: Collection[str]) -> None:
-        """Remove objects; those that are not there are none the less removed."""
+        """Remove objects; those that are not there count as removed."""
         for name in names:
             try:
                 self.ask(lambda name=name: self._filesystem.rm_file(self._path(name)))  # type: ignore[misc]
@@ -173,7 +173,7 @@ class RemoteStore:
                 continue
 
     def _send(self, call: Callable[[], T]) -> T:
-        """What `call` returns, which stores something: what it does not find then is the bucket."""
+        """The same for a `call` that stores something: if it finds nothing there, the bucket is missing."""
 
         def once() -> T:
             try:

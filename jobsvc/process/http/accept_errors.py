@@ -15,4 +15,5 @@ GONE = {
     )
     if hasattr(errno, name)
 }
-"""There is nobody to accept. What was wrong with a connection in the network is told by its `accept` (accept(2))."""
+"""There is no connection to accept. Linux tells errors of the network by the `accept` of the connection that has
+them (accept(2))."""

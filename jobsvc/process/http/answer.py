@@ -60,9 +60,9 @@ class Answer(Response):  # type: ignore[misc]
             conn.sock.end_stream()
 
     def _send_at_once(self, pieces: list[bytes]) -> None:
-        """Nothing goes out before all of it is there: what breaks before is still a 500."""
+        """Nothing goes out before all of it is there, so that an error before that still becomes a 500."""
         if self.response_length is None and not self.chunked:
-            # Or else its end would be that of the connection, which can come before.
+            # Otherwise the end of the connection would be the end of the answer, and can come too early.
             self.response_length = sum(map(len, pieces))
             self.headers.append(("Content-Length", str(self.response_length)))
         for piece in pieces:

@@ -25,7 +25,7 @@ a slow reader minutes until the next byte could be sent, and the reader would se
 
 
 CUT_SECONDS = 0.25
-"""A thread that waits for a client to take something looks so often whether it is still to."""
+"""A thread that waits for a client to take something checks so often whether to go on."""
 
 RESETS = struct.pack("ii", 1, 0)
 ENDS = struct.pack("ii", 0, 0)
@@ -33,7 +33,7 @@ ENDS = struct.pack("ii", 0, 0)
 
 
 class ClientTooSlow(NoMoreData, TimeoutError):  # type: ignore[misc]
-    """The client was waited for long enough: no more will come of its request."""
+    """The server has waited for the client long enough, and gives its request up."""
 
     def __init__(self, message: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A connection: what has arrived of its next request, and what it is waited for."""
+"""A connection: what has arrived of its next request, and what it waits for."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Connection(TConn):  # type: ignore[misc]
         super().__init__(cfg, ClientSocket(raw, timeouts), client, server)
         self.initialized: bool
         self.gathered = bytearray()
-        """What has arrived of the next request, and behind it."""
+        """What has arrived of the next request, and after it."""
         self.stage = Stage.IDLE
         self.since = monotonic()
         """When it was accepted, or its last answer was taken: since then, its next request is due."""
@@ -72,7 +72,7 @@ class Connection(TConn):  # type: ignore[misc]
         self.drained = 0
         self.linger_until = 0.0
         self.events = 0
-        """What the poller is to tell of; 0 while the connection is not there."""
+        """The events that the poller is to report; 0 while the poller does not have the connection."""
         self._head: Head | None = None
         self._searched = 0
         self._told_to_go_on = False
@@ -103,7 +103,7 @@ class Connection(TConn):  # type: ignore[misc]
         return Next.BODY
 
     def _look_at_chunks(self, head: Head) -> Next:
-        """What says nothing of its length is taken for small until it turns out to be an upload."""
+        """A body that says nothing of its length counts as small until it turns out to be an upload."""
         ended, self._chunk = chunked_end(self.gathered, self._chunk)
         if ended:
             return Next.THREAD
@@ -120,7 +120,7 @@ class Connection(TConn):  # type: ignore[misc]
         self._proxy = False
 
     def begin_next(self) -> None:
-        """After an answer: what has arrived behind its request begins the next one."""
+        """After an answer: what has arrived after its request begins the next one."""
         self.gathered += self.parser.unreader.take_buffered()
         self.since = monotonic()
         self.sock.begin()

@@ -8,7 +8,7 @@ from time import monotonic
 from jobsvc.process.http.connection import Connection, Stage
 
 SHELTER_SECONDS = 1.0
-"""For which a new connection stays, whatever there are of others: its first request may just be on its way."""
+"""In seconds: no connection is closed that is newer, however many there are. Its first request may be on its way."""
 
 
 def connection_to_close(connections: Iterable[Connection]) -> Connection | None:

@@ -1,8 +1,8 @@
 """gunicorn's threaded worker, whose clients can't keep others waiting.
 
-Its main loop never waits for a client (see `http_loop`). A thread waits for one
-only in an upload or a large answer, for which there are fewer slots than threads,
-and within the bounds of `ClientTimeouts`.
+Its main loop never waits for a client (see `loop`). A thread waits for one only in an
+upload or a large answer, for which there are fewer slots than threads, and within the
+bounds of `ClientTimeouts`.
 """
 
 from __future__ import annotations

@@ -35,10 +35,10 @@ MAX_DRAIN_BYTES = 64 * 1024 * 1024
 TICK_SECONDS = 1.0
 STOPPING_TICK_SECONDS = 0.1
 LOOK_SECONDS = 0.1
-"""Deadlines are looked at so often at most, and once a tick at least."""
+"""Deadlines are checked at most so often, and at least once a tick."""
 
 END_SECONDS = 1.5
-"""What is left of the time for a shutdown when no connection is waited for any longer: the runs must end as well."""
+"""When so much is left of the time for a shutdown, wait for no connection any longer: the runs must end as well."""
 
 
 class HttpLoop(ThreadWorker):  # type: ignore[misc]
@@ -65,7 +65,7 @@ class HttpLoop(ThreadWorker):  # type: ignore[misc]
         self._stop_at: float | None = None
         self._look_at = 0.0
         self._accept_at = 0.0
-        """Not before then: there is no room, and nobody who could make it."""
+        """No connection is accepted before then: there is no room, and none can be made."""
 
     # The main loop.
 
@@ -138,7 +138,7 @@ class HttpLoop(ThreadWorker):  # type: ignore[misc]
                 self._close(conn)
 
     def _cut_silent(self) -> None:
-        """At a shutdown, transfers whose clients do nothing are not waited for."""
+        """At a shutdown, don't wait for transfers whose clients do nothing."""
         now = monotonic()
         for conn in self._busy:
             receiving, sending = conn.sock.receiving_since, conn.sock.sending_since

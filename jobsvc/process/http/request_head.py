@@ -18,7 +18,7 @@ _FRAMING = re.compile(
 )
 
 MAX_DIGITS = 18
-"""More than any length that is meant has; whatever has more is as good as endless."""
+"""No serious length has so many digits; one with more is as good as endless."""
 
 PROXY_V2 = b"\r\n\r\n\x00\r\nQUIT\n"
 PROXY_V2_FIXED_BYTES = 16
@@ -81,7 +81,7 @@ def _length(text: bytes) -> int:
 
 
 def _is_http_1_1(received: bytes | bytearray, begin: int, *, proxy: bool) -> bool:
-    """Whoever speaks an older version is not told to go on, whatever it expects."""
+    """A client of an older version is not told to go on, whatever it expects."""
     if proxy and received.startswith(PROXY_V1, begin):
         begin = received.find(_LINE_END, begin) + len(_LINE_END)
     return received[begin : received.find(_LINE_END, begin)].endswith(b"HTTP/1.1")

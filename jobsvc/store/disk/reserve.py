@@ -11,7 +11,7 @@ RESERVE_BYTES = 8 * 1024 * 1024
 
 
 class Reserve:
-    """A file of so many bytes, really there. Safe to share among threads: whoever is second finds it done."""
+    """A file of so many bytes, really there. Safe to share among threads: the second caller finds it done."""
 
     def __init__(self, path: Path, size: int = RESERVE_BYTES) -> None:
         self.path = path

@@ -15,14 +15,14 @@ from jobsvc.store.disk.reserve import Reserve
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
-"""How old what is known of the disks may be."""
+"""How long to rely on the last look at the disks."""
 
 FIRST_DELAY_SECONDS = 5.0
 MAX_DELAY_SECONDS = 60.0
-"""For how long there is no room after a write has failed, longer each time, whatever a look at the disk says."""
+"""After a write has failed, there is no room for so long, whatever the disk says; longer each time."""
 
 CALM_SECONDS = 600.0
-"""After so long without such a failure, the next one is a first one again."""
+"""After so long without such a failure, the delay begins at the first one again."""
 
 FULL = "the disk is full"
 
@@ -30,9 +30,9 @@ FULL = "the disk is full"
 class Room:
     """Safe to share among threads. Without places, there is always room.
 
-    `_lock` guards `_pause`, `_full_at` and `_full_until`. `_looking` is held by the
-    one who looks at the disks, and nobody waits for it: the others take what was
-    found last. That is one reference, written by one and read by all.
+    `_lock` guards `_pause`, `_full_at` and `_full_until`. The thread that looks at the
+    disks holds `_looking`. The others don't wait for it, and take what was found last:
+    one reference, written by one thread and read by all.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Room:
         reserve: Reserve | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        """`places` are directories by what is in them; `least` is how many bytes are to stay free on each, 0: any."""
+        """`places` are directories by what is in them; `least` is how many bytes to keep free on each; 0: none."""
         self._places = places
         self._least = least
         self._reserve = reserve
@@ -88,7 +88,7 @@ class Room:
         reserve.give_up()
 
     def _look(self, now: float) -> None:
-        # What has become short is short until there is some more than it takes, or it would be so by turns.
+        # Once there is too little, somewhat more than the least is needed: or the answer would go to and fro.
         least = self._least + (self._least // 8 if self._shortage else 0)
         found = None
         for what, directory in self._places.items() if least else ():

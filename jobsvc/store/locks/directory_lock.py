@@ -12,7 +12,7 @@ from pathlib import Path
 from jobsvc.store.locks.flock import Holder, Patience, take
 
 NO_LOCKS_ON_DIRECTORIES = {errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.EISDIR, errno.ENOSYS, errno.EOPNOTSUPP}
-"""What file systems say, such as NFS, that lock only what can be written."""
+"""The errors of file systems, such as NFS, that lock only files open for writing."""
 
 
 class DirectoryLock:
@@ -34,8 +34,8 @@ class DirectoryLock:
         """Take the lock. Raises DirectoryInUse if another process has it.
 
         With `handover_seconds` above 0 this process is a server's worker. If the
-        holder is a child of the same parent, it is most likely the worker that this
-        one replaces in a reload: up to that long is waited for it to end.
+        holder is a child of the same parent, it is most likely the worker that this one
+        replaces in a reload: wait up to that long for its end.
         """
         patience = Patience.of(handover_seconds)
         what = f"the data directory {self._directory}"

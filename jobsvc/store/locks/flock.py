@@ -47,8 +47,8 @@ class Patience:
 def take(descriptor: int, patience: Patience, what: str, noted: Callable[[], Holder | None] = lambda: None) -> None:
     """Take the lock on `what`. Raises DirectoryInUse if another process has it.
 
-    If the holder is a child of the same parent, it is most likely the worker that
-    this one replaces: its end is waited for. `noted` is who the holder says that it is.
+    If the holder is a child of the same parent, it is most likely the worker that this
+    one replaces: wait for its end. `noted` is who the holder says that it is.
     """
     while not _try(descriptor):
         holder = noted() or _told_by_the_kernel(descriptor)

@@ -24,10 +24,10 @@ LOCK = 7_032_002
 RETRY_SECONDS = 0.05
 
 CHECK_SECONDS = 2.0
-"""How often the connection that holds the lock is looked after."""
+"""How often to check the connection that holds the lock."""
 
 MAX_NAME_BYTES = 63
-"""Of an application's name, PostgreSQL keeps no more."""
+"""PostgreSQL keeps no more characters of an application's name."""
 
 _HOLDER = text(
     """
@@ -43,9 +43,9 @@ _HOLDER = text(
 class ProcessLock:
     """An advisory lock of PostgreSQL, held on a connection of its own until `release` or the end of the process.
 
-    The server lets go of it when that connection breaks, whatever breaks it. It is
-    taken again then, as soon as that goes; see `watch`. A pooler that shares
-    connections among transactions (PgBouncer's transaction mode) can't hold it.
+    The server lets go of it when that connection breaks, whatever breaks it. Then it is
+    taken again as soon as possible; see `watch`. A pooler that shares connections among
+    transactions (PgBouncer's transaction mode) can't hold it.
     """
 
     def __init__(self, url: str, *, shared: bool = False) -> None:
@@ -67,8 +67,8 @@ class ProcessLock:
         """Take the lock. Raises DatabaseInUse if another process has it, DatabaseDown.
 
         With `handover_seconds` above 0 this process is a server's worker. If the
-        holder is a child of the same parent, it is most likely the worker that this
-        one replaces in a reload: up to that long is waited for it to end.
+        holder is a child of the same parent, it is most likely the worker that this one
+        replaces in a reload: wait up to that long for its end.
         """
         deadline = monotonic() + handover_seconds
         try:

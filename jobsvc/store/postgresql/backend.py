@@ -26,16 +26,16 @@ MAX_CONNECTIONS = 40
 CONNECT_SECONDS = 5
 
 IDLE_SECONDS = 10.0
-"""After how long the server ends a session that is within a transaction and says nothing: its process is frozen."""
+"""The server ends a session that says nothing for so long within a transaction: its process is frozen."""
 
 AGAIN_SECONDS = 0.1
-"""What has taken longer than that may have waited for a lock: the next wait is allowed that much less."""
+"""A statement that took longer may have waited for a lock: the next one may wait that much less."""
 
 MIGRATIONS_LOCK = 7_032_001
-"""An advisory lock: whoever holds it applies migrations."""
+"""An advisory lock: its holder applies migrations."""
 
 SUSPECTS_LOCK = 7_032_004
-"""Another one: whoever holds it decides whether a job may begin that has crashed."""
+"""Another one: its holder decides whether a job that has crashed may begin."""
 
 _CONFLICTS = {"40001", "40P01"}
 """SQLSTATE: serialization_failure, deadlock_detected."""
@@ -66,7 +66,7 @@ _GOES_BACK = ("ROLLBACK", "RELEASE")
 
 
 def connect_parameters(url: str, session: str | None = None, idle_seconds: float = IDLE_SECONDS) -> dict[str, Any]:
-    """What libpq is to be told beside SQLAlchemy's URL, for every session of the service; `session` is its name.
+    """Parameters for libpq beside SQLAlchemy's URL, for every session of the service; `session` is its name.
 
     No session can hold for ever what others need: the server ends one that is idle
     within a transaction for `idle_seconds`, gives up waiting for a lock, and notices
@@ -85,7 +85,7 @@ def connect_parameters(url: str, session: str | None = None, idle_seconds: float
     return {
         "application_name": session or "jobsvc",
         "connect_timeout": CONNECT_SECONDS,
-        # A server that has gone without a word is noticed within about 20 s.
+        # So the process notices within about 20 s that a server has gone without a word.
         "keepalives_idle": 10,
         "keepalives_interval": 5,
         "keepalives_count": 2,
@@ -161,7 +161,7 @@ class Postgresql:
 
 
 def translated(error: SQLAlchemyError) -> Exception | None:
-    """DatabaseDown, DatabaseBusy, DiskFull, Conflict or NotStorable, if that is what an error amounts to."""
+    """DatabaseDown, DatabaseBusy, DiskFull, Conflict or NotStorable, if an error means one of these."""
     if not isinstance(error, DBAPIError):
         return None
     state = getattr(error.orig, "sqlstate", None)
@@ -210,11 +210,11 @@ def _before_statement(
     limit: _Limit | None = connection.info.get(_LIMIT)
     if limit is None or statement.startswith(_SET) or monotonic() < limit.renew_at:
         return
-    # What goes back to a savepoint waits for nobody, and in a failed transaction nothing else may come.
+    # A ROLLBACK TO waits for nobody, and a failed transaction takes no other statement.
     if statement.startswith(_GOES_BACK):
         return
     # 0 would stand for no limit.
-    # Not by a cursor of the server's, which what comes after it may want.
+    # Without a cursor on the server, even if the caller's next statement wants one.
     plainly = {"stream_results": False, "yield_per": None}
     connection.exec_driver_sql(f"{_SET}{max(1, round(limit.deadline.left() * 1000))}", execution_options=plainly)
     limit.renew_at = monotonic() + AGAIN_SECONDS

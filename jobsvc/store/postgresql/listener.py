@@ -13,10 +13,10 @@ from jobsvc.store.postgresql.backend import conninfo
 log = logging.getLogger(__name__)
 
 CHANNEL = "jobsvc_jobs"
-"""A trigger on `jobs` (migration 0003) sends there whose state has changed."""
+"""On this channel a trigger on `jobs` (migration 0003) tells which job's state has changed."""
 
 CHECK_SECONDS = 0.5
-"""How often the thread looks whether it is to end, and calls without a reason while the database is away."""
+"""How often the thread checks whether to end, and calls without a reason while the database is down."""
 
 
 class Listener:
@@ -35,7 +35,7 @@ class Listener:
         self._thread.start()
 
     def begin_shut_down(self) -> None:
-        """Nothing is left to be heard that matters. Returns at once."""
+        """Nobody needs to hear of changes any more. Returns at once."""
         self._closing.set()
 
     def shut_down(self, seconds: float) -> None:
@@ -50,7 +50,7 @@ class Listener:
                 self._listen()
             except psycopg.Error as error:
                 log.warning("not hearing of changes: %s", error)
-                # Who waits looks by itself meanwhile.
+                # Requests that wait look by themselves meanwhile.
                 self._changed()
                 self._closing.wait(CHECK_SECONDS)
 

@@ -1,8 +1,7 @@
 """Procrastinate's own tables, on PostgreSQL: the queue of the fleet.
 
-Its package brings them as one file for a new database, and as many small ones
-for one that has an older version. Which of those a database has is noted in
-`queue_migrations`.
+Its package has one file for a new database, and many small ones that upgrade an older
+one. The table `queue_migrations` notes which of those a database has.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What queries here say of Procrastinate's tables. It alone writes them, but for what a worker leaves that is lost."""
+"""Procrastinate's tables, as far as queries here need them. It alone writes them, except for what a lost worker
+leaves."""
 
 from __future__ import annotations
 

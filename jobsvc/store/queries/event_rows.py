@@ -19,7 +19,7 @@ def add(
 
 
 def of_job(connection: Connection, key: JobKey, after: int, limit: int) -> Sequence[RowMapping]:
-    """A job's history behind the event `after`, oldest first."""
+    """A job's history after the event `after`, oldest first."""
     query = select(job_events).where(job_events.c.job_key == key, job_events.c.id > after).order_by(job_events.c.id)
     return connection.execute(query.limit(limit)).mappings().all()
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from jobsvc.identifiers import JobKey
 from jobsvc.store.tables import dry_run_teams, idempotency_keys, job_events, jobs, refused_rows, webhooks
 
-# What a job may have very many of, with the column that tells its rows apart.
+# The tables with very many rows of a job, and the column that tells these apart.
 _MANY = ((refused_rows, "item"), (dry_run_teams, "name"), (job_events, "id"))
 
 _AT_REST = and_(jobs.c.deleted_at.is_(None), jobs.c.rollback.is_(None))
@@ -33,7 +33,7 @@ _AT_REST = and_(jobs.c.deleted_at.is_(None), jobs.c.rollback.is_(None))
 def finished_before(connection: Connection, at: datetime, states: Collection[str], limit: int) -> Sequence[RowMapping]:
     """`key` and `id` of jobs in `states` that finished before `at`, the longest finished first; locked.
 
-    Those that somebody is just changing are left out.
+    Those that another transaction is changing are left out.
     """
     query = (
         select(jobs.c.key, jobs.c.id)
@@ -51,10 +51,10 @@ def count_finished_before(connection: Connection, at: datetime, states: Collecti
 
 
 def mark_forgotten(connection: Connection, keys: Collection[JobKey], values: Mapping[str, Any]) -> None:
-    """Turn jobs into tombstones with `values`, and remove what must not outlast them for a moment.
+    """Turn jobs into tombstones with `values`, and remove at once what must not outlast them:
 
-    Their idempotency keys would return them, their webhooks would still be sent.
-    What they may have very many of is left to `remove_rows`.
+    idempotency keys, which would return them, and webhooks, which would still be sent.
+    `remove_rows` removes the rows of which there may be very many.
     """
     connection.execute(delete(idempotency_keys).where(idempotency_keys.c.job_key.in_(keys)))
     connection.execute(delete(webhooks).where(webhooks.c.job_key.in_(keys)))
@@ -62,7 +62,7 @@ def mark_forgotten(connection: Connection, keys: Collection[JobKey], values: Map
 
 
 def buried_with_rows(connection: Connection, after: int, limit: int) -> list[JobKey]:
-    """The keys of tombstones, behind the key `after`, that `remove_rows` has something to do for."""
+    """The keys above `after` of tombstones that still have rows for `remove_rows`."""
     left = or_(*(exists().where(table.c.job_key == jobs.c.key) for table, _ in _MANY))
     query = (
         select(jobs.c.key).where(jobs.c.key > after, jobs.c.deleted_at.is_not(None), left).order_by(jobs.c.key)

@@ -115,14 +115,14 @@ def under_way(connection: Connection, states: Collection[str]) -> Sequence[RowMa
 
 
 def note_entry(connection: Connection, key: JobKey, entry: EntryId) -> None:
-    """The job has a new entry in the fleet's queue; what is left of an earlier one may not run it any more."""
+    """Note the job's new entry in the fleet's queue: an earlier entry may not run it any more."""
     connection.execute(update(jobs).where(jobs.c.key == key).values(queue_entry=entry))
 
 
 def without_entry(connection: Connection, states: Collection[str], limit: int) -> Sequence[RowMapping]:
-    """Jobs in these states that no live entry of the fleet's queue stands for, oldest first; locked.
+    """Jobs in these states without a live entry in the fleet's queue, oldest first; locked.
 
-    A row that is being changed is passed over: the next look finds it.
+    Skips a row that another transaction is changing: the next sweep finds it.
     """
     alive = exists().where(entries.c.id == jobs.c.queue_entry, status.in_(("todo", "doing")))
     query = select(*JOB).where(jobs.c.state.in_(states), ~alive).order_by(jobs.c.key).limit(limit)
@@ -151,8 +151,8 @@ class Due:
 def first_in_state(connection: Connection, state: str, due: Due) -> RowMapping | None:
     """The job that has waited longest in `state`, by when it was queued; locked.
 
-    A row that another transaction holds is waited for, not skipped: it may be let
-    go unchanged, and then its turn would have been missed.
+    Waits for a row that another transaction holds: if it were skipped and then left
+    unchanged, the job would have missed its turn.
     """
     query = select(*JOB).where(jobs.c.state == state, *due.clauses()).order_by(jobs.c.queued_at, jobs.c.key)
     return connection.execute(_locked(query.limit(1))).mappings().one_or_none()
@@ -168,7 +168,7 @@ def first_rollback(
 
 
 def next_due(connection: Connection, state: str, rollback: str | None, now: datetime) -> datetime | None:
-    """When the next job in `state` may begin that may not yet; None if there is none."""
+    """When the first of the jobs in `state` may begin that must still wait; None if there is none."""
     stands = jobs.c.rollback.is_(None) if rollback is None else jobs.c.rollback == rollback
     query = select(func.min(jobs.c.not_before)).where(jobs.c.state == state, stands, jobs.c.not_before > now)
     found: datetime | None = connection.execute(query).scalar_one()

@@ -1,4 +1,4 @@
-"""What records hold, as far as it can be read: whoever wrote into the database, one bad record stays one bad record."""
+"""What records hold, as far as it can be read: if somebody else spoilt a record, only that one is bad."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Header:
 
 
 def headers(connection: Connection, keys: Sequence[int]) -> dict[int, Header]:
-    """The headers of the jobs `keys`, which ascend: of as many from the first on as are not too much at once."""
+    """The headers of the jobs `keys`, which ascend: from the first on, as many as are not too large together."""
     wanted = keys[:HEADERS_AT_ONCE]
     query = (
         select(jobs.c.key, jobs.c.id, type_coerce(jobs.c.columns, JsonText))
@@ -89,6 +89,6 @@ def fields(header: Header, data: Any) -> list[Any]:
 
 
 def shown(value: Any) -> str:
-    """What stands in the database, as text that can go anywhere."""
+    """What the database has, as text that can go anywhere."""
     data = value if isinstance(value, bytes) else str(value).encode(errors="surrogateescape")
     return data.decode(errors="replace")

@@ -36,7 +36,7 @@ class Step(NamedTuple):
     place: Place | None
     """Where to go on; None if there is nothing further."""
     leap: bool
-    """Whether to leap from there: jobs have so many records of a date that it is worth it."""
+    """Whether to leap from there: it is worth it where jobs have many records of a date."""
 
 
 def beginning(first: str) -> Step:
@@ -68,7 +68,7 @@ def _days(place: Place, until: Place) -> int:
     try:
         return (date.fromisoformat(until.day) - date.fromisoformat(place.day)).days + 1
     except ValueError:
-        # Somebody else has written what is no date.
+        # Somebody else wrote this, and it is no date.
         return ENTRIES_AT_A_TIME
 
 

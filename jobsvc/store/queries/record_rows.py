@@ -11,13 +11,13 @@ from jobsvc.store.streaming import streamed
 from jobsvc.store.tables import jobs, records
 
 PAGE_BYTES = 1024 * 1024
-"""About how much one page has at most."""
+"""About the largest page."""
 
 
 def page(
     connection: Connection, *, limit: int, after: tuple[int, int] | None = None, job_id: str | None = None
 ) -> tuple[Sequence[Row[Any]], bool]:
-    """Up to `limit` records in (job key, row) order behind `after`, and whether there may be more.
+    """Up to `limit` records after `after`, in (job key, row) order, and whether there may be more.
 
     Fewer if they are large. Each has job_key, row, date, and data, which is JSON text.
     """

@@ -16,7 +16,7 @@ def add(connection: Connection, key: JobKey, rows: Sequence[Mapping[str, Any]]) 
 
 
 def of_job(connection: Connection, key: JobKey, after: int, limit: int) -> Sequence[RowMapping]:
-    """A job's refused items behind the item number `after`, in order."""
+    """A job's refused items after the item number `after`, in order."""
     query = (
         select(refused_rows)
         .where(refused_rows.c.job_key == key, refused_rows.c.item > after)

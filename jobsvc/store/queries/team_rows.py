@@ -14,7 +14,7 @@ from jobsvc.store.tables import jobs, team_members, teams
 def page(
     connection: Connection, *, limit: int, after: int | None = None, job_id: str | None = None
 ) -> tuple[list[dict[str, Any]], bool]:
-    """Up to `limit` teams in the order of their ids behind `after`, and whether there may be more.
+    """Up to `limit` teams after `after`, in the order of their ids, and whether there may be more.
 
     Fewer if they have many members. Each has id, job_id, row, name, members.
     """
@@ -46,7 +46,7 @@ MEMBER_BYTES = 60
 
 
 def _as_many_as_fit(connection: Connection, rows: Sequence[RowMapping]) -> Sequence[RowMapping]:
-    """The first of these teams, as many as make up a page with their members; one at least."""
+    """The first of these teams: as many as fit into a page with their members, at least one."""
     length = func.octet_length(team_members.c.name)
     if connection.dialect.name == "sqlite":
         # Older ones have no octet_length.

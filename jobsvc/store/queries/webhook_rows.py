@@ -1,4 +1,4 @@
-"""Queries on `webhooks`, the outbox. When a message is due is told by the clock that all senders share."""
+"""Queries on `webhooks`, the outbox. The clock that all senders share says when a message is due."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def add(connection: Connection, job_key: JobKey, *, message_id: str, url: str, b
 
 
 def receiver(url: str) -> str:
-    """Whose patience a message needs: the URL's host and port."""
+    """The receiver of a message: its URL's host and port."""
     try:
         return urlsplit(url).netloc.lower()
     except ValueError:
@@ -46,7 +46,7 @@ def due(
     but_not: Collection[int] = (),
     but_not_to: Collection[str] = (),
 ) -> Sequence[RowMapping]:
-    """`id` and `url` of messages that are due, longest first: without those messages and those receivers."""
+    """`id` and `url` of messages that are due, the longest due first, without those messages and those receivers."""
     query = select(webhooks.c.id, webhooks.c.url).where(webhooks.c.next_at <= now, webhooks.c.id.not_in(but_not))
     query = query.where(*(not_(_goes_to(whom)) for whom in but_not_to))
     query = query.order_by(webhooks.c.next_at, webhooks.c.id).limit(limit)
@@ -54,7 +54,7 @@ def due(
 
 
 def next_after(connection: Connection, now: datetime) -> datetime | None:
-    """When the next message is due that isn't yet."""
+    """When the next message is due of those that are not due yet."""
     query = select(webhooks.c.next_at).where(webhooks.c.next_at > now).order_by(webhooks.c.next_at).limit(1)
     return connection.execute(query).scalar_one_or_none()
 
@@ -66,7 +66,7 @@ def one_scheduled(connection: Connection, key: int) -> RowMapping | None:
 
 
 def take(connection: Connection, key: int, now: datetime, until: datetime) -> RowMapping | None:
-    """A message that is due, put off until then so that nobody else takes it."""
+    """Take a message that is due: put it off until then, so that nobody else takes it."""
     mine = update(webhooks).where(webhooks.c.id == key, webhooks.c.next_at <= now)
     return connection.execute(mine.values(next_at=until).returning(webhooks)).mappings().one_or_none()
 
@@ -88,7 +88,7 @@ def note_failed(connection: Connection, message: RowMapping, error: str, next_at
 
 
 def of_job(connection: Connection, job_key: JobKey, after: int, limit: int) -> Sequence[RowMapping]:
-    """A job's messages behind the message `after`, oldest first; of the `body`, only its `beginning`."""
+    """A job's messages after the message `after`, oldest first; of the `body`, only its `beginning`."""
     query = (
         select(*(column for column in webhooks.c if column.name != "body"), _BEGINNING)
         .where(webhooks.c.job_key == job_key, webhooks.c.id > after)

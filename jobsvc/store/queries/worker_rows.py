@@ -25,7 +25,7 @@ def session_name(role: str) -> str:
 
 
 _SESSIONS = "^jobsvc (web|worker) "
-"""How those begin, as a regular expression."""
+"""How the names of sessions begin, as a regular expression."""
 
 RUNS = "runs"
 """The purpose of the worker that has a process's slots."""
@@ -41,7 +41,7 @@ def server_started_within(connection: Connection, ago: timedelta) -> bool:
 
 
 def lost(connection: Connection, ago: timedelta) -> Sequence[int]:
-    """The workers that had no heartbeat within that time, or that Procrastinate knows no more."""
+    """The workers that had no heartbeat within that time, or that Procrastinate does not know any more."""
     stalled = select(live_workers.c.id).where(live_workers.c.last_heartbeat < func.now() - ago)
     gone = select(workers.c.id).where(~exists().where(live_workers.c.id == workers.c.id))
     return connection.execute(union(stalled, gone)).scalars().all()
@@ -86,10 +86,10 @@ class EndedSessions(NamedTuple):
 def end_sessions(connection: Connection, lost: Sequence[int], ago: timedelta) -> EndedSessions:
     """End the sessions of workers that are lost, and of processes that are frozen within a transaction.
 
-    Either would hold its locks for as long as it is frozen. A process of whose
-    workers one is alive keeps its sessions. Of the others of the fleet, such as web
-    servers, one is taken for frozen if it has changed something, or holds a lock,
-    and has not been heard of within that time.
+    Either would hold its locks for as long as it is frozen. A process keeps its
+    sessions if one of its workers is alive. A process without workers, such as a web
+    server, counts as frozen if it has changed something, or holds a lock, and has been
+    silent for that time.
     """
     values = {"lost": list(lost), "ago": ago, "sessions": _SESSIONS}
     ended = connection.execute(_END_SESSIONS, values).scalars().all()
@@ -110,7 +110,7 @@ def give_up(connection: Connection, lost: Sequence[int]) -> Sequence[RowMapping]
 
 
 def present(connection: Connection) -> Sequence[RowMapping]:
-    """The processes, longest first, each with its last_heartbeat."""
+    """The processes, the oldest first, each with its last_heartbeat."""
     query = select(workers, live_workers.c.last_heartbeat).join(live_workers, live_workers.c.id == workers.c.id)
     query = query.where(workers.c.purpose == RUNS).order_by(workers.c.started_at, workers.c.id)
     return connection.execute(query).mappings().all()

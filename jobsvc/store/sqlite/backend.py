@@ -80,7 +80,7 @@ class Sqlite:
         """The same."""
 
     def try_write(self, connection: Connection) -> None:
-        # A number that SQLite keeps for its user; what stays as it is would not be written.
+        # SQLite keeps this number for its user. It must change: a value that stays the same is not written.
         version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
         connection.exec_driver_sql(f"PRAGMA user_version={0 if version else 1}")
 
@@ -102,7 +102,7 @@ def _connect(dialect: Dialect, _entry: ConnectionPoolEntry, arguments: Any, name
 def _prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
     # The driver's own transaction handling is off; `_begin` begins them.
     connection.isolation_level = None
-    # Bytes that are no UTF-8 can't be written by us; whatever reads a list of others' rows must not end at them.
+    # We never write bytes that are no UTF-8. If somebody else did, a list must go on beyond that row.
     connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
     cursor = connection.cursor()
     # For a database that is made now. Rows of CSVs are many and small, and large pages are fewer to write.

@@ -1,4 +1,4 @@
-"""What SQLite's errors amount to."""
+"""What SQLite's errors mean."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BROKEN = "jobsvc_broken"
 
 
 def translated(error: SQLAlchemyError) -> Exception | None:
-    """DatabaseBusy, DiskFull or DatabaseDown, if that is what an error amounts to."""
+    """DatabaseBusy, DiskFull or DatabaseDown, if an error means one of these."""
     code = _code(getattr(error, "orig", None))
     if code is None:
         return None
@@ -41,10 +41,12 @@ def translated(error: SQLAlchemyError) -> Exception | None:
 
 
 def end_broken_transactions(engine: Engine) -> None:
-    """Let no transaction go on, or commit, in which a statement failed for want of room, whoever has caught that.
+    """Let no transaction go on, or commit, once a statement in it has failed for want of room, even if the error was
+    caught.
 
-    Otherwise what follows would be committed without what was rolled back: a cursor without the effects before it.
-    To be called before anything else that makes statements when a transaction begins.
+    Otherwise later statements would be committed without those that were rolled back: a
+    cursor without the effects before it. To be called before anything else that makes
+    statements when a transaction begins.
     """
     event.listen(engine, "begin", _mend)
     event.listen(engine, "handle_error", _note)

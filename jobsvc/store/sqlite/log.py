@@ -21,7 +21,7 @@ from jobsvc.store.sqlite.read_gate import ReadGate
 log = logging.getLogger(__name__)
 
 MAX_BYTES = 64 * 1024 * 1024
-"""A log that is longer after a commit is given back."""
+"""A log that is longer than this after a commit is cut."""
 
 KEPT_BYTES = 16 * 1024 * 1024
 """How much of its file SQLite keeps when it begins again by itself."""
@@ -30,7 +30,7 @@ GATE_SECONDS = 0.5
 """How long new readers are kept waiting at most for those before them to leave. Ours read for milliseconds."""
 
 RETRY_SECONDS = 10.0
-"""How long it is left alone after somebody did not leave: another process, or a kind that reads for long."""
+"""How long to leave the log alone after a reader did not leave: another process, or a kind that reads for long."""
 
 
 class BoundedLog:
@@ -63,7 +63,8 @@ class BoundedLog:
         try:
             driver = connection.driver_connection
             assert isinstance(driver, sqlite3.Connection)
-            # Nobody who waits here has a deadline of ours: what another process holds is tried again later.
+            # SQLite must not wait here, since it knows none of our deadlines: if another process holds the lock, try
+            # again later.
             driver.executescript("PRAGMA busy_timeout=0")
             # What is copied while others read need not be copied while they wait.
             driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()

@@ -1,4 +1,4 @@
-"""Where readers of SQLite register, so that somebody can have the database without any for a moment."""
+"""Where readers of SQLite register, so that for a moment somebody can have the database without readers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ReadGate:
         """Be inside for the block's length. Raises DatabaseBusy if the gate stays shut until the deadline."""
         me = get_ident()
         with self._changed:
-            # Who is inside already is waited for, and would wait for itself.
+            # This thread is inside already: the gate waits for it, so that it would wait for itself.
             if self._shut and me not in self._inside:
                 within = None if deadline is None else deadline.left()
                 if not self._changed.wait_for(lambda: not self._shut, within):
@@ -42,9 +42,10 @@ class ReadGate:
 
     @contextmanager
     def shut(self, seconds: float) -> Iterator[bool]:
-        """Let nobody in during the block, which is told whether all who were inside left within `seconds`.
+        """Let no reader in during the block.
 
-        For one caller at a time. One who is inside itself is told so at once.
+        It is told whether all readers that were inside left within `seconds`; one that
+        is inside itself is told so at once. For one caller at a time.
         """
         with self._changed:
             self._shut = True

@@ -52,9 +52,9 @@ class WriteTurn:
     def held(self, urgent: Callable[[], bool] = _never, within: float | None = None) -> Iterator[None]:
         """Wait for the turn, and have it for the block's length.
 
-        `urgent` is asked each time the turn is handed on: who isn't in a hurry when
-        it begins to wait may be later. It must not block. Raises DatabaseBusy if the
-        turn has not come `within` so many seconds; None: wait as long as it takes.
+        `urgent` is asked each time the turn is handed on, since a writer may come to be
+        in a hurry while it waits. It must not block. Raises DatabaseBusy if the turn
+        has not come `within` so many seconds; None: wait as long as it takes.
         """
         self._take(urgent, within)
         try:

@@ -104,7 +104,7 @@ def unprocessed(job_id: str) -> Response:
 
 
 def _csv(pieces: Iterator[bytes], name: str) -> Response:
-    # What can't be read at all is to be a problem document, and wait no longer than others.
+    # If nothing can be read, the answer must be a problem document, and wait no longer than others.
     first = list(islice(pieces, 1))
     return Response(
         chain(first, pieces), mimetype="text/csv", headers={"Content-Disposition": f'attachment; filename="{name}"'}

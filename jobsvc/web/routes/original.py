@@ -56,7 +56,7 @@ def export_data() -> dict[str, Any] | tuple[Response, int]:
         body = json.loads(request.get_data())
     except (ValueError, RecursionError):
         return _error("invalid_json", 400, NO_EXPORT)
-    # Both, before either is looked at as a date: what is missing, empty or no text is no request for an export.
+    # Both, before either is judged as a date: without two texts it is no request for an export.
     if not isinstance(body, dict) or not all(isinstance(body.get(name), str) and body[name] for name in RANGE):
         return _error("invalid_json", 400, NO_EXPORT)
     days: dict[str, date] = {}
@@ -87,7 +87,7 @@ def _iso_date(text: str) -> date:
 @as_ever
 def update_task() -> tuple[Response, int]:
     if request.method == "HEAD":
-        # Flask adds it to GET; who only looks must not steer.
+        # Flask adds it to GET; a HEAD must not steer.
         raise MethodNotAllowed(["GET", "POST"])
     job_id = request.values.get("id", "").strip()
     if not job_id:
@@ -157,7 +157,7 @@ def _job_error(error: JobError) -> Response | tuple[Response, int]:
             return answer, status
         case InvalidParameter():
             return _error(f"invalid_{error.name}", 400, error.message)
-    # What the original had no word for is told as the other routes do.
+    # An error that the original did not have is told as the other routes tell it.
     return job_problem(error)
 
 

@@ -17,7 +17,7 @@ bp = Blueprint("workers", __name__)
 @bp.get("/workers")
 @takes()
 def workers() -> dict[str, Any]:
-    """The processes that run jobs: since when, when they were last heard of, and what they run."""
+    """The processes that run jobs: since when, their last heartbeat, and what they run."""
     return {"workers": [_shown(worker) for worker in services().workers.all()]}
 
 

@@ -14,10 +14,10 @@ from jobsvc.web.uploads.recognition import HEAD_BYTES, Gzip, NotReadable, Unicod
 
 
 class Arrival:
-    """Is fed with what arrives, and hands on what there is to be stored. Raises NotReadable.
+    """Takes what arrives, and gives back what is to be stored.
 
-    Memory is bounded, but a small file can unpack to a huge one: whoever takes the
-    pieces decides how much is too much.
+    Raises NotReadable. Memory is bounded, but a small file can unpack to a huge one:
+    the caller, who takes the pieces, decides how much is too much.
     """
 
     def __init__(self, *, packed: bool = False) -> None:
@@ -34,7 +34,7 @@ class Arrival:
 
     @property
     def codec(self) -> str | None:
-        """What it was in, if it was brought into UTF-8."""
+        """The encoding that it had, if it was brought into UTF-8."""
         if isinstance(self._stage, _Unpacking):
             return self._stage.inner.codec
         return self._stage.codec if isinstance(self._stage, _Transcoding) else None
@@ -55,7 +55,7 @@ class Arrival:
             yield from self._stage.finish()
 
     def _recognise(self, *, whole: bool) -> bytes:
-        """Decide what is to be done with the file; returns what has come of it so far."""
+        """Decide how to take the file; returns what is to be stored of it so far."""
         head, self._head, self._recognised = self._head, b"", True
         match recognised(head[:HEAD_BYTES], whole):
             case Gzip():

@@ -13,8 +13,8 @@ _GZIP = 16 + zlib.MAX_WBITS
 class Gunzip:
     """Unpacks the members of a gzip file one after the other.
 
-    A small file can unpack to a huge one: it comes in pieces, and whoever takes
-    them decides how much is too much.
+    A small file can unpack to a huge one: it comes in pieces, and the caller decides
+    how much is too much.
     """
 
     def __init__(self) -> None:

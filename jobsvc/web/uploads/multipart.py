@@ -11,7 +11,7 @@ from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import NEED_DATA, Data, Epilogue, Event, Field, File, MultipartDecoder
 
 READ_BYTES = 256 * 1024
-"""How much of a request's body is looked at at a time; less than MAX_FORM_BYTES, which the decoder takes at most."""
+"""How much of a request's body is read at a time; less than MAX_FORM_BYTES, which the decoder takes at most."""
 
 MAX_FORM_BYTES = 500_000
 """How large the fields beside the file may be together."""

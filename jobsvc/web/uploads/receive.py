@@ -36,7 +36,7 @@ GZIP_CODINGS = {"gzip", "x-gzip"}
 
 
 class UploadRefused(BadRequest):
-    """There is no file in the request, it is none that can be read, or it did not arrive whole; says which."""
+    """The request has no file, or one that can't be read, or one that did not arrive whole; the text says which."""
 
 
 class Upload:
@@ -61,8 +61,8 @@ class Upload:
 def receive(job_id: str, *, digest: bool = False) -> Iterator[Upload]:
     """Receive the request's file as the input of the job `job_id` to be; gzip is unpacked, UTF-16 becomes UTF-8.
 
-    Unless the block calls `keep`, nothing of it is left behind. Raises
-    UploadRefused, InvalidParameter, RequestEntityTooLarge, NoRoom.
+    Unless the block calls `keep`, nothing of it stays. Raises UploadRefused,
+    InvalidParameter, RequestEntityTooLarge, NoRoom.
     """
     files = services().files
     target = _Target(job_id, services().settings.max_upload_bytes, digest)
@@ -97,7 +97,7 @@ def _remove(files: Files, job_id: str) -> None:
     try:
         files.remove_input(job_id)
     except FilesDown as error:
-        # What there is to be said to the client is something else.
+        # The client is to hear of the first error, not of this one.
         log.warning("the upload for %s is left behind, as a stray: %s", job_id, error)
 
 
@@ -177,7 +177,7 @@ def _read_body(target: _Target) -> None:
 
 
 def _check_room() -> None:
-    """Before all that is stored, since an upload takes room itself."""
+    """Called before anything is stored, since an upload takes room itself."""
     shortage = services().shortage()
     if shortage is not None:
         raise NoRoom(shortage)

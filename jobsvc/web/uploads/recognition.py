@@ -41,7 +41,7 @@ _MAGIC: tuple[tuple[bytes, str, str], ...] = (
 
 _HTML = re.compile(rb"<(!doctype\s+html|html|head|body|table)[\s>]", re.IGNORECASE)
 _XML = re.compile(rb"<\?xml\s", re.IGNORECASE)
-# A header may begin with a bracket, as in [id],[name]; what JSON has next is none of a name's beginning.
+# A header may begin with a bracket, as in [id],[name]; what JSON has next begins no name.
 _JSON = re.compile(rb'\{\s*("|\}\s*\Z)|\[\s*([{"\[]|(-?[0-9]+(\.[0-9]+)?|true|false|null)\s*(,|\]\s*\Z)|\]\s*\Z)')
 
 
