@@ -50,7 +50,7 @@ def test_a_stop_right_behind_a_checkpoint_is_not_lost(
     job, signals = claimed(idle), Signals()
 
     def pause() -> None:
-        idle.service._move(job.id, WHO, {State.RUNNING: State.PAUSING}, "paused")
+        idle.ask_for(job, State.PAUSING)
         signals.stop.set()
 
     after_first_commit(pause)
@@ -98,7 +98,7 @@ def test_a_terminate_between_the_last_checkpoint_and_the_end_is_obeyed(
     make_env: Callable[..., Environment], breaks: bool
 ) -> None:
     def terminate() -> None:
-        idle.service._move(job.id, WHO, {State.RUNNING: State.TERMINATING}, "terminated")
+        idle.ask_for(job, State.TERMINATING)
         if breaks:
             raise RuntimeError("too late to matter")
 

@@ -192,7 +192,7 @@ def test_a_job_is_terminated_whatever_its_kind_says_to_that(
     waiting, dead = env.submit_as("breaks"), env.submit_as("breaks")
     assert env.service.terminate(waiting.id, WHO, 0).state is State.TERMINATED
     assert env.runner.claim() is not None
-    env.service._move(dead.id, WHO, {State.RUNNING: State.TERMINATING}, "terminated")
+    env.ask_for(dead, State.TERMINATING)
     env.recover()
     assert env.job(dead).state is State.TERMINATED
     assert caplog.text.count("what only it needed may still be there") == 2

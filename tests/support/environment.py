@@ -9,10 +9,12 @@ from typing import Any
 
 from sqlalchemy import select
 
+from jobsvc.clock import now
 from jobsvc.engines.threads import ThreadEngine
 from jobsvc.files.local.files import LocalFiles
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
+from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import Kind
 from jobsvc.process.engines import Engines, threads
 from jobsvc.process.parts import build_core
@@ -147,6 +149,11 @@ class Environment:
 
     def job(self, job: Job) -> Job:
         return self.service.get(job.id)
+
+    def ask_for(self, job: Job, state: State) -> None:
+        """Write what a request asks of the job, and tell no run of it: it has to find that by itself."""
+        with self.database.write(urgent=True) as connection:
+            transition(connection, self.job(job), state, who=WHO, at=now())
 
     def wait_left(self, job: Job) -> None:
         """Wait until the attempt of `job` has left its slot."""
