@@ -8,13 +8,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from threading import Condition, Thread
 from time import monotonic
 from typing import Generic, Protocol
 
 from jobsvc import deadlines
 from jobsvc.engines.live_run import Attempt, C, Claim, LiveRun, S, Standby, live_on
+from jobsvc.engines.notes import Notes
 from jobsvc.identifiers import JobKey
 
 log = logging.getLogger(__name__)
@@ -43,31 +43,6 @@ class Jobs(Protocol[C, S]):
         """Run a job to the end of the attempt; returns the state that it has left the job in."""
 
 
-@dataclass(frozen=True)
-class Stopped:
-    """Whom a transaction has asked to stop."""
-
-    key: JobKey
-    attempt: int
-    for_good: bool
-
-
-class Notes:
-    """What was said in a transaction, to be done after it. For the asking thread alone. Implements `Asking`."""
-
-    def __init__(self) -> None:
-        self.queued = False
-        self.stopped: list[Stopped] = []
-
-    def queue(self, connection: object, job: object, **_how: object) -> None:
-        """There will be something to claim, in the order and at the time that the job's row says."""
-        self.queued = True
-
-    def stop(self, connection: object, job: Claim, *, for_good: bool) -> None:
-        """The job's run is to read the row. If it has none, and goes `for_good`, no thread is kept for it."""
-        self.stopped.append(Stopped(job.key, job.attempt, for_good))
-
-
 class ThreadEngine(Generic[C, S]):
     """Gives the slots to queued jobs in order, and keeps the threads of paused jobs for a while.
 
@@ -75,7 +50,7 @@ class ThreadEngine(Generic[C, S]):
 
     One dispatcher thread alone claims jobs and starts threads: the thread first,
     so that no job is claimed that could not be run. `_changed` guards everything
-    below it; it is never held while a job is claimed or run.
+    below it; it is never held while a job is claimed or run. `due_in` and `new_signals` are called with it held.
     """
 
     def __init__(
@@ -123,9 +98,10 @@ class ThreadEngine(Generic[C, S]):
             # Also where the transaction failed: it may have been committed, and only its answer was lost.
             if signals is not None:
                 signals.end_asking()
-            self._carry_out(notes)
+            self._tell(notes)
 
-    def _carry_out(self, notes: Notes) -> None:
+    def _tell(self, notes: Notes) -> None:
+        """What a transaction has left to do."""
         for stopped in notes.stopped:
             self._stop_run(stopped.key, stopped.attempt)
             if stopped.for_good:
@@ -140,15 +116,14 @@ class ThreadEngine(Generic[C, S]):
             self._changed.notify_all()
 
     def signal(self, key: JobKey, attempt: int) -> bool:
-        """Make a run look at its job's row. Returns False if that attempt isn't running here."""
+        """Make a run look at its job's row. Returns False if that attempt isn't running here.
+
+        While a job is being claimed for longer than the caller can wait, it may be
+        this one: then its run sees what is asked of it at its first checkpoint.
+        """
         return self._stop_run(key, attempt)
 
     def _stop_run(self, key: JobKey, attempt: int) -> bool:
-        """What `signal` does.
-
-        While a job is being claimed for longer than the caller's patience, it may be
-        this one: then its run sees what is asked of it at its first checkpoint.
-        """
         with self._changed:
             # A job that is just being claimed will be live in a moment.
             if not self._changed.wait_for(lambda: not self._claiming, deadlines.left()):
