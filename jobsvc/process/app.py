@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from functools import partial
-from signal import SIGTERM
-from time import monotonic
 
 from flask import Flask
 
 from jobsvc.kinds.contract import Kind
-from jobsvc.process.engines import Part, fleet, threads
+from jobsvc.process.engines import fleet, threads
 from jobsvc.process.locks import Locks
 from jobsvc.process.parts import build_core
-from jobsvc.process.shutdown import Shutdown
+from jobsvc.process.web_process import WebProcess
 from jobsvc.service.left_over import LeftOver
 from jobsvc.service.pruner import Pruner
 from jobsvc.service.results import Results
@@ -26,8 +24,7 @@ from jobsvc.store.readiness import Readiness
 from jobsvc.web import local_only, problems, takes
 from jobsvc.web.in_flight import InFlight
 from jobsvc.web.request_deadline import RequestDeadline
-from jobsvc.web.routes import data, health, jobs, original, workers
-from jobsvc.web.routes import kinds as kinds_routes
+from jobsvc.web.routes import data, health, jobs, kinds, original, workers
 from jobsvc.web.services import Services, provide
 from jobsvc.webhooks.address import check_callback
 
@@ -61,68 +58,55 @@ def create_app(
 def _build(settings: Settings, locks: Locks, own_process: bool, extra_kinds: Iterable[Kind]) -> Flask:
     session = worker_rows.session_name("web") if settings.engine is EngineName.FLEET else None
     core = build_core(settings, extra_kinds, session)
-    database, files, kinds = core.database, core.files, core.kinds
+    database, files = core.database, core.files
     engines = fleet(core, settings) if settings.engine is EngineName.FLEET else threads(core, settings)
     service = core.service(engines.runs, engines.rollbacks)
     pruner = Pruner(Retention(database, files, RetentionPolicy.of(settings), partial(clock.read, own=core.now)))
-    parts: list[Part] = [*engines.parts, pruner]
-
     app = Flask(__name__)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    app.json.sort_keys = False  # type: ignore[attr-defined]
+    process = WebProcess(
+        database,
+        locks,
+        [*engines.parts, pruner],
+        _count_requests(app),
+        Readiness(database, core.room),
+        shutdown_seconds=settings.shutdown_timeout,
+    )
+    services = Services(
+        settings=settings,
+        jobs=service,
+        results=Results(database, files),
+        files=files,
+        shortage=core.room.shortage,
+        left_over=LeftOver(database, files),
+        pruner=pruner,
+        kinds=core.kinds,
+        check_callback=partial(check_callback, allow_private=settings.webhook_allow_private),
+        workers=engines.workers,
+        not_ready=process.not_ready,
+        close=process.close,
+    )
+    _add_web(app, services)
+    engines.recover()
+    process.start(own=own_process)
+    return app
+
+
+def _count_requests(app: Flask) -> InFlight:
+    """Count the requests that are being answered; each has its deadline from its beginning on."""
     in_flight = InFlight(app.wsgi_app)
     app.wsgi_app = RequestDeadline(in_flight)  # type: ignore[method-assign]
+    return in_flight
 
-    def finish(seconds: float) -> None:
-        deadline = monotonic() + seconds
-        in_flight.wait(seconds)
-        for part in parts:
-            part.shut_down(deadline - monotonic())
-        database.close()
-        locks.release()
 
-    def begin_shut_down() -> None:
-        for part in parts:
-            part.begin_shut_down()
-
-    shutdown = Shutdown(settings.shutdown_timeout, begin_shut_down, finish)
-
-    readiness = Readiness(database, core.room)
-
-    def not_ready() -> str | None:
-        return "shutting down" if shutdown.begun else readiness.fault()
-
-    provide(
-        app,
-        Services(
-            settings=settings,
-            jobs=service,
-            results=Results(database, files),
-            files=files,
-            shortage=core.room.shortage,
-            left_over=LeftOver(database, files),
-            pruner=pruner,
-            kinds=kinds,
-            check_callback=partial(check_callback, allow_private=settings.webhook_allow_private),
-            workers=engines.workers,
-            not_ready=not_ready,
-            close=shutdown.finish,
-        ),
-    )
-    for routes in (original, jobs, kinds_routes, data, workers, health):
+def _add_web(app: Flask, services: Services) -> None:
+    """What answers requests."""
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    provide(app, services)
+    for routes in (original, jobs, kinds, data, workers, health):
         app.register_blueprint(routes.bp)
-    problems.register(app)
-    local_only.register(app)
-    takes.register(app)
-
-    engines.recover()
-    for part in parts:
-        part.start()
-    if own_process:
-        shutdown.install()
-    for lock in locks.of_processes:
-        lock.watch(partial(os.kill, os.getpid(), SIGTERM) if own_process else shutdown.start)
-    return app
+    for concern in (problems, local_only, takes):
+        concern.register(app)
 
 
 def _lock(settings: Settings) -> Locks:

@@ -4,28 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from jobsvc.engines.threads import ThreadEngine
 from jobsvc.jobs.engines import Engine, RollbackEngine
-from jobsvc.process.parts import ROLLBACKS_AT_ONCE, fleet_queues, webhook_sender
+from jobsvc.process.parts import ROLLBACKS_AT_ONCE, Part, fleet_queues, webhook_sender
 from jobsvc.runs.hooks import tell_aside
 from jobsvc.runs.room_gate import RoomGate
 from jobsvc.service.core import Core
 from jobsvc.service.workers import FleetWorkers, OwnWorker, Workers
 from jobsvc.settings import Recover, Settings
 from jobsvc.store.postgresql.listener import Listener
-
-
-class Part(Protocol):
-    """Something with threads of its own."""
-
-    def start(self) -> None: ...
-    def begin_shut_down(self) -> None:
-        """Returns at once."""
-
-    def shut_down(self, seconds: float) -> object:
-        """Begin to shut down, and wait up to that long for its threads to end."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +36,7 @@ def threads(core: Core, settings: Settings) -> Engines:
         park_after=settings.park_after,
     )
     core.runner.when_cleared = runs.wake
-    # Apart from the slots: who uploaded the wrong file doesn't wait for other people's jobs.
+    # Apart from the slots: a rollback doesn't wait for other people's jobs.
     rollbacks = ThreadEngine(
         core.rollbacks,
         on_leave=core.notifier.notify,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
 from jobsvc.clock import now
 from jobsvc.engines.fleet.queue import FleetEngine, Task
@@ -22,6 +23,17 @@ from jobsvc.webhooks.sender import WebhookSender
 from jobsvc.webhooks.signature import load_key
 
 ROLLBACKS_AT_ONCE = 2
+
+
+class Part(Protocol):
+    """Something with threads of its own."""
+
+    def start(self) -> None: ...
+    def begin_shut_down(self) -> None:
+        """Returns at once."""
+
+    def shut_down(self, seconds: float) -> object:
+        """Begin to shut down, and wait up to that long for its threads to end."""
 
 
 def build_core(settings: Settings, extra_kinds: Iterable[Kind] = (), session: str | None = None) -> Core:
