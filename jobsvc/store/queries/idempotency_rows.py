@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, delete, insert, select
 
+from jobsvc.identifiers import JobKey
 from jobsvc.store.tables import idempotency_keys
 
 
@@ -15,7 +16,7 @@ def find(connection: Connection, user: str, key: str) -> RowMapping | None:
     return connection.execute(query).mappings().one_or_none()
 
 
-def remember(connection: Connection, user: str, key: str, fingerprint: str, *, job_key: int, at: datetime) -> None:
+def remember(connection: Connection, user: str, key: str, fingerprint: str, *, job_key: JobKey, at: datetime) -> None:
     values = {"user": user, "key": key, "fingerprint": fingerprint, "job_key": job_key, "created_at": at}
     connection.execute(insert(idempotency_keys), values)
 
