@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobsvc.kinds.row_kind import Item, RowKind
+from jobsvc.kinds import Item, RowKind
 
 
 class Crawling(RowKind):

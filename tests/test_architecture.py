@@ -18,6 +18,11 @@ SQL = {"select", "insert", "update", "delete", "text", "func", "create_engine", 
 CONTRACT = {"jobsvc.kinds.contract", "jobsvc.kinds.contract.Kind", "jobsvc.kinds.contract.BadUpload"}
 
 
+KIND_NAMES = {"baselineCSV", "bulkTeam", "createExport"}
+
+NAMES_KINDS = {"kinds/builtin", "web/routes/original.py"}
+"""Where a built-in kind may be called by its name: where it stands, and in the original's routes, which are for it."""
+
 DATABASE_ERRORS = (
     "DatabaseBusy",
     "DatabaseClosed",
@@ -192,9 +197,57 @@ def test_kinds_know_neither_http_nor_threads_nor_the_database_itself() -> None:
     outside = ("jobsvc.store.database", "jobsvc.store.queries.job_rows")
     assert_imports_none(kinds, "flask", "werkzeug", "multiprocessing", "asyncio", *outside)
     # The items of one job that are under way at once: the one place where a kind has threads of its own.
-    own = {"row_kind.py": {"concurrent"}, "item_threads.py": {"concurrent", "threading"}}
+    own = {"item_work.py": {"concurrent"}, "item_threads.py": {"concurrent", "threading"}}
     for path in kinds:
         assert_imports_none([path], *({"concurrent", "threading"} - own.get(path.name, set())))
+
+
+def test_what_belongs_to_a_kind_is_known_to_the_kind_alone() -> None:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        where = path.relative_to(PACKAGE).as_posix()
+        tree = ast.parse(path.read_text())
+        if not where.startswith(tuple(NAMES_KINDS)):
+            assert not KIND_NAMES & constants(tree), f"{where} asks which kind it is"
+        if not where.startswith("kinds/"):
+            assert kept_by_kinds(tree) == [], f"{where} reads what the kind of a job has put there"
+
+
+KEPT_BY_KINDS = {"cursor", "params", "start"}
+"""A job's cursor and parameters, and where the rows of its file start: what is in them, its kind alone knows."""
+
+
+def constants(tree: ast.AST) -> set[object]:
+    return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+
+
+def kept_by_kinds(tree: ast.AST) -> list[str]:
+    """Where a key that is written out is looked up in what kinds keep."""
+    found = []
+    for node in ast.walk(tree):
+        match node:
+            case ast.Subscript(value=kept, slice=ast.Constant(value=str())):
+                pass
+            case ast.Call(func=ast.Attribute(value=kept, attr="get"), args=[ast.Constant(value=str()), *_]):
+                pass
+            case _:
+                continue
+        if ast.unparse(kept).rpartition(".")[2] in KEPT_BY_KINDS:
+            found.append(ast.unparse(node))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("job.params.get('max_failed')", ["job.params.get('max_failed')"]),
+        ("x = place.cursor['offset']", ["place.cursor['offset']"]),
+        ("cursor.get('line', 1)", ["cursor.get('line', 1)"]),
+        ("read_header(file).start['extra']", ["read_header(file).start['extra']"]),
+        ("cursor.get(kind.line_key); request.args['job']; connection.cursor(); mark['offset']", []),
+    ],
+)
+def test_looks_into_what_kinds_keep_are_found(source: str, found: list[str]) -> None:
+    assert kept_by_kinds(ast.parse(source)) == found
 
 
 def test_engines_know_nothing_of_what_they_run() -> None:
@@ -226,8 +279,8 @@ MAY_CATCH_ALL = {
     "engines/live_run.py": "the top of a thread: its slot is given back whatever happens",
     "engines/threads.py": "the top of the dispatcher: a job that could not be begun is tried again",
     "engines/fleet/supervised_worker.py": "the top of a worker: another one begins in its place",
-    "kinds/contract.py": "Work.take: what an item raises is kept until the items before it are committed",
-    "kinds/row_kind.py": "the same, for items of which some are under way at once",
+    "kinds/work.py": "Work.take: what an item raises is kept until the items before it are committed",
+    "kinds/item_work.py": "the same, for items of which some are under way at once",
     "kinds/item_threads.py": "the top of a thread: what an item raises is its future's",
 }
 """Where every exception may be caught, and why there."""

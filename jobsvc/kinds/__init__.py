@@ -1,26 +1,60 @@
-"""The kinds of job: what each does to its items, and the contract they share."""
+"""The kinds of job: what each does to its items, and the contract they share.
 
-from jobsvc.kinds.contract import (
-    BadParameter,
-    Batch,
-    Effects,
-    End,
-    ItemAbandoned,
-    JobContext,
-    JobFailed,
-    JobInfo,
-    Kind,
-    KindParams,
-    OutputFile,
-    Readable,
-    Refusal,
-    Refused,
-    Work,
-)
-from jobsvc.kinds.csv.params import CsvParams
-from jobsvc.kinds.csv.work import CsvWork
-from jobsvc.kinds.retrying import Retry
-from jobsvc.kinds.row_kind import Item, RowKind, Source
+Every author's module imports this one. A name is loaded from its file when it is first
+asked for, so that it costs nothing that a kind does not use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jobsvc.kinds.batch import Batch, End, Refusal
+    from jobsvc.kinds.context import JobContext, JobInfo, OutputFile, Readable
+    from jobsvc.kinds.contract import Kind
+    from jobsvc.kinds.csv.params import CsvParams
+    from jobsvc.kinds.csv.work import CsvWork
+    from jobsvc.kinds.errors import BadParameter, ItemAbandoned, JobFailed, Refused
+    from jobsvc.kinds.item import Item, Retry, Source
+    from jobsvc.kinds.params import KindParams
+    from jobsvc.kinds.row_kind import RowKind
+    from jobsvc.kinds.work import Effects, RefusedLate, Work
+else:
+    _HOMES = {
+        "BadParameter": "errors",
+        "Batch": "batch",
+        "CsvParams": "csv.params",
+        "CsvWork": "csv.work",
+        "Effects": "work",
+        "End": "batch",
+        "Item": "item",
+        "ItemAbandoned": "errors",
+        "JobContext": "context",
+        "JobFailed": "errors",
+        "JobInfo": "context",
+        "Kind": "contract",
+        "KindParams": "params",
+        "OutputFile": "context",
+        "Readable": "context",
+        "Refusal": "batch",
+        "Refused": "errors",
+        "RefusedLate": "work",
+        "Retry": "item",
+        "RowKind": "row_kind",
+        "Source": "item",
+        "Work": "work",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        return found
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "BadParameter",
@@ -40,6 +74,7 @@ __all__ = [
     "Readable",
     "Refusal",
     "Refused",
+    "RefusedLate",
     "Retry",
     "RowKind",
     "Source",

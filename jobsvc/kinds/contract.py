@@ -1,4 +1,4 @@
-"""The contract between a kind of job and the run that carries it out.
+"""The contract between a kind of job and the run that carries it out. Authors of kinds begin to read here.
 
 A kind is opened once for each run. The run then takes batch after batch, looks
 at its signals before every item, hands each item to `process`, and commits the
@@ -13,298 +13,67 @@ items of a batch, the cursor and the counters in one transaction:
                 save batch.end(len(items))
         work.finish()
 
+What each of these is stands in a file of its own: what a source gives in `batch.py`,
+what is done with it in `work.py`, what a kind gets from the service in `context.py`, the
+parameters of its jobs in `params.py`, and what it may raise in `errors.py`. Other rooms
+of the house import all of it from here.
+
 Kinds know nothing of threads, HTTP or states.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from datetime import datetime
-from types import TracebackType
-from typing import Any, BinaryIO, ClassVar, Literal, Protocol, Self, TypeAlias
-
-from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Connection, Executable, MetaData, Table
-from sqlalchemy.engine import CursorResult
-
-from jobsvc.kinds.csv.format import DEFAULT_MAX_ROW_BYTES
-
-Cursor: TypeAlias = dict[str, Any]
-"""Where the next item starts: a small JSON object, enough to go on from there in O(1)."""
-
-
-class JobFailed(Exception):
-    """The job as a whole can't go on; the text is shown to its owner."""
-
-
-class BadParameter(Exception):
-    """A parameter of a job to be is not usable, seen beside the uploaded file; `name` says which."""
-
-    def __init__(self, name: str, message: str) -> None:
-        super().__init__(message)
-        self.name = name
-
-
-class BadUpload(Exception):
-    """The uploaded file is not usable at all; the text says why."""
-
-
-class Refused(Exception):
-    """This item is refused; the text says why. The job goes on."""
-
-
-class ItemAbandoned(Exception):
-    """A long item noticed a stop and gave up; it has had no effect and will be done again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """An item that was refused.
-
-    `item` counts the job's items from 1. For an item that is a row of a file,
-    `line` is the line it starts on (the header is line 1) and `offset` and
-    `length`, in bytes, say where it stands.
-    """
-
-    item: int
-    error: str
-    line: int | None = None
-    offset: int | None = None
-    length: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """Where a job stands after some items of a batch.
-
-    `position` is how far it is, in the unit of `Work.size` (bytes, dates);
-    `refused` are the rows up to there that the source itself refused.
-    """
-
-    cursor: Cursor
-    position: int
-    refused: Sequence[Refusal] = ()
-    blank: int = 0
-    """Lines up to there, from the batch's first on, that are no items since nothing is in them."""
-
-
-class Batch(ABC):
-    """Some consecutive items; what has been done of them is committed together."""
-
-    items: Iterable[Any]
-
-    @abstractmethod
-    def end(self, taken: int) -> End:
-        """Where the job stands when the first `taken` of `items` are done."""
-
-    def taken_before(self, item: int) -> int:
-        """How many of `items` come before the job's `item`-th, which the source refused."""
-        raise LookupError(item)
-
-    def end_behind(self, item: int) -> End:
-        """Where the job stands right behind its `item`-th item, which the source refused."""
-        raise LookupError(item)
-
-    @abstractmethod
-    def refusal(self, item: int, error: str) -> Refusal:
-        """The refusal of the job's `item`-th item, with its place in the file if it has one."""
-
-
-class Effects(Protocol):
-    """What a kind makes database effects through: they commit with the checkpoint, or not at all."""
-
-    job_key: int
-
-    def insert(self, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-        """Insert many rows the fastest way that the database has."""
-
-    def insert_new(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert rows, in order; one that would break a unique constraint is left out."""
-
-    def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
-        """Execute any SQLAlchemy Core statement."""
-
-
-class StopSign(Protocol):
-    """Whether the run has been asked to stop; a threading.Event is one."""
-
-    def is_set(self) -> bool: ...
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait for it, up to `timeout` seconds; returns whether it is set."""
-
-
-class Readable(Protocol):
-    """What can be opened for reading; a path is one."""
-
-    def open(self, mode: Literal["rb"], /) -> AbstractContextManager[BinaryIO]: ...
-
-
-class OutputFile(Protocol):
-    """The file that a job makes, while it is unfinished.
-
-    `Work.flush` flushes it before each checkpoint, whose cursor holds `mark(offset)`:
-    from there a later run goes on, and what was written behind it is forgotten.
-    """
-
-    def write(self, data: bytes, /) -> int: ...
-
-    def tell(self) -> int:
-        """How long the file is so far, in bytes."""
-
-    def mark(self, offset: int) -> dict[str, Any]:
-        """What the cursor has to hold for the job to go on at `offset`, which was `tell()` before: a JSON object."""
-
-    def flush(self) -> None:
-        """What was written survives the process, and a power cut."""
-
-    def finish(self) -> None:
-        """It is whole: it becomes the job's result once the job succeeds."""
-
-    def close(self) -> None:
-        """Let go of it, finished or not."""
-
-
-@dataclass(frozen=True)
-class JobContext:
-    """What a kind gets to know of the job it is opened for."""
-
-    key: int
-    id: str
-    params: Any
-    """An instance of the kind's `Params`."""
-    created_at: datetime
-    cursor: Cursor | None
-    """Where to go on; None at the beginning."""
-    columns: list[str] | None
-    """The header that an earlier run remembered, if there is one."""
-    attempt: int
-    """Counts the runs of the job; an earlier one may still be about to find out that it has lost it."""
-    open_input: Callable[[], BinaryIO] = field(repr=False)
-    """Opens the uploaded file, for reading and seeking. Raises FileNotFoundError if it is gone."""
-    open_output: Callable[[Mapping[str, Any] | None], OutputFile] = field(repr=False)
-    """Opens the file to be made: empty for None, or at an earlier run's `OutputFile.mark`."""
-    read: Callable[[], AbstractContextManager[Connection]] = field(repr=False)
-    """Opens a connection for reading what is committed."""
-    stopped: StopSign = field(repr=False)
-    """For items that take long or wait; see ItemAbandoned."""
-    batch_items: Callable[[], int] = field(repr=False)
-    """About how many quick items the next batch should have; asked before each."""
-    max_row_bytes: int = DEFAULT_MAX_ROW_BYTES
-    """The longest row of an upload that is taken, in bytes."""
-
-
-class Work(ABC):
-    """A kind opened for one run. Base class of no-op hooks."""
-
-    columns: list[str] | None = None
-    """The header to remember on the job, if the kind has one."""
-    size: int = 0
-    """How much there is to do, in the unit of `End.position`."""
-    warnings: Sequence[str] = ()
-    """What the job's owner should know of its file, seen when it was opened at the beginning."""
-
-    failure: BaseException | None = None
-    """What an item raised: the job fails with it, once the items before it are committed."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    @abstractmethod
-    def batches(self) -> Iterator[Batch]:
-        """The remaining items, in batches. Called once."""
-
-    @classmethod
-    def acts_at_once(cls) -> bool:
-        """Whether something is done about an item when it is taken, and not at the checkpoint alone."""
-        return cls.take is not Work.take or cls.process is not Work.process
-
-    def take(self, batch: Batch, should_stop: Callable[[], bool]) -> tuple[list[Any], bool]:
-        """Take a batch's items one after the other, looking before each whether to stop.
-
-        Outside every transaction. Returns the items that were taken, from the
-        batch's first on without a gap, and whether it ended early: because of the
-        `should_stop`, or of an item that was abandoned or has failed (see `failure`).
-        """
-        items: list[Any] = []
-        add = items.append
-        process = None if type(self).process is Work.process else self.process
-        for item in batch.items:
-            if should_stop():
-                return items, True
-            if process is not None:
-                try:
-                    process(item)
-                except ItemAbandoned:
-                    return items, True
-                except BaseException as error:
-                    self.failure = error
-                    return items, True
-            add(item)
-        return items, False
-
-    def process(self, item: Any) -> None:
-        """Called for each item by `take`. What it does outside the database is at-least-once.
-
-        May raise ItemAbandoned.
-        """
-
-    def flush(self) -> None:
-        """Called before each checkpoint, outside the transaction: bring files to the disk."""
-
-    def apply(self, effects: Effects, items: Sequence[Any]) -> Sequence[tuple[int, str]]:
-        """Make the effects of `items`, in the checkpoint's transaction.
-
-        Called again with the same items if that transaction was rolled back because
-        of another one; on PostgreSQL this can happen.
-
-        Returns the (item number, error) of each item that is refused after all.
-        """
-        return ()
-
-    def finish(self) -> None:
-        """Called once, after the last item's checkpoint and before the job succeeds."""
-
-    def close(self) -> None:
-        """Called at the end of every run, however it ends."""
-
-
-class KindParams(BaseModel):
-    """Base of the typed parameters of a kind: pydantic checks them, and shows them as a JSON schema."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-    may_be_empty: ClassVar[frozenset[str]] = frozenset()
-    """Parameters of which an empty text says something; for others it counts as not given."""
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Parameters as they are stored, and what the job's owner should know beside them."""
-
-    params: Any
-    warnings: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class JobInfo:
-    """What a hook gets to know of its job."""
-
-    id: str
-    user: str
-    params: Any
-    """An instance of the kind's `Params`."""
-    done: int
-    failed: int
-    error: str | None
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol
+
+from jobsvc.kinds.batch import Batch, Cursor, End, Refusal
+from jobsvc.kinds.context import JobContext, JobInfo, KnownJobs, OutputFile, Readable, StopSign
+from jobsvc.kinds.errors import BadParameter, BadUpload, ItemAbandoned, JobFailed, Refused
+from jobsvc.kinds.params import KindParams, Prepared
+from jobsvc.kinds.work import Effects, RefusedLate, Taken, Work
+
+if TYPE_CHECKING:
+    from sqlalchemy import MetaData
+
+__all__ = [
+    "BadParameter",
+    "BadUpload",
+    "Batch",
+    "Cursor",
+    "Effects",
+    "End",
+    "ItemAbandoned",
+    "JobContext",
+    "JobFailed",
+    "JobInfo",
+    "Kind",
+    "KindParams",
+    "KnownJobs",
+    "LeftOverRows",
+    "OutputFile",
+    "Prepared",
+    "Readable",
+    "Refusal",
+    "Refused",
+    "RefusedLate",
+    "StopSign",
+    "Taken",
+    "Work",
+]
+
+
+class LeftOverRows(Protocol):
+    """How the rows of one upload that a job has left over are given back, to be mended and uploaded again."""
+
+    def head(self) -> bytes:
+        """What the list of refused rows begins with."""
+
+    def refused(self, refusal: Refusal) -> Iterable[bytes]:
+        """A refused row and its reason, in pieces."""
+
+    def unprocessed(self, cursor: Cursor | None) -> Iterable[bytes]:
+        """What the job never came to, from `cursor` on, in pieces; None: it has come to nothing yet."""
 
 
 class Kind(ABC):
@@ -323,6 +92,8 @@ class Kind(ABC):
     """The parameters of its jobs."""
     tables: ClassVar[MetaData | None] = None
     """The tables of its own; those that the database lacks are made when the service starts."""
+    line_key: ClassVar[str | None] = "line"
+    """The key in its cursors of the line, in the upload, on which a job goes on; for people to read."""
 
     @abstractmethod
     def open(self, context: JobContext) -> Work:
@@ -334,6 +105,19 @@ class Kind(ABC):
         Returns them, completed, or `Prepared` to add warnings. Raises BadParameter, BadUpload.
         """
         return params
+
+    def check_jobs(self, params: Any, jobs: KnownJobs) -> None:
+        """Check what the prepared parameters say of other jobs, before the job is accepted. Raises BadParameter."""
+
+    def left_over(
+        self, params: Mapping[str, Any], file: BinaryIO | None, columns: Sequence[str]
+    ) -> LeftOverRows | None:
+        """How refused and unprocessed rows are given back. None: as CSV, read as `params` say.
+
+        `params` are as they are stored, maybe since an earlier version; `file` is the
+        upload, None if there is none; `columns` is the header that the job remembers.
+        """
+        return None
 
     def undo(self, effects: Effects, limit: int) -> int:
         """Remove up to about `limit` of a job's effects, in one short transaction; the latest first.

@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from jobsvc.kinds.contract import Batch, End, Refusal
+from jobsvc.kinds.batch import Batch, End, Refusal
 
 
-def cut_further(batches: Iterable[Batch], begin: Callable[[], Callable[[int], bool]]) -> Iterator[Batch]:
-    """The items of `batches`, cut further.
+def cut_smaller(batches: Iterable[Batch], begin: Callable[[], Callable[[int], bool]]) -> Iterator[Batch]:
+    """The items of `batches`, in smaller batches.
 
-    `begin` is called when a batch is begun; what it returns is asked after each of
-    the batch's items, with their number so far, whether these are enough.
+    `begin` is called at the start of each smaller batch and returns a function. That
+    function is called after each item, with how many items the smaller batch has so
+    far; when it returns True, the batch ends there.
     """
     for whole in batches:
         items = iter(whole.items)
@@ -27,13 +28,13 @@ def cut_further(batches: Iterable[Batch], begin: Callable[[], Callable[[int], bo
 
 
 class _CutBatch(Batch):
-    """The items of `whole` from its item `start` on, until there are enough."""
+    """Some items of `whole`, from the index `start` on, until `enough` says so."""
 
     def __init__(self, whole: Batch, items: Iterator[Any], start: int, enough: Callable[[int], bool]) -> None:
         self._whole, self._source, self._start, self._enough = whole, items, start, enough
         self.drawn = 0
         self.cut = False
-        """Whether it ended because there were enough, so that more may follow."""
+        """Whether `enough` ended it; if so, `whole` may have more items."""
         self.items = self._draw()
 
     def _draw(self) -> Iterator[Any]:
@@ -45,17 +46,17 @@ class _CutBatch(Batch):
                 return
 
     def end(self, taken: int) -> End:
-        return self._untold(self._whole.end(self._start + taken))
+        return self._since_start(self._whole.end(self._start + taken))
 
-    def end_behind(self, item: int) -> End:
-        return self._untold(self._whole.end_behind(item))
+    def end_after(self, item: int) -> End:
+        return self._since_start(self._whole.end_after(item))
 
-    def _untold(self, end: End) -> End:
-        """Without the refused rows and blank lines up to its start: the batches before this one have told of them."""
+    def _since_start(self, end: End) -> End:
+        """Without the refused rows and blank lines before this batch: the batches there report them."""
         if not self._start:
             return end
-        told = self._whole.end(self._start)
-        return replace(end, refused=end.refused[len(told.refused) :], blank=end.blank - told.blank)
+        before = self._whole.end(self._start)
+        return replace(end, refused=end.refused[len(before.refused) :], blank=end.blank - before.blank)
 
     def taken_before(self, item: int) -> int:
         return self._whole.taken_before(item) - self._start

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import monotonic
 
-from jobsvc.kinds.contract import StopSign
+from jobsvc.kinds.context import StopSign
 
 
 class Pacer:

@@ -9,6 +9,8 @@ from inspect import isabstract
 from pkgutil import resolve_name
 from typing import Any
 
+# Not at a job's first item: then no file and no memory may be left to load it.
+import jobsvc.kinds.item_work  # noqa: F401
 from jobsvc.kinds.builtin.baseline_csv import BaselineCSV
 from jobsvc.kinds.builtin.bulk_team import BulkTeam
 from jobsvc.kinds.builtin.create_export import CreateExport

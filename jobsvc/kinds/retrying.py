@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from jobsvc.kinds.contract import ItemAbandoned, JobFailed, Refused, StopSign
+from jobsvc.kinds.context import StopSign
+from jobsvc.kinds.errors import ItemAbandoned, JobFailed, Refused
+from jobsvc.kinds.item import Retry
 
 FINAL = (Refused, ItemAbandoned, JobFailed)
 """What says by itself that trying again is no use."""
-
-
-@dataclass(frozen=True)
-class Retry:
-    """Try an item again on the exceptions `on`, at most `attempts` times in all.
-
-    The pauses begin at `first_delay` seconds and double, up to `max_delay`, each with some
-    jitter. Refused and JobFailed are never tried again, whatever `on` says.
-    """
-
-    on: tuple[type[Exception], ...]
-    attempts: int = 5
-    first_delay: float = 0.5
-    max_delay: float = 60.0
 
 
 def call_with_retry(once: Callable[[], None], retry: Retry | None, stopped: StopSign) -> None:

@@ -77,7 +77,7 @@ def _build(settings: Settings, locks: Locks, own_process: bool, extra_kinds: Ite
         results=Results(database, files),
         files=files,
         shortage=core.room.shortage,
-        left_over=LeftOver(database, files),
+        left_over=LeftOver(database, files, core.kinds),
         pruner=pruner,
         kinds=core.kinds,
         check_callback=partial(check_callback, allow_private=settings.webhook_allow_private),

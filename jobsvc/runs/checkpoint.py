@@ -75,10 +75,12 @@ class Checkpoints:
         when_cleared: Callable[[], None] = lambda: None,
         *,
         has_header: bool = False,
+        most_refused: int | None = None,
     ) -> None:
         """`when_cleared` is called at the first checkpoint of a job that others wait for.
 
-        `has_header` says that an earlier run has saved the work's columns and size.
+        `has_header` says that an earlier run has saved the work's columns and size;
+        `most_refused` is that of the job's parameters.
         """
         self._database = database
         self._when_cleared = when_cleared
@@ -94,7 +96,7 @@ class Checkpoints:
         self._blank = job.blank
         self._warned = 0
         self._columns_saved = has_header
-        self._max_failed: int | None = job.params.get("max_failed")
+        self._max_failed = most_refused
 
     def commit(
         self, batch: Batch, items: Sequence[Any], *, leaving: Callable[[], bool], urgent: Callable[[], bool]
@@ -160,7 +162,7 @@ class Checkpoints:
         if not end.refused or not self._over_limit(self._failed + len(end.refused)):
             return end, items, False
         last = end.refused[max(0, (self._max_failed or 0) - self._failed)]
-        return batch.end_behind(last.item), items[: batch.taken_before(last.item)], True
+        return batch.end_after(last.item), items[: batch.taken_before(last.item)], True
 
     def _over_limit(self, failed: int) -> bool:
         return self._max_failed is not None and failed > self._max_failed

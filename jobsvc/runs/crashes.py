@@ -22,6 +22,7 @@ from sqlalchemy import Connection
 
 from jobsvc.jobs.job import Job, Place
 from jobsvc.jobs.states import UNDER_WAY
+from jobsvc.kinds.contract import Kind
 from jobsvc.store.queries import job_rows
 
 SUSPECT_AFTER = 2
@@ -84,10 +85,10 @@ def idle_verdict(job: Job) -> str:
     )
 
 
-def verdict(job: Job, place: Place) -> str:
-    """Why a job is failed that has reached the limit, and what can be done."""
+def verdict(job: Job, kind: Kind | None, place: Place) -> str:
+    """Why a job is failed that has reached the limit, and what can be done. Its kind knows where it stands."""
     return (
-        f"its process ended {job.crashes} times in a row without a new checkpoint. {_stands(job, place)}. "
+        f"its process ended {job.crashes} times in a row without a new checkpoint. {_stands(job, kind, place)}. "
         "Mend what ends the process and resume the job: it goes on there"
     )
 
@@ -96,9 +97,9 @@ def rollback_verdict(job: Job) -> str:
     return f"its process ended {job.crashes} times in a row and nothing more was undone"
 
 
-def _stands(job: Job, place: Place) -> str:
+def _stands(job: Job, kind: Kind | None, place: Place) -> str:
     if place.cursor is None:
         return "It has come to no checkpoint at all: what ends the process comes with its first items, or before them"
-    line = place.cursor.get("line")
+    line = None if kind is None or kind.line_key is None else place.cursor.get(kind.line_key)
     where = f" (from line {line} of the file on)" if isinstance(line, int) else ""
     return f"What ends the process comes soon after its item {job.done + job.failed}{where}"

@@ -136,7 +136,7 @@ def leave_behind(
         values, why = crashes.left(max_crashes, job, at, why)
         if after is State.INTERRUPTED and job.crashes >= max_crashes:
             place = Place.from_row(job_rows.place(connection, job.key))
-            error = crashes.idle_verdict(job) if why.startswith(IDLE_TOO_LONG) else crashes.verdict(job, place)
+            error = crashes.idle_verdict(job) if why.startswith(IDLE_TOO_LONG) else crashes.verdict(job, kind, place)
             after, values = State.FAILED, {"error": error}
     log.warning("job %s, attempt %d, was %s when its run ended: %s", job.id, job.attempt, job.state, after)
     transition(connection, job, after, who=SERVICE, at=at, why=why, **values)

@@ -160,6 +160,7 @@ class Runner:
                 self._now,
                 self.when_cleared,
                 has_header=place.columns is not None,
+                most_refused=info.params.most_refused,
             )
             for batch in work.batches():
                 with signals.items_under_way() if work.acts_at_once() else nullcontext():

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from jobsvc.jobs.errors import InvalidParameter
-from jobsvc.kinds.contract import BadParameter, Kind, Prepared, Readable
+from jobsvc.kinds.contract import BadParameter, Kind, KnownJobs, Prepared, Readable
 from jobsvc.runs.hooks import contained
 
 
@@ -43,8 +43,8 @@ class Checked:
     warnings: Sequence[str] = ()
 
 
-def checked(kind: Kind, given: Mapping[str, Any], upload: Readable | None = None) -> Checked:
-    """Check the parameters of a job to be.
+def checked(kind: Kind, given: Mapping[str, Any], upload: Readable | None, jobs: KnownJobs) -> Checked:
+    """Check the parameters of a job to be, beside its upload and the jobs there are.
 
     `given` may hold strings, as forms do; an empty string counts as not given, unless it
     says something to the kind. Raises BadUpload, and InvalidParameter, which names a
@@ -55,6 +55,9 @@ def checked(kind: Kind, given: Mapping[str, Any], upload: Readable | None = None
         said = {name: value for name, value in given.items() if value != "" or name in empty}
         with contained(kind):
             prepared = kind.prepare(kind.Params.model_validate(said), upload)
+            if not isinstance(prepared, Prepared):
+                prepared = Prepared(prepared)
+            kind.check_jobs(prepared.params, jobs)
     except ValidationError as error:
         errors = error.errors(include_url=False)
         # A name that is not known says more than the one that is missing in its place.
@@ -66,11 +69,4 @@ def checked(kind: Kind, given: Mapping[str, Any], upload: Readable | None = None
         raise InvalidParameter(name, first["msg"].removeprefix("Value error, ")) from None
     except BadParameter as error:
         raise InvalidParameter(error.name, str(error)) from None
-    if not isinstance(prepared, Prepared):
-        prepared = Prepared(prepared)
     return Checked(prepared.params.model_dump(mode="json", by_alias=True, exclude_none=True), prepared.warnings)
-
-
-def checked_params(kind: Kind, given: Mapping[str, Any], upload: Readable | None = None) -> dict[str, Any]:
-    """The parameters alone. Raises what `checked` raises."""
-    return dict(checked(kind, given, upload).params)

@@ -81,6 +81,12 @@ class Results:
 
     def check_made(self, job_id: str) -> None:
         """Raise UnknownJob if there never was such a job. What a forgotten job has made is still there."""
+        if not self.existed(job_id):
+            raise UnknownJob(job_id)
+
+    def existed(self, job_id: str) -> bool:
+        """Whether there ever was such a job. Kinds may ask (`kinds.contract.KnownJobs`)."""
+        if not job_id.isprintable():
+            return False
         with self._database.read() as connection:
-            if not (job_id.isprintable() and job_rows.existed(connection, job_id)):
-                raise UnknownJob(job_id)
+            return job_rows.existed(connection, job_id)

@@ -20,7 +20,8 @@ from jobsvc.kinds.contract import Kind
 from jobsvc.runs.hooks import tell
 from jobsvc.runs.signals import Signals
 from jobsvc.service.core import Core
-from jobsvc.service.new_job import NewJob, checked_params
+from jobsvc.service.new_job import NewJob, checked
+from jobsvc.service.results import Results
 from jobsvc.settings import Settings
 from jobsvc.store.database import Database
 from jobsvc.store.queries import refused_rows
@@ -124,8 +125,9 @@ class KindEnvironment:
     def submit(self, csv: bytes | None, params: Mapping[str, Any]) -> None:
         if csv is not None:
             self._files.input(self._id).write_bytes(csv)
-        checked = checked_params(self._kind, params, None if csv is None else self._files.uploaded(self._id))
-        self._service.submit(NewJob(id=self._id, kind=self._kind.name, user=USER, params=checked))
+        upload = None if csv is None else self._files.uploaded(self._id)
+        found = checked(self._kind, params, upload, Results(self._database, self._files))
+        self._service.submit(NewJob(id=self._id, kind=self._kind.name, user=USER, params=found.params))
 
     def run(self) -> None:
         """Run the job until it has ended, faults included."""

@@ -5,8 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from jobsvc.kinds.contract import Batch, Effects, End, JobContext, JobInfo, Kind, Readable, Refusal, Work
-from jobsvc.kinds.cutting import cut_further
+from jobsvc.kinds.contract import (
+    Batch,
+    Effects,
+    End,
+    JobContext,
+    JobInfo,
+    Kind,
+    KnownJobs,
+    Readable,
+    Refusal,
+    Taken,
+    Work,
+)
+from jobsvc.kinds.cutting import cut_smaller
 from jobsvc.testing.faults import Probe
 
 MAX_BATCHES_IN_VAIN = 10_000
@@ -18,7 +30,7 @@ class ProbedKind(Kind):
 
     def __init__(self, kind: Kind, probe: Probe, step: int) -> None:
         self._kind, self._probe, self._step = kind, probe, step
-        for name in ("name", "takes_file", "Params", "tables"):
+        for name in ("name", "takes_file", "Params", "tables", "line_key"):
             setattr(self, name, getattr(kind, name))
 
     def open(self, context: JobContext) -> Work:
@@ -26,6 +38,9 @@ class ProbedKind(Kind):
 
     def prepare(self, params: Any, upload: Readable | None) -> Any:
         return self._kind.prepare(params, upload)
+
+    def check_jobs(self, params: Any, jobs: KnownJobs) -> None:
+        self._kind.check_jobs(params, jobs)
 
     def undo(self, effects: Effects, limit: int) -> int:
         undone = self._kind.undo(effects, min(limit, self._step))
@@ -69,10 +84,10 @@ class _ProbedWork(Work):
         self.columns, self.size, self.failure = self._work.columns, self._work.size, self._work.failure
 
     def batches(self) -> Iterator[Batch]:
-        for batch in cut_further(self._work.batches(), lambda: lambda items: items >= self._step):
+        for batch in cut_smaller(self._work.batches(), lambda: lambda items: items >= self._step):
             yield _ProbedBatch(batch, self._probe)
 
-    def take(self, batch: Batch, should_stop: Callable[[], bool]) -> tuple[list[Any], bool]:
+    def take(self, batch: Batch, should_stop: Callable[[], bool]) -> Taken:
         taken = self._work.take(batch, should_stop)
         self._mirror()
         return taken
@@ -95,23 +110,23 @@ class _ProbedWork(Work):
 
 class _ProbedBatch(Batch):
     def __init__(self, batch: Batch, probe: Probe) -> None:
-        self._block, self._probe = batch, probe
+        self._batch, self._probe = batch, probe
         self.items = self._draw()
 
     def _draw(self) -> Iterator[Any]:
-        for item in self._block.items:
+        for item in self._batch.items:
             self._probe.before_item()
             yield item
             self._probe.after_item()
 
     def end(self, taken: int) -> End:
-        return self._block.end(taken)
+        return self._batch.end(taken)
 
     def taken_before(self, item: int) -> int:
-        return self._block.taken_before(item)
+        return self._batch.taken_before(item)
 
-    def end_behind(self, item: int) -> End:
-        return self._block.end_behind(item)
+    def end_after(self, item: int) -> End:
+        return self._batch.end_after(item)
 
     def refusal(self, item: int, error: str) -> Refusal:
-        return self._block.refusal(item, error)
+        return self._batch.refusal(item, error)

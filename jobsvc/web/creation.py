@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import request
 
-from jobsvc.jobs.errors import InvalidParameter, UnknownJob
+from jobsvc.jobs.errors import InvalidParameter
 from jobsvc.jobs.job import Job
 from jobsvc.kinds.contract import BadUpload, Kind
 from jobsvc.service.new_job import Idempotency, NewJob, checked
@@ -44,11 +44,9 @@ def _create(kind: Kind, job_id: str, fields: Mapping[str, Any], upload: Upload |
     if callback_url is not None:
         services().check_callback(callback_url)
     try:
-        found = checked(kind, given, upload.file if upload else None)
+        found = checked(kind, given, upload.file if upload else None, services().results)
     except BadUpload as error:
         raise UploadRefused(str(error)) from None
-    if kind.name == "createExport" and found.params.get("job") is not None:
-        _check_job(found.params["job"])
     new = NewJob(
         id=job_id,
         kind=kind.name,
@@ -60,13 +58,6 @@ def _create(kind: Kind, job_id: str, fields: Mapping[str, Any], upload: Upload |
         idempotency=_idempotency(kind, given, callback_url, upload),
     )
     return services().jobs.submit(new)
-
-
-def _check_job(job_id: str) -> None:
-    try:
-        services().results.check_made(job_id)
-    except UnknownJob as error:
-        raise InvalidParameter("job", str(error)) from None
 
 
 def _key() -> str | None:

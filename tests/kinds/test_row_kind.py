@@ -16,7 +16,7 @@ from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.kinds import Item, JobContext, JobInfo, KindParams, OutputFile, Refused, Retry, RowKind, Source
 from jobsvc.kinds.pacing import Pacer
-from jobsvc.service.new_job import NewJob, checked_params
+from jobsvc.service.new_job import NewJob, checked
 from jobsvc.store.database import Database
 from jobsvc.testing import run
 from jobsvc.web.services import Services
@@ -77,8 +77,8 @@ class Environment:
 
     def submit(self, **params: Any) -> str:
         job_id = self.jobs.new_id(USER, self.kind.name)
-        checked = checked_params(self.kind, params)
-        return self.jobs.submit(NewJob(id=job_id, kind=self.kind.name, user=USER, params=checked)).id
+        found = checked(self.kind, params, None, self.services.results)
+        return self.jobs.submit(NewJob(id=job_id, kind=self.kind.name, user=USER, params=found.params)).id
 
     def pause(self, job_id: str) -> Job:
         return self.jobs.pause(job_id, USER, TIMEOUT)
@@ -439,7 +439,7 @@ def test_slow_items_are_committed_about_every_second(
 ):
     clock = Clock()
     lock = Lock()
-    monkeypatch.setattr("jobsvc.kinds.row_kind.monotonic", clock)
+    monkeypatch.setattr("jobsvc.kinds.item_work.monotonic", clock)
 
     class Slow(RowKind):
         name = "slow"
@@ -469,7 +469,7 @@ def test_slow_items_are_committed_about_every_second(
 
 
 def test_refused_rows_are_told_once_where_a_checkpoint_cuts_between_them(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("jobsvc.kinds.row_kind.SECONDS_PER_CHECKPOINT", 0)
+    monkeypatch.setattr("jobsvc.kinds.item_work.SECONDS_PER_CHECKPOINT", 0)
 
     class Rows(RowKind):
         name = "rows"

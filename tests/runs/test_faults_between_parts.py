@@ -18,8 +18,8 @@ from jobsvc.files.contract import StopSign
 from jobsvc.files.local.files import LocalFiles
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
+from jobsvc.kinds import Item, RowKind, Source
 from jobsvc.kinds.contract import Effects, JobContext, JobInfo
-from jobsvc.kinds.row_kind import Item, RowKind, Source
 from jobsvc.runs.recovery import recover
 from jobsvc.runs.runner import Runner
 from jobsvc.runs.signals import Signals

@@ -19,7 +19,7 @@ from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import JobInfo, Kind
 from jobsvc.kinds.csv.work import CsvWork
-from jobsvc.kinds.row_kind import _ItemWork
+from jobsvc.kinds.item_work import ItemWork
 from jobsvc.process.parts import fleet_queues
 from jobsvc.runs import fleet_runs
 from jobsvc.runs.checkpoint import Checkpoints
@@ -285,7 +285,7 @@ def test_a_run_whose_lease_has_run_out_begins_no_further_item_and_hands_its_job_
 
 def test_rows_that_are_only_read_keep_no_process_from_outliving_its_lease() -> None:
     assert _GatedWork.acts_at_once()
-    assert _ItemWork.acts_at_once()
+    assert ItemWork.acts_at_once()
     assert not CsvWork.acts_at_once()
 
 

@@ -14,10 +14,10 @@ from flask import Flask
 from jobsvc.jobs.errors import CantRollBack, NotAllowed
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
+from jobsvc.kinds import Item, RowKind, Source
 from jobsvc.kinds.builtin import create_export
 from jobsvc.kinds.builtin.create_export import CreateExport
 from jobsvc.kinds.contract import Effects, JobContext, JobInfo, Kind
-from jobsvc.kinds.row_kind import Item, RowKind, Source
 from jobsvc.runs.rollback import Rollbacks
 from jobsvc.runs.signals import Signals
 from jobsvc.store.queries import job_rows

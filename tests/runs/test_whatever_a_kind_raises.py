@@ -10,12 +10,12 @@ import pytest
 
 from jobsvc.clock import now
 from jobsvc.jobs.states import State
-from jobsvc.kinds.contract import Batch, Effects, End, JobContext, JobInfo, Kind, Readable, Refusal, Work
-from jobsvc.kinds.row_kind import Item, RowKind, Source
+from jobsvc.kinds import Item, RowKind, Source
+from jobsvc.kinds.contract import Batch, Effects, End, JobContext, JobInfo, Kind, KnownJobs, Readable, Refusal, Work
 from jobsvc.runs.hooks import KindBroke
 from jobsvc.runs.rollback import Rollbacks
 from jobsvc.runs.signals import Signals
-from jobsvc.service.new_job import checked_params
+from jobsvc.service.new_job import checked
 from tests.support.environment import WHO, Environment
 
 RAISED = [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError]
@@ -41,6 +41,9 @@ class Breaks(Kind):
     def prepare(self, params: Any, upload: Readable | None) -> Any:
         self.at("prepare")
         return params
+
+    def check_jobs(self, params: Any, jobs: KnownJobs) -> None:
+        self.at("check_jobs")
 
     def undo(self, effects: Effects, limit: int) -> int:
         self.at("undo")
@@ -198,10 +201,18 @@ def test_a_job_is_terminated_whatever_its_kind_says_to_that(
     assert caplog.text.count("what only it needed may still be there") == 2
 
 
+class _NoJobs:
+    def existed(self, job_id: str) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("place", ["prepare", "check_jobs"])
 @pytest.mark.parametrize("raised", RAISED)
-def test_what_is_raised_before_a_job_is_accepted_ends_no_thread_of_a_server(raised: type[BaseException]) -> None:
+def test_what_is_raised_before_a_job_is_accepted_ends_no_thread_of_a_server(
+    raised: type[BaseException], place: str
+) -> None:
     with pytest.raises(KindBroke, match=f"breaks raised {raised.__name__}: broken"):
-        checked_params(Breaks("prepare", raised), {})
+        checked(Breaks(place, raised), {}, None, _NoJobs())
 
 
 def test_a_run_that_is_left_early_has_not_failed(make_env: MakeHouse) -> None:

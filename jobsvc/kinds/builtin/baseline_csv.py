@@ -23,7 +23,8 @@ from jobsvc.kinds.contract import (
     Work,
 )
 from jobsvc.kinds.csv.dates import Dates, check_date_format
-from jobsvc.kinds.csv.params import CsvParams, settled
+from jobsvc.kinds.csv.params import CsvParams
+from jobsvc.kinds.csv.settling import settled
 from jobsvc.kinds.csv.simple_lines import SimpleLines
 from jobsvc.kinds.csv.text import shortened
 from jobsvc.kinds.csv.work import CsvWork

@@ -9,7 +9,8 @@ from typing import TypeAlias
 from sqlalchemy import delete, func, select
 
 from jobsvc.kinds.contract import Batch, Effects, JobContext, JobFailed, Kind, Prepared, Readable, Refused, Work
-from jobsvc.kinds.csv.params import UploadParams, settled
+from jobsvc.kinds.csv.params import UploadParams
+from jobsvc.kinds.csv.settling import settled
 from jobsvc.kinds.csv.text import shortened
 from jobsvc.kinds.csv.work import CsvWork
 from jobsvc.store.tables import dry_run_teams, team_members, teams

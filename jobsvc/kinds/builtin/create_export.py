@@ -12,6 +12,7 @@ from sqlalchemy import Connection, func, select, tuple_
 
 from jobsvc.kinds.builtin.export_columns import Layouts, columns_of_all, columns_of_one
 from jobsvc.kinds.contract import (
+    BadParameter,
     Batch,
     Effects,
     End,
@@ -20,6 +21,7 @@ from jobsvc.kinds.contract import (
     JobFailed,
     Kind,
     KindParams,
+    KnownJobs,
     OutputFile,
     Refusal,
     Work,
@@ -83,6 +85,10 @@ class CreateExport(Kind):
 
     def open(self, context: JobContext) -> Work:
         return _Export(context)
+
+    def check_jobs(self, params: ExportParams, jobs: KnownJobs) -> None:
+        if params.job is not None and not jobs.existed(params.job):
+            raise BadParameter("job", f"there is no job {params.job!r}")
 
     def undo(self, effects: Effects, limit: int) -> int:
         """The service removes a job's files at the end of a rollback; there is nothing else."""

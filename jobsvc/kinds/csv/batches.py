@@ -1,39 +1,61 @@
-"""Consecutive rows of a CSV file, and where the job stands behind each of them."""
+"""Consecutive rows of a CSV file, and where the job stands after each of them."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict
 
-from jobsvc.kinds.contract import Batch, Cursor, End, Refusal
+from jobsvc.kinds.batch import Batch, End, Refusal
 
 
-class CsvBlock(Batch):
+class CsvCursor(TypedDict):
+    """Where the next row of a CSV file begins. It is kept with the job, as JSON: keys stay what they are."""
+
+    offset: int
+    """In bytes from the file's beginning."""
+    row: int
+    """Its number; the first row after the header is row 1."""
+    line: int
+    """The line of the file that it begins on; the header's first is line 1."""
+    extra: int
+    """Columns at the beginning of each row that are left out, since the service put them there."""
+    in_vain: int
+    """Bytes that were read so far for rows that turned out to be none."""
+
+
+class CsvBatch(Batch):
     """Rows of a file from the cursor `start` on."""
 
     items: list[Any]
     line_count: int
     """Lines of the file that the batch covers."""
 
-    def __init__(self, start: Cursor) -> None:
+    def __init__(self, start: CsvCursor) -> None:
         self._start = start
-        self.first_row: int = start["row"]
-        self.first_line: int = start["line"]
-        self.offset: int = start["offset"]
+        self.first_row = start["row"]
+        self.first_line = start["line"]
+        self.offset = start["offset"]
+
+    @abstractmethod
+    def next_cursor(self) -> CsvCursor:
+        """Where the row after its last line begins."""
 
     def _end(
         self, row: int, line: int, offset: int, refused: Sequence[Refusal] = (), blank: int = 0, in_vain: int = 0
     ) -> End:
-        cursor = self._start | {"offset": offset, "row": row, "line": line}
-        cursor["in_vain"] += in_vain
-        return End(cursor, offset, refused, blank)
+        return End(self._cursor(row, line, offset, in_vain), offset, refused, blank)
+
+    def _cursor(self, row: int, line: int, offset: int, in_vain: int = 0) -> CsvCursor:
+        start = self._start
+        return CsvCursor(offset=offset, row=row, line=line, extra=start["extra"], in_vain=start["in_vain"] + in_vain)
 
 
-class WholeBatch(CsvBlock):
+class WholeBatch(CsvBatch):
     """Every row is an item. Offsets are only added up when asked for."""
 
-    def __init__(self, start: Cursor, items: list[Any], lines: list[bytes], ends: Sequence[int]) -> None:
+    def __init__(self, start: CsvCursor, items: list[Any], lines: list[bytes], ends: Sequence[int]) -> None:
         """`lines` are those of the rows; the row at index i ends with the first `ends[i]` of them."""
         super().__init__(start)
         self.items = items
@@ -45,6 +67,10 @@ class WholeBatch(CsvBlock):
         lines = self._ends[taken - 1] if taken else 0
         return self._end(self.first_row + taken, self.first_line + lines, self._offset(lines))
 
+    def next_cursor(self) -> CsvCursor:
+        lines = self._ends[-1]
+        return self._cursor(self.first_row + len(self.items), self.first_line + lines, self._offset(lines))
+
     def refusal(self, item: int, error: str) -> Refusal:
         index = item - self.first_row
         first, end = self._ends[index - 1] if index else 0, self._ends[index]
@@ -55,10 +81,10 @@ class WholeBatch(CsvBlock):
         return self.offset + sum(map(len, self._lines[:lines]))
 
 
-class MixedBatch(CsvBlock):
+class MixedBatch(CsvBatch):
     """Rows told apart one by one, with lines between them that are left out; some rows may be refused already."""
 
-    def __init__(self, start: Cursor) -> None:
+    def __init__(self, start: CsvCursor) -> None:
         super().__init__(start)
         self.items: list[Any] = []
         self.next_row, self.line_count = self.first_row, 0
@@ -74,7 +100,7 @@ class MixedBatch(CsvBlock):
 
     @property
     def stands_at(self) -> int:
-        """The offset behind its last line so far."""
+        """The offset after its last line so far."""
         return self._offset
 
     def add(self, item: Any, length: int, lines: int) -> None:
@@ -98,7 +124,10 @@ class MixedBatch(CsvBlock):
     def end(self, taken: int) -> End:
         return self._end_before(self._item_rows[taken] if taken < len(self._item_rows) else self.next_row)
 
-    def end_behind(self, item: int) -> End:
+    def next_cursor(self) -> CsvCursor:
+        return self._cursor(self.next_row, self.first_line + self.line_count, self._offset, self.in_vain)
+
+    def end_after(self, item: int) -> End:
         return self._end_before(item + 1)
 
     def _end_before(self, row: int) -> End:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from jobsvc.kinds.contract import Cursor, JobFailed
+from jobsvc.kinds.csv.batches import CsvCursor
 from jobsvc.kinds.csv.format import CsvFormat
 from jobsvc.kinds.csv.lines import LineBuffer
 from jobsvc.kinds.csv.rows import RowReader
 from jobsvc.kinds.csv.text import shortened
+from jobsvc.kinds.errors import JobFailed
 
 REFUSED_COLUMNS = ("_line", "_error")
 """What a list of refused rows has before the original columns."""
@@ -30,7 +31,7 @@ class Header:
     """`columns` are distinct names; `start` is where the first row begins. Blank lines before it count for nothing."""
 
     columns: list[str]
-    start: Cursor
+    start: CsvCursor
     warnings: Sequence[str] = ()
 
 
@@ -86,7 +87,7 @@ def read_header(file: BinaryIO, form: CsvFormat) -> Header:
     added = next((len(names) for names in (REFUSED_COLUMNS, EXPORTED_COLUMNS) if _begins(row.fields, names)), 0)
     columns, warnings = distinct(row.fields[added:])
     buffer.consume(row.lines)
-    start = {"offset": buffer.offset, "row": 1, "line": line + row.lines, "extra": added, "in_vain": 0}
+    start = CsvCursor(offset=buffer.offset, row=1, line=line + row.lines, extra=added, in_vain=0)
     return Header(columns, start, warnings)
 
 

@@ -1,8 +1,8 @@
 """The rows of a CSV file from any row boundary on, each with its place in the file.
 
 Batches take the first of three paths that can read them whole: simple lines, which need
-no CSV parser at all (`csv_simple_lines`); rows that `csv.reader` takes at one go, none
-of them with a fault; and rows told apart one by one (`csv_rows`). All give the same
+no CSV parser at all (`simple_lines`); rows that `csv.reader` takes at one go, none
+of them with a fault; and rows told apart one by one (`rows`). All give the same
 items, which a test checks on generated files.
 """
 
@@ -13,14 +13,15 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO, TypeAlias
 
-from jobsvc.kinds.contract import Batch, Cursor, Refused
-from jobsvc.kinds.csv.batches import MixedBatch, WholeBatch
+from jobsvc.kinds.batch import Batch
+from jobsvc.kinds.csv.batches import CsvCursor, MixedBatch, WholeBatch
 from jobsvc.kinds.csv.encodings import UTF_8
 from jobsvc.kinds.csv.format import CsvFormat, Quotes, Ragged
 from jobsvc.kinds.csv.header import opened, read_header, read_opening
 from jobsvc.kinds.csv.lines import LineBuffer
 from jobsvc.kinds.csv.rows import Row, RowReader
 from jobsvc.kinds.csv.simple_lines import SimpleLines, partly_quoted_lines, plain_lines, quoted_lines, split_lines
+from jobsvc.kinds.errors import Refused
 
 ROWS_PER_BATCH = 2000
 
@@ -57,7 +58,7 @@ class CsvSource:
     """
 
     def __init__(
-        self, file: BinaryIO, cursor: Cursor | None, columns: list[str] | None, form: CsvFormat | None = None
+        self, file: BinaryIO, cursor: CsvCursor | None, columns: list[str] | None, form: CsvFormat | None = None
     ) -> None:
         form = form or CsvFormat()
         self.warnings: list[str] = []
@@ -69,7 +70,7 @@ class CsvSource:
         self._form = opened(form, read_opening(file))
         self.columns = columns
         self._cursor = cursor
-        self._extra: int = cursor["extra"]
+        self._extra = cursor["extra"]
         """Columns at the beginning of each row that are left out."""
         self._can_pad = self._form.ragged is Ragged.REFUSE
         self._width = len(columns) + self._extra
@@ -98,7 +99,7 @@ class CsvSource:
                 self._buffer.consume_overlong()
             else:
                 self._buffer.consume(batch.line_count)
-            self._cursor = batch.end(len(batch.items)).cursor
+            self._cursor = batch.next_cursor()
 
     def _whole_batch(self, count: int, simple: SimpleParser | None, rows: RowsParser) -> WholeBatch | None:
         """Rows without any fault; None if there may be one."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from typing import cast
 
-from jobsvc.kinds.contract import JobContext, JobFailed, Work
+from jobsvc.kinds.context import JobContext
+from jobsvc.kinds.csv.batches import CsvCursor
 from jobsvc.kinds.csv.params import UploadParams
 from jobsvc.kinds.csv.source import CsvSource
+from jobsvc.kinds.errors import JobFailed
+from jobsvc.kinds.work import Work
 
 
 class OpenCsv:
@@ -21,7 +25,8 @@ class OpenCsv:
             raise JobFailed("the uploaded file is gone") from None
         try:
             self.size = self._file.seek(0, os.SEEK_END)
-            self.source = CsvSource(self._file, context.cursor, context.columns, params.form(context.max_row_bytes))
+            cursor = cast("CsvCursor | None", context.cursor)
+            self.source = CsvSource(self._file, cursor, context.columns, params.form(context.max_row_bytes))
         except BaseException:
             self._file.close()
             raise

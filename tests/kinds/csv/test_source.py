@@ -102,7 +102,7 @@ def test_a_block_can_be_cut_right_behind_each_row_that_was_refused(data: bytes, 
         for found in source(data, form=form).batches(parse, parse_simple):
             items = list(found.items)
             for refusal in found.end(len(items)).refused:
-                end = found.end_behind(refusal.item)
+                end = found.end_after(refusal.item)
                 assert end.refused[-1] == refusal
                 taken = items[: found.taken_before(refusal.item)]
                 assert [item for item in items if item[0] < refusal.item] == taken

@@ -11,8 +11,8 @@ import sys
 from typing import Any
 
 from jobsvc.jobs.states import FINISHED
+from jobsvc.kinds import Item, RowKind, Source
 from jobsvc.kinds.contract import JobContext
-from jobsvc.kinds.row_kind import Item, RowKind, Source
 from jobsvc.process.app import create_app
 from jobsvc.service.new_job import NewJob
 from jobsvc.web.services import Services

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from jobsvc.kinds import Item, RowKind, Source
 from jobsvc.kinds.contract import JobContext
-from jobsvc.kinds.row_kind import Item, RowKind, Source
 from jobsvc.process.app import create_app
 from jobsvc.service.new_job import NewJob
 from jobsvc.web.services import Services

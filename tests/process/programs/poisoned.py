@@ -15,8 +15,8 @@ from typing import Any
 from jobsvc.jobs.errors import UnknownJob
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import FINISHED
+from jobsvc.kinds import Item, RowKind, Source
 from jobsvc.kinds.contract import JobContext
-from jobsvc.kinds.row_kind import Item, RowKind, Source
 from jobsvc.process.app import create_app
 from jobsvc.runs import crashes, runner
 from jobsvc.runs.claims import Claims

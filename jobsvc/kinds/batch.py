@@ -1,0 +1,64 @@
+"""What the source of a job gives: items in batches, where the job stands after each item, and the refused ones."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+Cursor: TypeAlias = Mapping[str, Any]
+"""Where the next item starts: a small JSON object, enough to go on from there in O(1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An item that was refused.
+
+    `item` counts the job's items from 1. For an item that is a row of a file,
+    `line` is the line it starts on (the header is line 1) and `offset` and
+    `length`, in bytes, say where it stands.
+    """
+
+    item: int
+    error: str
+    line: int | None = None
+    offset: int | None = None
+    length: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Where a job stands after some items of a batch.
+
+    `position` is how far it is, in the unit of `Work.size` (bytes, dates);
+    `refused` are the rows up to there that the source itself refused.
+    """
+
+    cursor: Cursor
+    position: int
+    refused: Sequence[Refusal] = ()
+    blank: int = 0
+    """Lines up to there, from the batch's first on, that are no items since nothing is in them."""
+
+
+class Batch(ABC):
+    """Some consecutive items; what has been done of them is committed together."""
+
+    items: Iterable[Any]
+
+    @abstractmethod
+    def end(self, taken: int) -> End:
+        """Where the job stands when the first `taken` of `items` are done."""
+
+    def taken_before(self, item: int) -> int:
+        """How many of `items` come before the job's `item`-th, which the source refused."""
+        raise LookupError(item)
+
+    def end_after(self, item: int) -> End:
+        """Where the job stands right after its `item`-th item, which the source refused."""
+        raise LookupError(item)
+
+    @abstractmethod
+    def refusal(self, item: int, error: str) -> Refusal:
+        """The refusal of the job's `item`-th item, with its place in the file if it has one."""
