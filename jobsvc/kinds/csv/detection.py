@@ -9,8 +9,7 @@ from typing import BinaryIO
 
 from jobsvc.kinds.csv.format import CsvFormat
 from jobsvc.kinds.csv.header import opened, read_opening
-from jobsvc.kinds.csv.lines import LineBuffer
-from jobsvc.kinds.csv.rows import RowReader
+from jobsvc.kinds.csv.rows import first_rows
 
 NAMES = {"\t": "tab", ";": "semicolon", "|": "pipe", ",": "comma"}
 """What can be detected. Those that more seldom stand in text by chance come first."""
@@ -41,9 +40,7 @@ def detected_delimiter(file: BinaryIO, form: CsvFormat) -> str:
         whole = sample[: max(whole.rfind(b"\n"), whole.rfind(b"\r")) + 1]
         sample = whole or sample
     form = opened(form, opening)
-    fits = {
-        delimiter: _fit(_widths(sample, replace(opened(form, opening), delimiter=delimiter))) for delimiter in NAMES
-    }
+    fits = {delimiter: _fit(_widths(sample, replace(form, delimiter=delimiter))) for delimiter in NAMES}
     best = max(NAMES, key=lambda delimiter: fits[delimiter])
     if fits[best][1] > 1:
         return best
@@ -54,17 +51,7 @@ def detected_delimiter(file: BinaryIO, form: CsvFormat) -> str:
 
 def _widths(sample: bytes, form: CsvFormat) -> list[int]:
     """How many fields the header and the rows have; 0 for one that is no row."""
-    buffer = LineBuffer(io.BytesIO(sample), 0, form.max_row_bytes)
-    rows = RowReader(buffer, form)
-    widths: list[int] = []
-    while len(widths) < SAMPLE_ROWS and buffer.fill(1) and not buffer.overlong:
-        if rows.is_blank(0):
-            buffer.consume(1)
-            continue
-        row = rows.read(0)
-        widths.append(len(row.fields))
-        buffer.consume(row.lines)
-    return widths
+    return [len(row.fields) for row in first_rows(io.BytesIO(sample), 0, form, SAMPLE_ROWS).rows]
 
 
 def _fit(widths: Sequence[int]) -> tuple[float, int]:

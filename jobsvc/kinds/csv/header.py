@@ -9,8 +9,7 @@ from typing import BinaryIO
 
 from jobsvc.kinds.csv.batches import CsvCursor
 from jobsvc.kinds.csv.format import CsvFormat
-from jobsvc.kinds.csv.lines import LineBuffer
-from jobsvc.kinds.csv.rows import RowReader
+from jobsvc.kinds.csv.rows import first_rows
 from jobsvc.kinds.csv.text import shortened
 from jobsvc.kinds.errors import JobFailed
 
@@ -71,23 +70,16 @@ def read_header(file: BinaryIO, form: CsvFormat) -> Header:
     """Raises JobFailed if there is no header to be read."""
     opening = read_opening(file)
     form = opened(form, opening)
-    buffer = LineBuffer(file, opening.offset, form.max_row_bytes)
-    rows = RowReader(buffer, form)
-    line = 1 + opening.lines
-    while buffer.fill(1) and not buffer.overlong and rows.is_blank(0):
-        buffer.consume(1)
-        line += 1
-    if buffer.overlong:
-        raise JobFailed(f"not readable as CSV: its first line is longer than {form.max_row_bytes} bytes")
-    if not buffer.lines:
-        raise JobFailed("not readable as CSV: there is no header")
-    row = rows.read(0)
+    found = first_rows(file, opening.offset, form, 1)
+    if not found.rows:
+        why = f"its first line is longer than {form.max_row_bytes} bytes" if found.overlong else "there is no header"
+        raise JobFailed(f"not readable as CSV: {why}")
+    row = found.rows[0]
     if row.error:
         raise JobFailed(f"not readable as CSV: the header can't be read: {row.error}")
     added = next((len(names) for names in (REFUSED_COLUMNS, EXPORTED_COLUMNS) if _begins(row.fields, names)), 0)
     columns, warnings = distinct(row.fields[added:])
-    buffer.consume(row.lines)
-    start = CsvCursor(offset=buffer.offset, row=1, line=line + row.lines, extra=added, in_vain=0)
+    start = CsvCursor(offset=found.end, row=1, line=1 + opening.lines + found.lines, extra=added, in_vain=0)
     return Header(columns, start, warnings)
 
 

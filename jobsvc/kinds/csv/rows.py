@@ -12,6 +12,7 @@ import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from jobsvc.kinds.csv.format import CsvFormat, Quotes
 from jobsvc.kinds.csv.lines import LineBuffer
@@ -37,9 +38,48 @@ class Row:
     error: str = ""
     """Why it can't be taken."""
     swallowed: int = 0
-    """Lines behind its first that a quote took for a part of it; they are to be read again."""
+    """Lines after its first that a quote took for a part of it; they are to be read again."""
     in_vain: int = 0
     """How many bytes these are."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstRows:
+    """The rows that a part of a file begins with. Blank lines before and between them count as lines, not as rows."""
+
+    rows: list[Row]
+    lines: int
+    """How many lines there are to the end of the last row; of all that was read, if there is no row."""
+    end: int
+    """The offset after these lines."""
+    overlong: bool
+    """Whether the next line is too long to be held."""
+
+
+def first_rows(file: BinaryIO, offset: int, form: CsvFormat, most: int) -> FirstRows:
+    """Up to `most` rows of a file from `offset` on. They end before a line that is too long to be held."""
+    buffer = LineBuffer(file, offset, form.max_row_bytes)
+    reader = RowReader(buffer, form)
+    rows: list[Row] = []
+    lines = at = 0
+    while len(rows) < most:
+        if at == len(buffer.lines):
+            if at:
+                # Lines that were looked at are let go of: memory is bounded however many blank ones there are.
+                buffer.consume(at)
+                at = 0
+            if not buffer.fill(1) or buffer.overlong:
+                break
+        if reader.is_blank(at):
+            at += 1
+            lines += 1
+            continue
+        row = reader.read(at)
+        rows.append(row)
+        at += row.lines
+        lines += row.lines
+    buffer.consume(at)
+    return FirstRows(rows, lines, buffer.offset, buffer.overlong > 0)
 
 
 class RowReader:
@@ -94,7 +134,7 @@ class RowReader:
             at += 1
 
     def _enclosed(self, feed: Iterator[str], text: str, at: int) -> tuple[str, str, int]:
-        """A quoted field from behind its quote on; returns it, the text that it ends in, and where."""
+        """A quoted field, from `at` on, after its quote; returns it, the text that it ends in, and where."""
         pieces: list[str] = []
         while True:
             found = self._closing.search(text, at)
