@@ -23,6 +23,9 @@ _TYPE = re.compile(r'\{"type":"([a-z.]+)"')
 
 _LINKS = ("events", "webhooks", "pause", "resume", "terminate", "rollback", "failed", "unprocessed", "result")
 
+_LISTS = ("records", "teams")
+"""Lists that can be asked for what a job made: for any job, whatever its kind. They may be empty."""
+
 
 def job_json(job: Job) -> dict[str, Any]:
     return {
@@ -52,8 +55,7 @@ def job_json(job: Job) -> dict[str, Any]:
         "links": {
             "self": f"/jobs/{job.id}",
             **{name: f"/jobs/{job.id}/{name}" for name in _LINKS},
-            "records": f"/records?job={job.id}",
-            "teams": f"/teams?job={job.id}",
+            **{name: f"/{name}?job={job.id}" for name in _LISTS},
         },
     }
 

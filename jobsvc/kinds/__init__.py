@@ -10,22 +10,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jobsvc.kinds.batch import Batch, End, Refusal
-    from jobsvc.kinds.context import JobContext, JobInfo, OutputFile, Readable
-    from jobsvc.kinds.contract import Kind
+    from jobsvc.kinds.batch import Batch, Cursor, End, Refusal
+    from jobsvc.kinds.context import JobContext, JobInfo, KnownJobs, OutputFile, Readable, StopSign
+    from jobsvc.kinds.contract import Kind, LeftOverRows
     from jobsvc.kinds.csv.params import CsvParams
     from jobsvc.kinds.csv.work import CsvWork
-    from jobsvc.kinds.errors import BadParameter, ItemAbandoned, JobFailed, Refused
+    from jobsvc.kinds.errors import BadParameter, BadUpload, ItemAbandoned, JobFailed, Refused
     from jobsvc.kinds.item import Item, Retry, Source
-    from jobsvc.kinds.params import KindParams
+    from jobsvc.kinds.params import KindParams, Prepared
     from jobsvc.kinds.row_kind import RowKind
-    from jobsvc.kinds.work import Effects, RefusedLate, Work
+    from jobsvc.kinds.work import Effects, RefusedLate, Taken, Work
 else:
     _HOMES = {
         "BadParameter": "errors",
+        "BadUpload": "errors",
         "Batch": "batch",
         "CsvParams": "csv.params",
         "CsvWork": "csv.work",
+        "Cursor": "batch",
         "Effects": "work",
         "End": "batch",
         "Item": "item",
@@ -35,7 +37,10 @@ else:
         "JobInfo": "context",
         "Kind": "contract",
         "KindParams": "params",
+        "KnownJobs": "context",
+        "LeftOverRows": "contract",
         "OutputFile": "context",
+        "Prepared": "params",
         "Readable": "context",
         "Refusal": "batch",
         "Refused": "errors",
@@ -43,6 +48,8 @@ else:
         "Retry": "item",
         "RowKind": "row_kind",
         "Source": "item",
+        "StopSign": "context",
+        "Taken": "work",
         "Work": "work",
     }
 
@@ -58,9 +65,11 @@ else:
 
 __all__ = [
     "BadParameter",
+    "BadUpload",
     "Batch",
     "CsvParams",
     "CsvWork",
+    "Cursor",
     "Effects",
     "End",
     "Item",
@@ -70,7 +79,10 @@ __all__ = [
     "JobInfo",
     "Kind",
     "KindParams",
+    "KnownJobs",
+    "LeftOverRows",
     "OutputFile",
+    "Prepared",
     "Readable",
     "Refusal",
     "Refused",
@@ -78,5 +90,7 @@ __all__ = [
     "Retry",
     "RowKind",
     "Source",
+    "StopSign",
+    "Taken",
     "Work",
 ]

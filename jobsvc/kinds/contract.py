@@ -79,10 +79,10 @@ class LeftOverRows(Protocol):
 class Kind(ABC):
     """What a job does. One instance serves all jobs of its kind, on many threads: it has no state.
 
-    The hooks do nothing unless they are overridden. They are called outside
-    every transaction: around a crash, `on_start` and `on_resume` may be called
-    again. The others tell of what has been committed, each of one change of the
-    job's state, by whoever has made it: once, or around a crash not at all.
+    The hooks do nothing unless they are overridden. Those called `on_…` are called
+    outside every transaction. Around a crash, `on_start` and `on_resume` may be called
+    again. Each of the others tells of one change of the job's state, after it was
+    committed: once, or around a crash not at all.
     """
 
     name: ClassVar[str]

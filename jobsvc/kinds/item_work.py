@@ -128,7 +128,7 @@ class ItemWork(Work):
             item.error = str(refused)
         return item
 
-    def apply(self, effects: Effects, items: Sequence[Item]) -> Sequence[tuple[int, str]]:
+    def apply(self, effects: Effects, items: Sequence[Item]) -> Sequence[RefusedLate]:
         for item in items:
             if not item.dry_run:
                 item.take_effect(effects)

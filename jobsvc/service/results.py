@@ -31,7 +31,7 @@ class Results:
     def records(
         self, *, limit: int, after: tuple[int, int] | None, job_id: str | None
     ) -> tuple[list[bytes], tuple[int, int] | None]:
-        """Records in (job, row) order, each as JSON text, with the (job key, row) behind which the next page begins.
+        """Records in (job, row) order, each as JSON text, with the (job key, row) after which the next page begins.
 
         As many as make up a page, one at least: a record repeats the names of its job's columns.
         """
@@ -54,7 +54,7 @@ class Results:
         return made, None if last is None else (last.job_key, last.row)
 
     def teams(self, *, limit: int, after: int | None, job_id: str | None) -> tuple[list[dict[str, Any]], int | None]:
-        """Teams in the order in which they were made, with the id behind which the next page begins."""
+        """Teams in the order in which they were made, with the id after which the next page begins."""
         if job_id is not None:
             self.check_made(job_id)
         with self._database.read() as connection:

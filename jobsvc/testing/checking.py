@@ -1,4 +1,4 @@
-"""Running a kind once, and running it again and again, disturbed at every point."""
+"""Running a job of a kind once, and once more for every fault that can come between."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from jobsvc.kinds.registry import load_kinds
 from jobsvc.store.database import Database
 from jobsvc.store.migrate import upgrade
 from jobsvc.testing.environment import CrashingDatabase, KindEnvironment
-from jobsvc.testing.faults import Fault, Probe, What
+from jobsvc.testing.faults import Fault, FaultType, Probe
 from jobsvc.testing.outcome import Outcome, table_difference
 
 ITEMS_PER_CHECKPOINT = 3
-"""Few, so that there are many checkpoints to disturb."""
+"""Few, so that there are many checkpoints for a fault to come at."""
 
 Csv: TypeAlias = str | bytes | Path
 """The text, the bytes, or the path of an upload."""
 
-ON_EACH_ITEM = (What.PAUSE, What.SHUTDOWN, What.KILL_AT_LOOK, What.KILL_AFTER_ITEM)
-ON_EACH_CHECKPOINT = (What.KILL_BEFORE_COMMIT, What.KILL_AFTER_COMMIT)
-ON_EACH_UNDO = (What.STOP_UNDO, What.KILL_BEFORE_UNDO_COMMIT, What.KILL_AFTER_UNDO_COMMIT)
+ON_EACH_ITEM = (FaultType.PAUSE, FaultType.SHUTDOWN, FaultType.KILL_AT_LOOK, FaultType.KILL_AFTER_ITEM)
+ON_EACH_CHECKPOINT = (FaultType.KILL_BEFORE_COMMIT, FaultType.KILL_AFTER_COMMIT)
+ON_EACH_UNDO = (FaultType.STOP_UNDO, FaultType.KILL_BEFORE_UNDO_COMMIT, FaultType.KILL_AFTER_UNDO_COMMIT)
 
 
-class Disturbed(AssertionError):
-    """A fault has changed what a job came to; the text says which, and how."""
+class CheckFailed(AssertionError):
+    """A job came to something else after a fault than without one; the text says which fault, and what differs."""
 
 
 def run(
@@ -50,7 +50,7 @@ def run(
     outcome: Callable[[], object] | None = None,
     reset: Callable[[], object] | None = None,
 ) -> Outcome:
-    """Run a job of `kind` to its end, undisturbed.
+    """Run a job of `kind` to its end, without a fault.
 
     `params` are given as a client gives them. `tables` names the tables to read
     (None: all but the service's bookkeeping), and `ignore` columns to leave out, as
@@ -61,7 +61,7 @@ def run(
     with TemporaryDirectory(prefix="jobsvc-") as directory:
         trial = _Trial(Path(directory), kind, csv, params or {}, tables, ignore, metadata, before, outcome, reset)
         with closing(trial):
-            return trial.run(Fault(What.NOTHING)).outcome
+            return trial.run(Fault(FaultType.NOTHING)).outcome
 
 
 def check(
@@ -78,22 +78,22 @@ def check(
     max_items: int | None = None,
     items_per_checkpoint: int = ITEMS_PER_CHECKPOINT,
 ) -> Outcome:
-    """Run a job of `kind` undisturbed, then once for every way to disturb it; all must come to the same.
+    """Run a job of `kind` without a fault, then once for every fault; all must come to the same.
 
     At every item: a pause, a stop of the service, and a death of the process
     right before and right after it. At every checkpoint (after `items_per_checkpoint`
     items): a death right before and right after its commit. At the end: a death
     between `finish` and success. The job goes on each time as it does in the service.
-    With an `undo`, the job is also rolled back, whole and half done, with a stop and
-    a death at every batch, after which nothing may be left.
+    If the kind has an `undo`, the job is also rolled back, whole and half done, with a
+    stop and a death at every batch. Nothing may be left then.
 
     Compared are the state, the counters, the refused rows, the file made, the
-    tables, and what `outcome` returns: what was done outside the database, which may
-    be repeated and is best told by `item.key` (see `Outside`). `max_items` limits how
-    many items, checkpoints and batches are disturbed, from the first to the last.
-    The other arguments are those of `run`. Returns the undisturbed outcome.
+    tables, and what `outcome` returns: what was done outside the database. That may
+    be repeated, and `item.key` tells a repetition (see `Outside`). `max_items` limits
+    at how many items, checkpoints and batches faults come, from the first to the last.
+    The other arguments are those of `run`. Returns the outcome without a fault.
 
-    Raises Disturbed at the first difference.
+    Raises CheckFailed at the first difference.
     """
     with TemporaryDirectory(prefix="jobsvc-") as directory:
         trial = _Trial(
@@ -114,42 +114,42 @@ def check(
 
 
 def _check(trial: _Trial, max_items: int | None) -> Outcome:
-    undisturbed = trial.run(Fault(What.NOTHING))
-    expected = undisturbed.outcome
+    untouched = trial.run(Fault(FaultType.NOTHING))
+    expected = untouched.outcome
     if expected.state is not State.SUCCEEDED:
-        raise Disturbed(f"{trial.kind.name}, undisturbed: the job {expected.state}: {expected.error}")
-    items, checkpoints = undisturbed.probe.items, undisturbed.probe.checkpoints
+        raise CheckFailed(f"{trial.kind.name}, undisturbed: the job {expected.state}: {expected.error}")
+    items, checkpoints = untouched.probe.items, untouched.probe.checkpoints
     for fault in (
         *_each(ON_EACH_ITEM, items, max_items),
         *_each(ON_EACH_CHECKPOINT, checkpoints, max_items),
-        Fault(What.KILL_AFTER_FINISH, checkpoints),
+        Fault(FaultType.KILL_AFTER_FINISH, checkpoints),
     ):
         found = trial.run(fault)
         _complain(trial, fault, expected.difference(found.outcome))
         if not found.probe.happened:
-            raise Disturbed(f"{trial.kind.name}: never came to be {fault}, as it did before")
+            raise CheckFailed(f"{trial.kind.name}: another run never came to this: {fault}")
     if trial.kind.can_undo:
-        whole = Fault(What.NOTHING)
+        whole = Fault(FaultType.NOTHING)
         batches = trial.roll_back(whole)
-        halfway = [Fault(What.PAUSE, (items + 1) // 2)] if items else []
+        halfway = [Fault(FaultType.PAUSE, (items + 1) // 2)] if items else []
         for fault in (*halfway, *_each(ON_EACH_UNDO, batches, max_items)):
             trial.roll_back(fault)
     return expected
 
 
-def _each(whats: Collection[What], count: int, most: int | None) -> Iterator[Fault]:
-    """Each of `whats` at each of the numbers from 1 to `count`, or at `most` of them, evenly spread."""
+def _each(types: Collection[FaultType], count: int, most: int | None) -> Iterator[Fault]:
+    """A fault of each type at each of the numbers from 1 to `count`, or at `most` of them, evenly spread."""
     numbers = list(range(1, count + 1))
     if most is not None and most < count:
         numbers = sorted({1 + round(index * (count - 1) / max(1, most - 1)) for index in range(most)})
     for number in numbers:
-        for what in whats:
-            yield Fault(what, number)
+        for type in types:
+            yield Fault(type, number)
 
 
 def _complain(trial: _Trial, fault: Fault, differences: list[str]) -> None:
     if differences:
-        raise Disturbed("\n  ".join([f"{trial.kind.name}, {fault}:", *differences]))
+        raise CheckFailed("\n  ".join([f"{trial.kind.name}, {fault}:", *differences]))
 
 
 @cache
@@ -171,7 +171,7 @@ class _Run:
 
 @dataclass
 class _Trial:
-    """The same job, to be run many times, each time in a new environment."""
+    """One job that is run many times, each time in a new environment."""
 
     directory: Path
     kind: Kind
@@ -213,7 +213,7 @@ class _Trial:
         return _Run(environment.outcome(self.tables, self.ignore, self._outside()), probe)
 
     def roll_back(self, fault: Fault) -> int:
-        """Run the job and roll it back; returns the number of batches. Raises Disturbed if anything is left."""
+        """Run the job and roll it back; returns the number of batches. Raises CheckFailed if anything is left."""
         probe = Probe(fault)
         environment = self._begin(probe)
         environment.then_roll_back = True
@@ -225,7 +225,7 @@ class _Trial:
         if not job.rolled_back or job.state is not State.TERMINATED:
             left.insert(0, f"the job is {job.state} and not rolled back: {job.error}")
         if left:
-            raise Disturbed("\n  ".join([f"{self.kind.name}, {fault}: after the rollback,", *left]))
+            raise CheckFailed("\n  ".join([f"{self.kind.name}, {fault}: after the rollback,", *left]))
         return probe.undone
 
     def _begin(self, probe: Probe) -> KindEnvironment:

@@ -25,7 +25,7 @@ from jobsvc.service.results import Results
 from jobsvc.settings import Settings
 from jobsvc.store.database import Database
 from jobsvc.store.queries import refused_rows
-from jobsvc.testing.faults import Fault, Killed, Probe, What
+from jobsvc.testing.faults import Fault, FaultType, Killed, Probe
 from jobsvc.testing.outcome import Outcome, Row, contents
 from jobsvc.testing.probed import ProbedKind
 
@@ -38,16 +38,16 @@ MAX_ROWS_READ = 100_000
 
 
 class CrashingDatabase(Database):
-    """The database file `path`, with the probe of the present run around each commit.
+    """The database file `path`. Around each commit it asks the probe of the present run, and dies where that says so.
 
-    It is opened again for each run and after each death, since a new one for each
-    would compile all statements anew.
+    One object serves all runs, and is opened again for each run and after each death:
+    a new object would compile all statements again.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"sqlite:///{path}")
         self.path = path
-        self.probe = Probe(Fault(What.NOTHING))
+        self.probe = Probe(Fault(FaultType.NOTHING))
         # A death of the process loses nothing that was written; only a power cut would.
         event.listen(self.backend.engine, "connect", _write_unsynced)
 
@@ -95,7 +95,7 @@ def _write_unsynced(connection: Any, _entry: ConnectionPoolEntry) -> None:
 
 
 class KindEnvironment:
-    """Runs one job of `kind` on `database`, which has begun with `probe`. Implements `jobs.engines.Engine`."""
+    """Runs one job of `kind` on `database`, which has begun with `probe`. It is the engine of its own service."""
 
     def __init__(self, database: CrashingDatabase, kind: Kind, probe: Probe, step: int) -> None:
         self._database = database
@@ -107,7 +107,7 @@ class KindEnvironment:
         self._signals = Signals()
         self._kept: dict[Path, bytes] | None = None
         self.then_roll_back = False
-        """Whether a job that was disturbed in its run is rolled back then, instead of going on."""
+        """Whether a job that is paused is rolled back then, instead of resumed."""
         probe.pause = self._pause
         probe.shut_down = self._shut_down
         probe.on_death = self._keep_files
@@ -171,7 +171,7 @@ class KindEnvironment:
         self._start()
 
     def _keep_files(self) -> None:
-        """Keep what has reached the files: closing a dead run's work may still write what was in its buffers."""
+        """Keep what has reached the files. A dead run still closes its work, which may write what it has in buffers."""
         self._kept = {path: path.read_bytes() for path in self._files.output(self._id).glob("*")}
 
     def _pause(self) -> None:
@@ -186,7 +186,7 @@ class KindEnvironment:
     def queue(
         self, connection: Connection, job: Job, *, ahead: bool = False, after: float = 0.0, when_left: bool = False
     ) -> None:
-        """Whoever calls `run` or `roll_back` does what there is to do."""
+        """Nothing is queued: `run` and `roll_back` do what there is to do."""
 
     def stop(self, connection: Connection, job: Job, *, for_good: bool) -> None:
         """The one run that there may be is told by `signal`, or comes to its checkpoint."""

@@ -1,4 +1,4 @@
-"""Disturbing a run at an exact point."""
+"""Faults that come at an exact point of a run."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import NoReturn
 
 
 class Killed(BaseException):
-    """The process dies here. What catches it can do nothing more: the database refuses whatever comes then."""
+    """The process dies here. Code that catches this can do nothing more: the database refuses all that comes then."""
 
 
-class What(StrEnum):
-    """What happens; the text goes on with a number."""
+class FaultType(StrEnum):
+    """What happens, and where; the number of the item, checkpoint or batch follows the text."""
 
     NOTHING = "undisturbed"
     PAUSE = "paused at the look before item"
@@ -30,17 +30,17 @@ class What(StrEnum):
 
 @dataclass(frozen=True)
 class Fault:
-    """`what` happens at the `at`-th item, checkpoint or batch, counted from 1 over the whole job. It happens once."""
+    """One fault, at the `at`-th item, checkpoint or batch, counted from 1 over the whole job. It comes once."""
 
-    what: What
+    type: FaultType
     at: int = 0
 
     def __str__(self) -> str:
-        return f"{self.what} {self.at}" if self.at else str(self.what)
+        return f"{self.type} {self.at}" if self.at else str(self.type)
 
 
 class Probe:
-    """Counts what happens to a job, and disturbs it where `fault` says."""
+    """Counts the items, checkpoints and batches of a job, and brings about `fault` when its number comes."""
 
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
@@ -49,7 +49,7 @@ class Probe:
         self.undone = 0
         self.happened = False
         self.dead = False
-        """Whether the process has died, and nobody has started another one yet."""
+        """Whether the process has died, and no other was started yet."""
         self.pause: Callable[[], None] = lambda: None
         self.shut_down: Callable[[], None] = lambda: None
         self.on_death: Callable[[], None] = lambda: None
@@ -58,31 +58,31 @@ class Probe:
 
     def before_item(self) -> None:
         self.items += 1
-        if self._is_now(What.PAUSE, self.items):
+        if self._is_now(FaultType.PAUSE, self.items):
             self.pause()
-        elif self._is_now(What.SHUTDOWN, self.items):
+        elif self._is_now(FaultType.SHUTDOWN, self.items):
             self.shut_down()
-        elif self._is_now(What.KILL_AT_LOOK, self.items):
+        elif self._is_now(FaultType.KILL_AT_LOOK, self.items):
             self._die()
 
     def after_item(self) -> None:
-        if self._is_now(What.KILL_AFTER_ITEM, self.items):
+        if self._is_now(FaultType.KILL_AFTER_ITEM, self.items):
             self._die()
 
     def applied(self) -> None:
         self.checkpoints += 1
-        self._at_commit = self._is_now(What.KILL_BEFORE_COMMIT, self.checkpoints)
-        self._after_commit = self._is_now(What.KILL_AFTER_COMMIT, self.checkpoints)
+        self._at_commit = self._is_now(FaultType.KILL_BEFORE_COMMIT, self.checkpoints)
+        self._after_commit = self._is_now(FaultType.KILL_AFTER_COMMIT, self.checkpoints)
 
     def finished(self) -> None:
-        if self._is_now(What.KILL_AFTER_FINISH, self.checkpoints):
+        if self._is_now(FaultType.KILL_AFTER_FINISH, self.checkpoints):
             self._die()
 
     def undid(self) -> None:
         self.undone += 1
-        self._at_commit = self._is_now(What.KILL_BEFORE_UNDO_COMMIT, self.undone)
-        self._after_commit = self._is_now(What.KILL_AFTER_UNDO_COMMIT, self.undone)
-        if self._is_now(What.STOP_UNDO, self.undone):
+        self._at_commit = self._is_now(FaultType.KILL_BEFORE_UNDO_COMMIT, self.undone)
+        self._after_commit = self._is_now(FaultType.KILL_AFTER_UNDO_COMMIT, self.undone)
+        if self._is_now(FaultType.STOP_UNDO, self.undone):
             self.shut_down()
 
     def before_commit(self) -> None:
@@ -95,8 +95,8 @@ class Probe:
             self._after_commit = False
             self._die()
 
-    def _is_now(self, what: What, number: int) -> bool:
-        if self.happened or self.fault != Fault(what, number):
+    def _is_now(self, type: FaultType, number: int) -> bool:
+        if self.happened or self.fault != Fault(type, number):
             return False
         self.happened = True
         return True

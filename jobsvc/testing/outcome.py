@@ -1,4 +1,4 @@
-"""What a job has come to, and how two of these differ."""
+"""What a job has come to, and what differs between two outcomes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Outcome:
     """What the author's `outcome` returned."""
 
     def difference(self, other: Outcome) -> list[str]:
-        """What `other` has otherwise, in words."""
+        """What is different in `other`, the outcome with a fault, in words."""
         found = [
             f"{name}: {getattr(self, name)!r} undisturbed, {getattr(other, name)!r} disturbed"
             for name in ("state", "done", "failed", "error", "refused", "outside")
@@ -82,7 +82,7 @@ def _brief(data: bytes | None) -> str:
 
 
 def contents(connection: Connection, only: Collection[str] | None, ignore: Collection[str]) -> dict[str, list[Row]]:
-    """The rows of the tables called `only` (None: of all that are no bookkeeping), without the columns to `ignore`."""
+    """The rows of the tables called `only` (None: of all but the bookkeeping), without the columns to `ignore`."""
     if only is None:
         names = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
         only = sorted({*connection.exec_driver_sql(names).scalars()} - BOOKKEEPING)

@@ -7,19 +7,20 @@ from typing import Any
 
 
 class Outside:
-    """Stands for another service that recognises a call it has had before by its key.
+    """Stands for another service, which knows by its key a call that it has had before.
 
-    Around a crash or a stop, an item may be done again outside the database, with
-    the same `item.key`. `effects` therefore has each key once; a call that comes
-    again with *another* content is an effect of its own. Safe to share among threads.
+    After a crash or a stop, an item may be done again outside the database, with the
+    same `item.key`. So `effects` has each key once; a call that comes again with
+    *another* content is an effect of its own. Safe to share among threads.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._calls: list[tuple[str, Any]] = []
+        """Guarded by `_lock`."""
 
     def note(self, key: str, content: Any = None) -> None:
-        """A call has arrived."""
+        """Take a call: `process` of the kind under test makes it."""
         with self._lock:
             self._calls.append((key, content))
 

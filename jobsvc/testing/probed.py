@@ -1,4 +1,4 @@
-"""A kind with a probe in it: does what the kind does, and lets the probe know."""
+"""A kind with a probe in it: it does what the kind does, and tells the probe."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_BATCHES_IN_VAIN = 10_000
 
 
 class ProbedKind(Kind):
-    """Makes a checkpoint after `step` items at the latest, and undoes `step` at once."""
+    """The kind, with a checkpoint after at most `step` items, and at most `step` items undone at once."""
 
     def __init__(self, kind: Kind, probe: Probe, step: int) -> None:
         self._kind, self._probe, self._step = kind, probe, step

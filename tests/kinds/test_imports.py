@@ -6,6 +6,7 @@ import ast
 import json
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,10 @@ def test_every_name_is_that_of_the_file_that_readers_and_type_checkers_are_sent_
     assert {name: f"jobsvc.kinds.{home}" for name, home in jobsvc.kinds._HOMES.items()} == told
     assert sorted(told) == jobsvc.kinds.__all__
     for name, module in told.items():
-        assert getattr(jobsvc.kinds, name).__module__ == module
+        found = getattr(jobsvc.kinds, name)
+        assert found is getattr(import_module(module), name)
+        # Where it is made, and not where others have it from.
+        assert not isinstance(found, type) or found.__module__ == module
     assert set(jobsvc.kinds.__all__) <= set(dir(jobsvc.kinds))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from inspect import isfunction
 from typing import Any
 
 import pytest
@@ -30,8 +31,9 @@ from jobsvc.kinds.builtin.create_export import CreateExport
 from jobsvc.kinds.contract import Batch
 from jobsvc.store.queries import job_rows
 from jobsvc.store.tables import records
-from jobsvc.testing import Disturbed, Outside, check, run
+from jobsvc.testing import CheckFailed, Outside, check, run
 from jobsvc.testing.environment import MOMENT
+from jobsvc.testing.probed import ProbedKind, _ProbedWork
 
 own = MetaData()
 names = Table("names", own, Column("id", Integer, primary_key=True), Column("job", Integer), Column("name", String))
@@ -167,7 +169,7 @@ def test_own_tables_may_also_come_as_metadata_and_columns_be_ignored():
         undo = Kind.undo
 
     check(Stamped(), CSV, metadata=own, ignore=["names.job"])
-    with pytest.raises(Disturbed, match="table names: missing"):
+    with pytest.raises(CheckFailed, match="table names: missing"):
         check(Stamped(), CSV, metadata=own)
 
 
@@ -208,7 +210,7 @@ def test_the_batch_form_passes():
 
 
 def complaint(kind: Kind, **more: Any) -> str:
-    with pytest.raises(Disturbed) as raised:
+    with pytest.raises(CheckFailed) as raised:
         check(kind, CSV, **more)
     return str(raised.value)
 
@@ -294,7 +296,7 @@ def test_finds_a_file_that_is_not_flushed_before_its_checkpoint():
             work.flush = lambda: None  # type: ignore[method-assign]
             return work
 
-    with pytest.raises(Disturbed) as raised:
+    with pytest.raises(CheckFailed) as raised:
         check(Unflushed(), params=FIVE_DAYS, before=five_records)
     assert "killed right before item 4:\n  state: <State.SUCCEEDED" in str(raised.value)
     assert "the unfinished export file is shorter than it was" in str(raised.value)
@@ -355,3 +357,13 @@ def test_so_many_items_are_disturbed_as_asked_for():
 
     check(Slow(), "name\n" + "x\n" * 50, max_items=2)
     assert 2 + 2 * 4 < Slow.starts < 30
+
+
+def hooks(cls: type) -> set[str]:
+    return {name for name, found in vars(cls).items() if isfunction(found) and not name.startswith("_")}
+
+
+def test_a_kind_with_a_probe_in_it_has_all_its_own_hooks_called():
+    # What is left over is for clients. An item is processed by the `take` of the kind's own work.
+    assert hooks(Kind) - hooks(ProbedKind) == {"left_over"}
+    assert hooks(Work) - hooks(_ProbedWork) == {"process"}

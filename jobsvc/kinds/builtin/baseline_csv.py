@@ -20,6 +20,7 @@ from jobsvc.kinds.contract import (
     Prepared,
     Readable,
     Refused,
+    RefusedLate,
     Work,
 )
 from jobsvc.kinds.csv.dates import Dates, check_date_format
@@ -92,7 +93,7 @@ class _Records(CsvWork):
     def batches(self) -> Iterator[Batch]:
         return self.source.batches(self._record, self._simple_records, self._records, self._batch_items)
 
-    def apply(self, effects: Effects, items: Sequence[Record]) -> Sequence[tuple[int, str]]:
+    def apply(self, effects: Effects, items: Sequence[Record]) -> Sequence[RefusedLate]:
         if self._dry_run:
             return ()
         effects.insert(records, ("job_key", "row", "date", "data"), items)

@@ -8,7 +8,18 @@ from typing import TypeAlias
 
 from sqlalchemy import delete, func, select
 
-from jobsvc.kinds.contract import Batch, Effects, JobContext, JobFailed, Kind, Prepared, Readable, Refused, Work
+from jobsvc.kinds.contract import (
+    Batch,
+    Effects,
+    JobContext,
+    JobFailed,
+    Kind,
+    Prepared,
+    Readable,
+    Refused,
+    RefusedLate,
+    Work,
+)
 from jobsvc.kinds.csv.params import UploadParams
 from jobsvc.kinds.csv.settling import settled
 from jobsvc.kinds.csv.text import shortened
@@ -80,14 +91,14 @@ class _Teams(CsvWork):
             members += [member.strip() for member in names if member.strip()]
         return row, name, members
 
-    def apply(self, effects: Effects, items: Sequence[Team]) -> Sequence[tuple[int, str]]:
+    def apply(self, effects: Effects, items: Sequence[Team]) -> Sequence[RefusedLate]:
         new: dict[str, Team] = {}
-        refused: list[tuple[int, str]] = []
+        refused: list[RefusedLate] = []
         for team in items:
             if new.setdefault(team[1], team) is not team:
-                refused.append((team[0], _exists(team[1])))
+                refused.append(RefusedLate(team[0], _exists(team[1])))
         made = self._free_names(effects, new)
-        refused += [(team[0], _exists(name)) for name, team in new.items() if name not in made]
+        refused += [RefusedLate(team[0], _exists(name)) for name, team in new.items() if name not in made]
         if self._dry_run:
             return refused
         effects.insert(

@@ -150,7 +150,7 @@ class _Export(Work):
             else:
                 self.columns = columns_of_all(context.read, self._first, self._last, context.key, context.stopped)
         if self._file.tell() == 0:
-            names, _ = distinct([*EXPORTED_COLUMNS, *self.columns])
+            names = distinct([*EXPORTED_COLUMNS, *self.columns]).names
             self._file.write((BYTE_ORDER_MARK if context.params.for_spreadsheet else b"") + self._text([names]))
         return Layouts(context.read, self.columns, job_id=self._job, below=context.key)
 
@@ -193,7 +193,7 @@ class _Export(Work):
         return self._next_with_records == wanted
 
     def _records_of(self, connection: Connection, day: date, after: Place) -> tuple[list[Found], bool]:
-        """Some of a date's records behind `after`, and whether there may be more."""
+        """Some of a date's records after the place `after`, and whether there may be more."""
         query = (
             select(records.c.job_key, records.c.row, records.c.data)
             .where(records.c.date == day.isoformat(), tuple_(records.c.job_key, records.c.row) > after)

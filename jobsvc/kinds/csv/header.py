@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from jobsvc.kinds.csv.batches import CsvCursor
 from jobsvc.kinds.csv.format import CsvFormat
@@ -78,17 +78,24 @@ def read_header(file: BinaryIO, form: CsvFormat) -> Header:
     if row.error:
         raise JobFailed(f"not readable as CSV: the header can't be read: {row.error}")
     added = next((len(names) for names in (REFUSED_COLUMNS, EXPORTED_COLUMNS) if _begins(row.fields, names)), 0)
-    columns, warnings = distinct(row.fields[added:])
+    columns = distinct(row.fields[added:])
     start = CsvCursor(offset=found.end, row=1, line=1 + opening.lines + found.lines, extra=added, in_vain=0)
-    return Header(columns, start, warnings)
+    return Header(columns.names, start, columns.warnings)
 
 
 def _begins(fields: Sequence[str], names: Sequence[str]) -> bool:
     return tuple(fields[: len(names)]) == tuple(names) and len(fields) > len(names)
 
 
-def distinct(names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The names with those that are missing or there twice replaced, and warnings that say which."""
+class Columns(NamedTuple):
+    """The names of columns, none of them missing or there twice, and warnings that say which were replaced."""
+
+    names: list[str]
+    warnings: list[str]
+
+
+def distinct(names: Sequence[str]) -> Columns:
+    """Names that are missing, or there twice, are replaced."""
     taken = {name for name in names if name.strip()}
     columns: list[str] = []
     unnamed: list[str] = []
@@ -109,7 +116,7 @@ def distinct(names: Sequence[str]) -> tuple[list[str], list[str]]:
         warnings.append(f"columns without a name were named by their place: {shortened(', '.join(unnamed), 500)}")
     if renamed:
         warnings.append(f"columns with the name of an earlier one were numbered: {shortened(', '.join(renamed), 500)}")
-    return columns, warnings
+    return Columns(columns, warnings)
 
 
 def _free(name: str, taken: set[str]) -> str:
