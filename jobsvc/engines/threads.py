@@ -76,7 +76,7 @@ class ThreadEngine(Generic[C, S]):
         """Whether the dispatcher may have a claimed job that is not live yet."""
         self._live: dict[JobKey, LiveRun[C, S]] = {}
         self._then: Callable[[], None] | None = None
-        """Who is to be told when the next attempt has left, or is live."""
+        """To be called when the next attempt has left, or is live."""
         self._standby: Standby[C, S] | None = None
         """The thread for the next job that has none of its own."""
         self._dispatcher = Thread(target=self._dispatch, name=f"jobsvc-{name}-dispatcher", daemon=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from jobsvc.engines.threads import ThreadEngine
 from jobsvc.jobs.engines import Engine, RollbackEngine
-from jobsvc.process.parts import ROLLBACKS_AT_ONCE, Part, fleet_queues, webhook_sender
+from jobsvc.process.parts import ROLLBACKS_AT_ONCE, FleetQueues, Part, webhook_sender
 from jobsvc.runs.hooks import tell_aside
 from jobsvc.runs.room_gate import RoomGate
 from jobsvc.service.core import Core
@@ -60,7 +60,7 @@ def threads(core: Core, settings: Settings) -> Engines:
 
 def fleet(core: Core, settings: Settings) -> Engines:
     """Jobs run elsewhere; this process hears of it."""
-    runs, rollbacks = fleet_queues()
+    queues = FleetQueues.make()
     listener = Listener(settings.url, core.notifier.notify)
     found = FleetWorkers(core.database, core.now, stalled_after=settings.stalled_after)
-    return Engines(runs, rollbacks, found, (listener,), lambda: None)
+    return Engines(queues.runs, queues.rollbacks, found, (listener,), lambda: None)

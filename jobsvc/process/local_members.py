@@ -137,7 +137,7 @@ class OwnPostgresql:
                 "the fleet needs PostgreSQL: set DATABASE_URL=postgresql://user:password@host:port/database, "
                 "or pip install -r requirements-dev.txt, which brings a server"
             ) from None
-        # Whoever has used the server and was killed stands in there for ever, and nobody would stop it any more.
+        # A user of the server that was killed stands in there for ever, and then nobody would stop the server.
         (directory / ".handle_pids.json").unlink(missing_ok=True)
         self._server = embedded.get_server(directory, cleanup_mode="stop")
         self._pace = Pace(monotonic())

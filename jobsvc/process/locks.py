@@ -42,7 +42,7 @@ class Locks:
             raise
 
     def release(self) -> None:
-        """To be called when the database is closed. Whoever gets the last one that is let go of gets all of them."""
+        """To be called when the database is closed. The process that gets the lock released last gets all of them."""
         while self._held:
             self._held.pop().release()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Protocol
 
 from jobsvc.clock import now
@@ -66,6 +67,13 @@ def webhook_sender(core: Core, settings: Settings) -> WebhookSender:
     return sender
 
 
-def fleet_queues() -> tuple[FleetEngine, FleetEngine]:
+@dataclass(frozen=True)
+class FleetQueues:
     """What puts jobs, and rollbacks, into the fleet's queue."""
-    return FleetEngine(Task.RUN, job_rows.note_entry), FleetEngine(Task.ROLL_BACK, job_rows.note_entry)
+
+    runs: FleetEngine
+    rollbacks: FleetEngine
+
+    @classmethod
+    def make(cls) -> FleetQueues:
+        return cls(FleetEngine(Task.RUN, job_rows.note_entry), FleetEngine(Task.ROLL_BACK, job_rows.note_entry))

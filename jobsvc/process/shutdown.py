@@ -8,7 +8,7 @@ The threads are daemons: atexit runs after all other threads were joined, and
 would wait for them for ever.
 
 Where no server has a handler, the signal would end the main thread with an
-exception wherever it stands, also right behind the taking of a lock, which then
+exception wherever it stands, also right after it has taken a lock, which then
 nobody lets go. There the signal is held back until everything has ended.
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import partial
@@ -16,7 +16,7 @@ from jobsvc.engines.fleet.supervised_worker import Times
 from jobsvc.engines.fleet.worker import FleetWorker
 from jobsvc.files.tidying import tidy_strays
 from jobsvc.identifiers import EntryId, JobKey
-from jobsvc.process.parts import ROLLBACKS_AT_ONCE, build_core, fleet_queues, webhook_sender
+from jobsvc.process.parts import ROLLBACKS_AT_ONCE, FleetQueues, build_core, webhook_sender
 from jobsvc.runs.rescue import WorkerRescue
 from jobsvc.runs.signals import FleetSignals, Lease
 from jobsvc.service.core import Core
@@ -61,9 +61,7 @@ def work(settings: Settings, *, concurrency: int, queues: Sequence[str], name: s
     try:
         session = worker_rows.session_name("worker")
         core = build_core(settings, session=session)
-        unknown = sorted(set(queues) - set(core.kinds))
-        if unknown:
-            raise SettingError(f"--queues {','.join(unknown)}: the kinds are {', '.join(sorted(core.kinds))}")
+        _check_queues(queues, core.kinds)
         host, pid = socket.gethostname(), os.getpid()
         described = Description(name or f"{host}:{pid}", host, pid, list(queues or core.kinds), concurrency, session)
         process = OwnProcess(core, settings, described)
@@ -87,13 +85,20 @@ def work(settings: Settings, *, concurrency: int, queues: Sequence[str], name: s
         lock.release()
 
 
+def _check_queues(queues: Sequence[str], kinds: Collection[str]) -> None:
+    unknown = sorted(set(queues) - set(kinds))
+    if unknown:
+        raise SettingError(f"--queues {','.join(unknown)}: the kinds are {', '.join(sorted(kinds))}")
+
+
 class OwnProcess:
     """What there is to do in this process. Implements `engines.fleet.worker.WorkerProcess`."""
 
     def __init__(self, core: Core, settings: Settings, described: Description) -> None:
         self._core = core
         self._described = described
-        self._runs = core.fleet_runs(*fleet_queues(), resume=settings.recover is Recover.AUTO)
+        queues = FleetQueues.make()
+        self._runs = core.fleet_runs(queues.runs, queues.rollbacks, resume=settings.recover is Recover.AUTO)
         self._rescue = WorkerRescue(core.database, self._runs.recover, stalled_after=settings.stalled_after)
         self._parts = (webhook_sender(core, settings), Listener(settings.url, core.notifier.notify))
 

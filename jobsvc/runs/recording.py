@@ -23,7 +23,7 @@ def until_recorded(record: Callable[[], T], signals: Signals) -> T | None:
     """Call `record` until the database takes it; a full disk or a lock passes.
 
     Returns None if the process shuts down before: the next start finds what was
-    left. A signal to the run makes it try again at once, since whoever sent it
+    left. A signal to the run makes it try again at once, since the sender
     has just written to the database.
     """
     pause = FIRST_DELAY_SECONDS

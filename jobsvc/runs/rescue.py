@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class WorkerRescue:
-    """One sweep: who is lost is found once, in its first transaction.
+    """One sweep: it finds the workers that are lost once, in its first transaction.
 
     Those, and no others, lose their sessions, then their entries in the queue, and
     are forgotten then. A worker that turns stale meanwhile has its sessions still: it

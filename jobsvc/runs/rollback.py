@@ -57,7 +57,7 @@ class RollbackClaims(Claims):
         super().__init__(database, now)
         self.under_way: Callable[[], Collection[JobKey] | None] = tuple
         """The keys of jobs whose run has not left this process; None if that can't be told yet. To be set before the
-        first claim, by whoever wakes the claims when it changes. A fleet queues no rollback that has to wait."""
+        first claim, by the part that wakes the claims when it changes. A fleet queues no rollback that has to wait."""
 
     def first(self, connection: Connection, due: Due) -> RowMapping | None:
         but: Collection[JobKey] = ()

@@ -120,13 +120,13 @@ class FleetSignals(Signals):
 
 
 LOOK_SECONDS = 0.05
-"""How often one who waits for an AbortableEvent asks whether to abort."""
+"""Polling interval of a thread that waits for an AbortableEvent: whether to abort."""
 
 
 class AbortableEvent(Event):
     """An Event that is also set once `should_abort` says yes, until it is cleared: an abort is asked for only once.
 
-    And as long as `is_over` says yes, whoever clears it.
+    And as long as `is_over` says yes: then clearing it does nothing.
     """
 
     def __init__(self, should_abort: Callable[[], bool], is_over: Callable[[], bool] = lambda: False) -> None:

@@ -20,7 +20,7 @@ from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import JobInfo, Kind
 from jobsvc.kinds.csv.work import CsvWork
 from jobsvc.kinds.item_work import ItemWork
-from jobsvc.process.parts import fleet_queues
+from jobsvc.process.parts import FleetQueues
 from jobsvc.runs import fleet_runs
 from jobsvc.runs.checkpoint import Checkpoints
 from jobsvc.runs.fleet_runs import FleetRuns
@@ -130,9 +130,10 @@ def post(tmp_path: Path) -> Iterator[Post]:
         database = Database(Settings(database_url=url).url)
         files = LocalFiles(tmp_path / "files")
         core = Core.on(database, files, kinds, now, Settings(max_queued=5))
-        queues = fleet_queues()
-        fleets = (core.fleet_runs(*queues, resume=True), core.fleet_runs(*queues, resume=False))
-        yield Post(database, files, core.service(*queues), *fleets, core.runner, gated, kinds)
+        queues = FleetQueues.make()
+        fleet, manual = (core.fleet_runs(queues.runs, queues.rollbacks, resume=resume) for resume in (True, False))
+        service = core.service(queues.runs, queues.rollbacks)
+        yield Post(database, files, service, fleet, manual, core.runner, gated, kinds)
         gated.gate.open()
         database.close()
 
