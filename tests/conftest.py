@@ -153,18 +153,18 @@ def commits() -> Iterator[Commits]:
 
 @pytest.fixture
 def make_env(tmp_path: Path, commits: Commits, database_url: str) -> Iterator[Callable[..., Environment]]:
-    """Puts envs together on `tmp_path / "data"`, unless told otherwise; all are closed at the end."""
-    envs: list[Environment] = []
+    """Builds environments on `tmp_path / "data"`, unless told otherwise; all are closed at the end."""
+    made: list[Environment] = []
 
     def make(data_dir: Path = tmp_path / "data", *, start: bool = True, **more: Any) -> Environment:
         env = Environment.build(data_dir, commits, **{"database_url": database_url, **more})
-        envs.append(env)
+        made.append(env)
         if start:
             env.start()
         return env
 
     yield make
-    for env in envs:
+    for env in made:
         env.close()
 
 
@@ -175,5 +175,5 @@ def env(make_env: Callable[..., Environment]) -> Environment:
 
 @pytest.fixture
 def idle(make_env: Callable[..., Environment]) -> Environment:
-    """A env whose engines haven't started: nothing happens to its jobs by itself."""
+    """An environment whose engines haven't started: nothing happens to its jobs by itself."""
     return make_env(start=False)

@@ -1,4 +1,4 @@
-"""The house keeps its shape: imports point down, and in no circle; a rule has one home."""
+"""The package keeps its shape: imports point down, and in no circle; a rule has one home."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ FLOORS = (
     "identifiers",
     "clock",
 )
-"""The rooms, from the top of the house down. A room knows those below it, and none above."""
+"""The rooms, from the top down. A room knows those below it, and none above."""
 
 MAX_FILES = 15
 """So many files stand in a folder at most."""

@@ -164,7 +164,7 @@ class WebhookSender:
         told = False
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closing or self._wanted, self._patience(due_in))
+                self._changed.wait_for(lambda: self._closing or self._wanted, self._longest_wait(due_in))
                 if self._closing:
                     return
                 # Before the look, so that what comes during it isn't missed.
@@ -182,7 +182,7 @@ class WebhookSender:
                 told = True
                 due_in = RETRY_SECONDS
 
-    def _patience(self, due_in: float | None) -> float | None:
+    def _longest_wait(self, due_in: float | None) -> float | None:
         """Seconds until there is something to do; None: until somebody wakes. The caller holds `_changed`."""
         waits = [] if due_in is None else [due_in]
         if self._shared:

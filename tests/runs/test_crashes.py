@@ -25,7 +25,7 @@ MOST = 5
 
 
 class Times:
-    """Processes that begin and die on a env's database; the test moves their clock."""
+    """Processes that begin and die on an environment's database; the test moves their clock."""
 
     def __init__(self, env: Environment) -> None:
         self.env = env

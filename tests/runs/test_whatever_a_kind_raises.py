@@ -126,7 +126,7 @@ class BreaksAmongSome(BreaksInARow):
     concurrency = 2
 
 
-MakeHouse = Callable[..., Environment]
+MakeEnvironment = Callable[..., Environment]
 
 
 def run(env: Environment, kind: str) -> State | None:
@@ -139,7 +139,7 @@ def run(env: Environment, kind: str) -> State | None:
 @pytest.mark.parametrize("raised", RAISED)
 @pytest.mark.parametrize("place", ["open", "batches", "process", "flush", "apply", "finish", "close", "on_start"])
 def test_what_is_raised_in_a_run_is_its_job_s_failure(
-    make_env: MakeHouse, place: str, raised: type[BaseException]
+    make_env: MakeEnvironment, place: str, raised: type[BaseException]
 ) -> None:
     env = make_env(start=False, kinds=[Breaks(place, raised)])
     if place == "close":
@@ -157,7 +157,7 @@ def test_what_is_raised_in_a_run_is_its_job_s_failure(
 @pytest.mark.parametrize("place", ["source", "process"])
 @pytest.mark.parametrize("kind", [BreaksInARow, BreaksAmongSome])
 def test_what_is_raised_for_an_item_fails_the_job_with_the_items_before_it_done(
-    make_env: MakeHouse, kind: type[BreaksInARow], place: str, raised: type[BaseException]
+    make_env: MakeEnvironment, kind: type[BreaksInARow], place: str, raised: type[BaseException]
 ) -> None:
     env = make_env(start=False, kinds=[kind(place, raised)])
     assert run(env, kind.name) is State.FAILED
@@ -167,7 +167,7 @@ def test_what_is_raised_for_an_item_fails_the_job_with_the_items_before_it_done(
 
 @pytest.mark.parametrize("raised", RAISED)
 def test_what_a_hook_raises_is_logged(
-    make_env: MakeHouse, raised: type[BaseException], caplog: pytest.LogCaptureFixture
+    make_env: MakeEnvironment, raised: type[BaseException], caplog: pytest.LogCaptureFixture
 ) -> None:
     env = make_env(start=False, kinds=[Breaks("on_success", raised)])
     assert run(env, "breaks") is State.SUCCEEDED
@@ -175,7 +175,7 @@ def test_what_a_hook_raises_is_logged(
 
 
 @pytest.mark.parametrize("raised", RAISED)
-def test_what_is_raised_in_a_rollback_is_its_failure(make_env: MakeHouse, raised: type[BaseException]) -> None:
+def test_what_is_raised_in_a_rollback_is_its_failure(make_env: MakeEnvironment, raised: type[BaseException]) -> None:
     env = make_env(start=False, kinds=[Breaks("undo", raised)])
     run(env, "breaks")
     [job] = env.service.page(limit=1, after=None, state=None, kind=None, user=None)[0]
@@ -189,7 +189,7 @@ def test_what_is_raised_in_a_rollback_is_its_failure(make_env: MakeHouse, raised
 
 @pytest.mark.parametrize("raised", [*RAISED, RuntimeError])
 def test_a_job_is_terminated_whatever_its_kind_says_to_that(
-    make_env: MakeHouse, raised: type[BaseException], caplog: pytest.LogCaptureFixture
+    make_env: MakeEnvironment, raised: type[BaseException], caplog: pytest.LogCaptureFixture
 ) -> None:
     env = make_env(start=False, kinds=[Breaks("clean_up", raised)])
     waiting, dead = env.submit_as("breaks"), env.submit_as("breaks")
@@ -215,7 +215,7 @@ def test_what_is_raised_before_a_job_is_accepted_ends_no_thread_of_a_server(
         checked(Breaks(place, raised), {}, None, _NoJobs())
 
 
-def test_a_run_that_is_left_early_has_not_failed(make_env: MakeHouse) -> None:
+def test_a_run_that_is_left_early_has_not_failed(make_env: MakeEnvironment) -> None:
     """What draws the items is closed then, with a GeneratorExit that nobody raised."""
     env = make_env(start=False, kinds=[BreaksInARow("nowhere", SystemExit)])
     env.submit_as("breaksInARow")

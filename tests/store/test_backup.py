@@ -25,7 +25,7 @@ from tests.test_command_line import run
 
 @pytest.fixture
 def running(make_env: Callable[..., Environment]) -> tuple[Environment, Job]:
-    """A env in which a job makes records without end."""
+    """An environment in which a job makes records without end."""
     env = make_env(park_after=0)
     job = env.submit_reached(20, count=100_000_000, batch=3)
     env.gated.gate.open(100_000_000)

@@ -8,7 +8,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from jobsvc.store.locks.flock import Patience, take
+from jobsvc.store.locks.flock import Handover, take
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class DatabaseLock:
         """Take the lock, as `DirectoryLock.acquire` does. Makes an empty file, which is SQLite's new database."""
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            take(descriptor, Patience.of(handover_seconds), f"the database {self._path}")
+            take(descriptor, Handover.of(handover_seconds), f"the database {self._path}")
             if _shuts_sqlite_out(descriptor):
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
                 log.warning("%s can't be locked beside SQLite: links to it are not noticed here", self._path)

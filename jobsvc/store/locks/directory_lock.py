@@ -9,7 +9,7 @@ import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jobsvc.store.locks.flock import Holder, Patience, take
+from jobsvc.store.locks.flock import Handover, Holder, take
 
 NO_LOCKS_ON_DIRECTORIES = {errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.EISDIR, errno.ENOSYS, errno.EOPNOTSUPP}
 """The errors of file systems, such as NFS, that lock only files open for writing."""
@@ -37,14 +37,14 @@ class DirectoryLock:
         holder is a child of the same parent, it is most likely the worker that this one
         replaces in a reload: wait up to that long for its end.
         """
-        patience = Patience.of(handover_seconds)
+        handover = Handover.of(handover_seconds)
         what = f"the data directory {self._directory}"
         try:
             note = self._open(self._path, os.O_RDWR | os.O_CREAT)
-            take(note, patience, what, lambda: _noted(note))
+            take(note, handover, what, lambda: _noted(note))
             directory = self._open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
             try:
-                take(directory, patience, what)
+                take(directory, handover, what)
             except OSError as error:
                 if error.errno not in NO_LOCKS_ON_DIRECTORIES:
                     raise

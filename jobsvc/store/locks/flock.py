@@ -33,18 +33,18 @@ class Holder:
 
 
 @dataclass(frozen=True)
-class Patience:
+class Handover:
     """For how long a process waits for a lock: a server's worker, for the one that it replaces in a reload."""
 
     in_worker: bool
     deadline: float
 
     @classmethod
-    def of(cls, handover_seconds: float) -> Patience:
+    def of(cls, handover_seconds: float) -> Handover:
         return cls(handover_seconds > 0, monotonic() + handover_seconds)
 
 
-def take(descriptor: int, patience: Patience, what: str, noted: Callable[[], Holder | None] = lambda: None) -> None:
+def take(descriptor: int, handover: Handover, what: str, noted: Callable[[], Holder | None] = lambda: None) -> None:
     """Take the lock on `what`. Raises DirectoryInUse if another process has it.
 
     If the holder is a child of the same parent, it is most likely the worker that this
@@ -52,8 +52,8 @@ def take(descriptor: int, patience: Patience, what: str, noted: Callable[[], Hol
     """
     while not _try(descriptor):
         holder = noted() or _told_by_the_kernel(descriptor)
-        sibling = patience.in_worker and (holder is None or holder.parent == os.getppid())
-        if not sibling or monotonic() > patience.deadline:
+        sibling = handover.in_worker and (holder is None or holder.parent == os.getppid())
+        if not sibling or monotonic() > handover.deadline:
             raise DirectoryInUse(_explain(what, holder, sibling))
         sleep(RETRY_SECONDS)
 

@@ -88,7 +88,7 @@ class Sqlite:
         return translated(error)
 
 
-def _patience() -> float:
+def _lock_seconds() -> float:
     """Seconds that the transaction which is begun may wait for SQLite's lock."""
     deadline = current()
     return LOCK_SECONDS if deadline is None else deadline.left()
@@ -96,7 +96,7 @@ def _patience() -> float:
 
 def _connect(dialect: Dialect, _entry: ConnectionPoolEntry, arguments: Any, named: dict[str, Any]) -> Any:
     # Its first statements wait for the lock too; `named` is shared by all connections.
-    return dialect.connect(*arguments, **named, timeout=_patience())
+    return dialect.connect(*arguments, **named, timeout=_lock_seconds())
 
 
 def _prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
@@ -118,7 +118,7 @@ def _begin(connection: Connection) -> None:
     driver = connection.connection.dbapi_connection
     assert isinstance(driver, sqlite3.Connection)
     # As a script: each number is another statement, and would drive the long ones out of the cache.
-    driver.executescript(f"PRAGMA busy_timeout={round(_patience() * 1000)}")
+    driver.executescript(f"PRAGMA busy_timeout={round(_lock_seconds() * 1000)}")
     writes = connection.get_execution_options().get("jobsvc_writes", False)
     # A transaction that begins with a read and then writes can fail at once when
     # somebody else has written in between; IMMEDIATE takes the lock first.
