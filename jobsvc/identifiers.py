@@ -1,7 +1,12 @@
-"""Numbers that must not be taken for one another: a type checker tells them apart, at run time they are plain ints."""
+"""What engines, runs and the store know the same things by.
+
+Two of them are numbers that must not be taken for one another: a type checker tells
+them apart, at run time they are plain ints.
+"""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import NewType
 
 JobKey = NewType("JobKey", int)
@@ -9,3 +14,12 @@ JobKey = NewType("JobKey", int)
 
 EntryId = NewType("EntryId", int)
 """The number of an entry of the fleet's queue."""
+
+
+class Purpose(StrEnum):
+    """What a queue worker is for; each worker of the fleet has one for each purpose."""
+
+    RUNS = "runs"
+    """It has the worker's slots. Its row stands for the worker."""
+    ROLLBACKS = "rollbacks"
+    RECOVERY = "recovery"

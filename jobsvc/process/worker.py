@@ -15,7 +15,7 @@ from jobsvc.clock import now
 from jobsvc.engines.fleet.supervised_worker import Times
 from jobsvc.engines.fleet.worker import FleetWorker
 from jobsvc.files.tidying import tidy_strays
-from jobsvc.identifiers import EntryId, JobKey
+from jobsvc.identifiers import EntryId, JobKey, Purpose
 from jobsvc.process.parts import ROLLBACKS_AT_ONCE, FleetQueues, build_core, webhook_sender
 from jobsvc.runs.rescue import WorkerRescue
 from jobsvc.runs.signals import FleetSignals, Lease
@@ -109,11 +109,11 @@ class OwnProcess:
     def new_signals(self, should_abort: Callable[[], bool], lease: Lease) -> FleetSignals:
         return FleetSignals(should_abort, lease)
 
-    def registered(self, number: int, purpose: str) -> None:
+    def registered(self, number: int, purpose: Purpose) -> None:
         described = asdict(self._described)
         with self._core.database.write(urgent=True) as connection:
             worker_rows.add(connection, {"id": number, "purpose": purpose, "started_at": now(), **described})
-        if purpose == worker_rows.RUNS:
+        if purpose is Purpose.RUNS:
             queues = ", ".join(self._described.queues)
             log.info(
                 "worker ready: %s takes %s, %d at a time", self._described.name, queues, self._described.concurrency

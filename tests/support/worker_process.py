@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jobsvc.engines.fleet.lease import Lease
+from jobsvc.identifiers import Purpose
 from jobsvc.runs.signals import FleetSignals
 
 
@@ -14,5 +15,5 @@ class PlainProcess:
     def new_signals(self, should_abort: Callable[[], bool], lease: Lease) -> FleetSignals:
         return FleetSignals(should_abort, lease)
 
-    def registered(self, number: int, purpose: str) -> None:
+    def registered(self, number: int, purpose: Purpose) -> None:
         pass

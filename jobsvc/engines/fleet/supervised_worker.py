@@ -20,7 +20,7 @@ from procrastinate.worker import Worker
 
 from jobsvc.engines.fleet.job_manager import RetryingJobManager
 from jobsvc.engines.fleet.lease import Lease
-from jobsvc.identifiers import EntryId, JobKey
+from jobsvc.identifiers import EntryId, JobKey, Purpose
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Process(Protocol[S_co]):
     def new_signals(self, should_abort: Callable[[], bool], lease: Lease) -> S_co:
         """What a run looks at. `should_abort` says whether the queue wants the run to stop."""
 
-    def registered(self, number: int, purpose: str) -> None:
+    def registered(self, number: int, purpose: Purpose) -> None:
         """A queue worker begins, and has this number in the database."""
 
 
@@ -100,7 +100,7 @@ class SupervisedWorker(Generic[S]):
     def __init__(
         self,
         connector: PsycopgConnector,
-        purpose: str,
+        purpose: Purpose,
         queues: Sequence[str],
         slots: int,
         times: Times,

@@ -22,7 +22,7 @@ from procrastinate import App, PsycopgConnector
 from jobsvc.engines.fleet.lease import allow_alarm
 from jobsvc.engines.fleet.queue import ROLLBACK_QUEUE, Task
 from jobsvc.engines.fleet.supervised_worker import Process, S, SupervisedWorker, Times
-from jobsvc.identifiers import EntryId, JobKey
+from jobsvc.identifiers import EntryId, JobKey, Purpose
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ pool would try later and later while the database is away, and be late by as muc
 
 
 class WorkerProcess(Process[S], Protocol[S]):
-    """What there is to do in this process. All but the last two methods is called on threads of its own."""
+    """What there is to do in this process, all of it on threads other than the event loop's unless it says so."""
 
     def run(self, key: JobKey, entry: EntryId, signals: S) -> None:
         """Run the job that an entry of the queue stands for."""
@@ -85,14 +85,16 @@ class FleetWorker(Generic[S]):
         )
         self._process, self._times = process, times
         self._threads = concurrency + rollbacks_at_once + 4
-        runs = SupervisedWorker(connector, "runs", queues, concurrency, times, process=process)
+        runs = SupervisedWorker(connector, Purpose.RUNS, queues, concurrency, times, process=process)
         runs.add_task(Task.RUN, process.run)
         rollbacks = SupervisedWorker(
-            connector, "rollbacks", [ROLLBACK_QUEUE], rollbacks_at_once, times, process=process
+            connector, Purpose.ROLLBACKS, [ROLLBACK_QUEUE], rollbacks_at_once, times, process=process
         )
         rollbacks.add_task(Task.ROLL_BACK, process.roll_back)
         # One more than there are tasks that take long, so that none of those holds up the others.
-        recovery = SupervisedWorker(connector, "recovery", [RECOVERY_QUEUE], 2, times, process=process, listen=False)
+        recovery = SupervisedWorker(
+            connector, Purpose.RECOVERY, [RECOVERY_QUEUE], 2, times, process=process, listen=False
+        )
         self._add_recovery(recovery.app)
         self._queue_workers = (runs, rollbacks, recovery)
         self._ended = asyncio.Event()

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, RowMapping, delete, exists, func, insert, or_, select, text, union
 
+from jobsvc.identifiers import Purpose
 from jobsvc.store.locks.process_lock import MAX_NAME_BYTES
 from jobsvc.store.postgresql.queue_tables import entries, live_workers, status
 from jobsvc.store.tables import jobs, workers
@@ -26,9 +27,6 @@ def session_name(role: str) -> str:
 
 _SESSIONS = "^jobsvc (web|worker) "
 """How the names of sessions begin, as a regular expression."""
-
-RUNS = "runs"
-"""The purpose of the worker that has a process's slots."""
 
 
 def add(connection: Connection, values: Mapping[str, Any]) -> None:
@@ -112,14 +110,14 @@ def give_up(connection: Connection, lost: Sequence[int]) -> Sequence[RowMapping]
 def present(connection: Connection) -> Sequence[RowMapping]:
     """The processes, the oldest first, each with its last_heartbeat."""
     query = select(workers, live_workers.c.last_heartbeat).join(live_workers, live_workers.c.id == workers.c.id)
-    query = query.where(workers.c.purpose == RUNS).order_by(workers.c.started_at, workers.c.id)
+    query = query.where(workers.c.purpose == Purpose.RUNS).order_by(workers.c.started_at, workers.c.id)
     return connection.execute(query).mappings().all()
 
 
 def count_since(connection: Connection, ago: timedelta) -> int:
     """How many processes had a heartbeat within that time."""
     query = select(func.count()).select_from(workers.join(live_workers, live_workers.c.id == workers.c.id))
-    query = query.where(workers.c.purpose == RUNS, live_workers.c.last_heartbeat >= func.now() - ago)
+    query = query.where(workers.c.purpose == Purpose.RUNS, live_workers.c.last_heartbeat >= func.now() - ago)
     return connection.execute(query).scalar_one()
 
 

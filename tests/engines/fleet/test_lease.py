@@ -20,7 +20,7 @@ from procrastinate.exceptions import ConnectorException
 from jobsvc.engines.fleet.job_manager import RetryingJobManager
 from jobsvc.engines.fleet.lease import END_AT, STOP_AT, Lease
 from jobsvc.engines.fleet.supervised_worker import SupervisedWorker, Times
-from jobsvc.identifiers import EntryId, JobKey
+from jobsvc.identifiers import EntryId, JobKey, Purpose
 from jobsvc.runs.signals import FleetSignals
 from tests.support.databases import fresh
 from tests.support.server import ROOT
@@ -250,7 +250,7 @@ def test_a_worker_that_waits_for_its_runs_to_leave_has_heartbeats_until_they_hav
         connector = PsycopgConnector(conninfo=url)
         worker: SupervisedWorker[FleetSignals] = SupervisedWorker(
             connector,
-            "runs",
+            Purpose.RUNS,
             ["gated"],
             1,
             Times(heartbeat=0.02, stalled_after=60, sweep_every=1, shutdown=60),

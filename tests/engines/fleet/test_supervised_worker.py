@@ -10,7 +10,7 @@ from procrastinate import PsycopgConnector
 
 from jobsvc.engines.fleet.supervised_worker import SupervisedWorker, Times
 from jobsvc.engines.fleet.worker import _started
-from jobsvc.identifiers import EntryId, JobKey
+from jobsvc.identifiers import EntryId, JobKey, Purpose
 from jobsvc.runs.signals import FleetSignals
 from tests.support.worker_process import PlainProcess
 
@@ -19,7 +19,7 @@ from tests.support.worker_process import PlainProcess
 def test_what_an_entry_raises_does_not_end_the_worker(raised: type[BaseException]) -> None:
     worker: SupervisedWorker[FleetSignals] = SupervisedWorker(
         PsycopgConnector(conninfo="host=nowhere"),
-        "runs",
+        Purpose.RUNS,
         ["gated"],
         1,
         Times(heartbeat=1, stalled_after=2, sweep_every=1, shutdown=1),
