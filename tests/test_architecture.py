@@ -270,12 +270,58 @@ def test_the_http_server_knows_gunicorn_and_nothing_of_what_it_serves() -> None:
     assert_imports_none(sorted(others), "gunicorn")
 
 
+STATES_TOGETHER: dict[str, str] = {
+    "runs/runner.py": "which jobs have no output is the run's to know",
+}
+"""Where two states or more may stand together, other than beside the table of transitions, and why there."""
+
+TOGETHER = (ast.Dict, ast.Set, ast.List, ast.Tuple, ast.MatchOr, ast.BoolOp, ast.BinOp)
+
+
+def states_together(source: str) -> bool:
+    """Whether a file spells out a group of states, or what follows on what."""
+    return any(isinstance(node, TOGETHER) and len(states_within(node)) > 1 for node in ast.walk(ast.parse(source)))
+
+
+def states_within(node: ast.AST) -> set[str]:
+    """The states that are named in a literal or a choice itself; not in what is called, or made, within it."""
+    within = set()
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Attribute) and isinstance(child.value, ast.Name) and child.value.id == "State":
+            within.add(child.attr)
+        elif isinstance(child, (*TOGETHER, ast.Compare, ast.MatchValue, ast.Starred)):
+            within |= states_within(child)
+    return within
+
+
+def test_what_follows_from_a_state_stands_beside_the_table_of_transitions() -> None:
+    found = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if states_together(path.read_text())}
+    assert found == {"jobs/states.py", *STATES_TOGETHER}
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("A = (State.PAUSING, State.TERMINATING)", True),
+        ("A = {State.PAUSING: State.PAUSED}", True),
+        ("A = {State.RUNNING: 1, **B, State.PAUSED: 2}", True),
+        ("x = state is State.PAUSED or state is State.FAILED", True),
+        ("match x:\n    case State.PAUSED | State.FAILED:\n        pass", True),
+        ("A = {State.QUEUED, *LEFT_BEHIND}", False),
+        ("x = state is State.PAUSED or state is not State.PAUSED", False),
+        ("f(State.PAUSING, State.PAUSED)", False),
+        ("A = (f(State.PAUSING), f(State.PAUSED))", False),
+    ],
+)
+def test_states_are_found_together_in_whatever_way_they_are(source: str, found: bool) -> None:
+    assert states_together(source) is found
+
+
 MAY_CATCH_ALL = {
     "runs/runner.py": "the top of a run: what goes wrong in a kind fails its job, and nothing else",
     "runs/rollback.py": "the top of a rollback: an undo that breaks ends its rollback, and nothing else",
-    "runs/hooks.py": "a hook that tells of something that has happened can't undo it",
+    "runs/hooks.py": "a hook that tells of something that has happened can't undo it, nor can its cleaning up",
     "webhooks/sender.py": "the top of the threads that send: a delivery that breaks is tried again",
-    "runs/checkpoint.py": "a job is terminated, whatever its kind says to that",
     "engines/live_run.py": "the top of a thread: its slot is given back whatever happens",
     "engines/threads.py": "the top of the dispatcher: a job that could not be begun is tried again",
     "engines/fleet/supervised_worker.py": "the top of a worker: another one begins in its place",

@@ -1,7 +1,7 @@
 """What jobs ask of the engines that run them.
 
 There are two engines: threads of this process, and the queue of a fleet. A job is
-stopped the same way by both; `JobService` asks, in this order:
+stopped the same way by both; `service/steering.py` asks, in this order:
 
 1. `with engine.asking(job)` begins, before the transaction.
    Threads: a run that is here takes no further item. At its next checkpoint it waits for step 4.
@@ -15,8 +15,8 @@ stopped the same way by both; `JobService` asks, in this order:
    Threads: the run is told, also one that has begun since step 1. The thread of a paused job ends, `for_good`.
 5. The run commits the items that it has done, reads the row and obeys, all in one transaction.
    If nothing was asked after all, it goes on.
-6. `JobService` waits for step 5. `engine.signal` says whether there is a run that will obey: if not,
-   `JobService` obeys in its place.
+6. `service/settling.py` waits for step 5. `engine.signal` says whether there is a run that will obey: if not,
+   the service obeys in its place.
 
 A job is queued the same way: `asking.queue` puts it into the fleet's queue in step 2; the threads' slots
 are given out in step 4, also where the answer was lost: the job may be there.
@@ -47,11 +47,20 @@ class Asking(Queue, Protocol):
         """Have the job's run, if it has one, read the row. `job` is as it was; `for_good`: it won't be resumed."""
 
 
+class Run(Protocol):
+    """What an engine knows a run by."""
+
+    @property
+    def key(self) -> JobKey: ...
+    @property
+    def attempt(self) -> int: ...
+
+
 class Engine(Protocol):
     """Where runs happen."""
 
-    def asking(self, running: Job | None = None) -> AbstractContextManager[Asking]:
-        """Around a transaction, and around all its tries. `running`: the job whose run is to take no item meanwhile."""
+    def asking(self, running: Run | None = None) -> AbstractContextManager[Asking]:
+        """Around a transaction, and around all its tries. `running`: the run that is to take no item meanwhile."""
 
     def signal(self, key: JobKey, attempt: int) -> bool:
         """Make a run read its job's row. Returns False if that attempt has no run, which is known here for certain."""

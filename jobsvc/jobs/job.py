@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -110,6 +110,10 @@ class Job:
             values["unreadable"] = f"{' and '.join(odd)} in the database can't be read"
         return cls(**values)
 
+    def changed(self, values: Mapping[str, Any]) -> Job:
+        """The job once these columns of its row were changed; some of them may not be the job's to know."""
+        return replace(self, **{name: value for name, value in values.items() if name in _COLUMNS})
+
     @property
     def percent(self) -> float:
         """How much of the job is behind it, from 0 to 100."""
@@ -125,3 +129,6 @@ class Job:
         if self.rollback_total is None:
             return None
         return round(100 * (1 - self.done / self.rollback_total), 1) if self.rollback_total else 0.0
+
+
+_COLUMNS = frozenset(field.name for field in fields(Job)) - {"unreadable"}

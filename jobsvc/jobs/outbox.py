@@ -11,11 +11,7 @@ from sqlalchemy import Connection
 from jobsvc.identifiers import JobKey
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.representation import job_json, moment
-from jobsvc.jobs.states import FINISHED, State
 from jobsvc.store.queries import job_rows, webhook_rows
-
-TOLD = frozenset({*FINISHED, State.PAUSED})
-"""The states that clients are told of."""
 
 
 def put(connection: Connection, job_key: JobKey, at: datetime) -> None:

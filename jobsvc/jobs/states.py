@@ -1,4 +1,4 @@
-"""The states of a job, and which may follow which and why."""
+"""The states of a job: which may follow which and why, and whatever else follows from a state."""
 
 from __future__ import annotations
 
@@ -16,18 +16,6 @@ class State(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
 
-
-FINISHED = frozenset({State.SUCCEEDED, State.FAILED, State.TERMINATED})
-"""States in which nothing happens any more unless somebody asks for it."""
-
-UNDER_WAY = frozenset({State.RUNNING, State.PAUSING, State.TERMINATING})
-"""States in which a job may have a run."""
-
-SERVICE = "service"
-"""Who, in a job's history, when the service changed its state by itself."""
-
-RUN = "run"
-"""Who, when its own run did."""
 
 TRANSITIONS: dict[State, dict[State, str]] = {
     State.QUEUED: {
@@ -71,6 +59,104 @@ TRANSITIONS: dict[State, dict[State, str]] = {
         State.TERMINATING: "rollback was asked for afterwards",
     },
 }
+
+
+OBEYED = {State.PAUSING: State.PAUSED, State.TERMINATING: State.TERMINATED}
+"""Where a job goes that was asked to stop: once its run has stopped, or at once if it has none."""
+
+STOPPING = frozenset(OBEYED)
+"""States of a job that is still on its way to where it was sent."""
+
+LEFT_BEHIND = {State.RUNNING: State.INTERRUPTED, **OBEYED}
+"""Where a job goes whose run has ended without a word."""
+
+UNDER_WAY = frozenset(LEFT_BEHIND)
+"""States in which a job may have a run."""
+
+FINISHED = frozenset({State.SUCCEEDED, State.FAILED, State.TERMINATED})
+"""States in which nothing happens any more unless somebody asks for it."""
+
+RAN_TO_ITS_END = FINISHED - {State.TERMINATED}
+"""States of a job that was over before anybody could stop it."""
+
+STANDING_STILL = frozenset(State) - UNDER_WAY - {State.QUEUED}
+"""States in which the cursor stays where it is."""
+
+HOOKS = {
+    State.PAUSED: "on_pause",
+    State.SUCCEEDED: "on_success",
+    State.FAILED: "on_failure",
+    State.TERMINATED: "on_terminate",
+}
+"""Which hook of its kind is called for where a job was taken that has begun, or was terminated."""
+
+TOLD = frozenset(HOOKS)
+"""States that a client with a callback URL is told of: the same."""
+
+
+class Action(StrEnum):
+    """What a client may ask of a job, in the words in which it is refused: a job can't be …"""
+
+    PAUSE = "paused"
+    RESUME = "resumed"
+    TERMINATE = "terminated"
+    ROLL_BACK = "rolled back before it is terminated"
+    TERMINATE_AND_ROLL_BACK = "terminated and rolled back"
+
+
+MOVES: dict[Action, dict[State, State | None]] = {
+    Action.PAUSE: {
+        State.QUEUED: State.PAUSED,
+        State.RUNNING: State.PAUSING,
+        State.INTERRUPTED: State.PAUSED,
+        State.PAUSING: None,
+        State.PAUSED: None,
+    },
+    Action.RESUME: {
+        State.PAUSED: State.QUEUED,
+        State.INTERRUPTED: State.QUEUED,
+        State.FAILED: State.QUEUED,
+        State.QUEUED: None,
+        State.RUNNING: None,
+    },
+    Action.TERMINATE: {
+        State.QUEUED: State.TERMINATING,
+        State.RUNNING: State.TERMINATING,
+        State.PAUSING: State.TERMINATING,
+        State.PAUSED: State.TERMINATING,
+        State.INTERRUPTED: State.TERMINATING,
+        State.TERMINATING: None,
+        State.TERMINATED: None,
+    },
+    Action.ROLL_BACK: {
+        State.SUCCEEDED: State.TERMINATING,
+        State.FAILED: State.TERMINATING,
+        State.TERMINATED: State.TERMINATING,
+        State.TERMINATING: None,
+    },
+}
+"""Where an action takes a job, by its state: why, says the table of transitions. None: it is there, or on its way.
+
+In any other state the action is refused.
+"""
+MOVES[Action.TERMINATE_AND_ROLL_BACK] = MOVES[Action.TERMINATE] | MOVES[Action.ROLL_BACK]
+
+
+class Rollback(StrEnum):
+    """Where a rollback that was asked for stands, of a job that is terminating."""
+
+    WANTED = "wanted"
+    RUNNING = "running"
+
+
+ENGINE = "engine"
+"""Who, in a job's history, when an engine has begun it."""
+
+RUN = "run"
+"""Who, when its own run has changed its state."""
+
+SERVICE = "service"
+"""Who, when the service has done so by itself. Anybody else is a user."""
 
 
 class ForbiddenTransition(Exception):

@@ -9,18 +9,18 @@ from sqlalchemy import Connection
 
 from jobsvc.jobs import outbox
 from jobsvc.jobs.job import Job
-from jobsvc.jobs.states import FINISHED, State, reason
+from jobsvc.jobs.states import FINISHED, TOLD, State, reason
 from jobsvc.store.queries import event_rows, job_rows
 
 
 def transition(
     connection: Connection, job: Job, after: State, *, who: str, at: datetime, why: str | None = None, **values: Any
-) -> bool:
+) -> Job | None:
     """Take `job` from the state and attempt it was read with to `after`, and note it in its history.
 
     `values` are further columns to set; `why` defaults to the reason in the table
-    of transitions. Returns False, with nothing changed, if the job has moved on
-    since it was read. Raises ForbiddenTransition if the table doesn't allow it.
+    of transitions. Returns the job as it was read, with what is changed; None, with
+    nothing changed, if it has moved on since it was read. Raises ForbiddenTransition if the table doesn't allow it.
     """
     because = why or reason(job.state, after)
     reason(job.state, after)
@@ -28,8 +28,8 @@ def transition(
     if after is not State.RUNNING:
         values["eta_seconds"] = None
     if not job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values=values):
-        return False
+        return None
     event_rows.add(connection, job.key, at=at, before=job.state, after=after, who=who, why=because)
-    if job.callback_url is not None and after in outbox.TOLD:
+    if job.callback_url is not None and after in TOLD:
         outbox.put(connection, job.key, at)
-    return True
+    return job.changed(values)

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -41,15 +41,24 @@ NO_CRASH: Mapping[str, Any] = MappingProxyType({"crashes": 0, "not_before": None
 """What a job's row says once an attempt has come to a checkpoint, or has ended in good order."""
 
 
-def left(max_crashes: int, job: Job, at: datetime, why: str) -> tuple[dict[str, Any], str]:
-    """What is written down of a job whose attempt has died: when it may begin again, and `why` in its history."""
+class Left(NamedTuple):
+    """What is written down of a job whose attempt has died."""
+
+    values: Mapping[str, Any]
+    """When it may begin again, as columns of its row."""
+    why: str
+    """For its history."""
+
+
+def left(max_crashes: int, job: Job, at: datetime, why: str) -> Left:
+    """What an attempt leaves that has died since `why`."""
     if job.crashes < SUSPECT_AFTER:
-        return {"not_before": None}, why
+        return Left({"not_before": None}, why)
     why = f"{why}, {job.crashes} times in a row without a new checkpoint"
     if job.crashes >= max_crashes:
-        return {"not_before": None}, why
+        return Left({"not_before": None}, why)
     pause = min(MAX_DELAY_SECONDS, FIRST_DELAY_SECONDS * 5.0 ** min(20, job.crashes - SUSPECT_AFTER))
-    return {"not_before": at + timedelta(seconds=pause)}, f"{why}; it may begin again after {pause:g} s"
+    return Left({"not_before": at + timedelta(seconds=pause)}, f"{why}; it may begin again after {pause:g} s")
 
 
 def claimed(job: Job, at: datetime) -> dict[str, Any]:

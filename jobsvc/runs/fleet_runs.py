@@ -21,14 +21,14 @@ from jobsvc.files.contract import Files
 from jobsvc.identifiers import EntryId, JobKey
 from jobsvc.jobs.engines import Queue
 from jobsvc.jobs.job import Job
-from jobsvc.jobs.states import SERVICE, State
+from jobsvc.jobs.states import HOOKS, LEFT_BEHIND, SERVICE, Rollback, State
 from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import Kind
 from jobsvc.runs.crashes import seconds_left
-from jobsvc.runs.hooks import HOOKS, tell, tell_aside
+from jobsvc.runs.hooks import tell, tell_aside
 from jobsvc.runs.recording import until_recorded
-from jobsvc.runs.recovery import LEFT_BEHIND, leave_behind
-from jobsvc.runs.rollback import Rollback, Rollbacks
+from jobsvc.runs.recovery import leave_behind
+from jobsvc.runs.rollback import Rollbacks
 from jobsvc.runs.room_gate import LOOK_SECONDS
 from jobsvc.runs.runner import Runner
 from jobsvc.runs.signals import Signals

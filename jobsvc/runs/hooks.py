@@ -1,7 +1,7 @@
-"""Calling a kind's hooks.
+"""Calling a kind: what its hooks are given, and what becomes of what they raise.
 
-Each tells of one transition. The transaction that makes it decides who calls: the
-hook is called by whoever had it committed, afterwards, and by nobody else.
+Most hooks tell of one transition. The transaction that makes it decides who calls:
+the hook is called by what had it committed, afterwards, and by nothing else.
 """
 
 from __future__ import annotations
@@ -12,19 +12,17 @@ from contextlib import contextmanager
 from threading import Thread
 from typing import Any
 
+from sqlalchemy import Connection, Executable, Table
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.exc import OperationalError
+
 from jobsvc.jobs.job import Job
-from jobsvc.jobs.states import State
+from jobsvc.jobs.states import HOOKS, State
 from jobsvc.kinds.contract import JobInfo, Kind
+from jobsvc.store.bulk_insert import bulk_insert
+from jobsvc.store.insert_new import insert_new
 
 log = logging.getLogger(__name__)
-
-HOOKS = {
-    State.PAUSED: "on_pause",
-    State.SUCCEEDED: "on_success",
-    State.FAILED: "on_failure",
-    State.TERMINATED: "on_terminate",
-}
-"""Which hook is called for where a job was taken that has begun, or was terminated."""
 
 
 def job_params(kind: Kind, params: Mapping[str, Any]) -> Any:
@@ -34,6 +32,23 @@ def job_params(kind: Kind, params: Mapping[str, Any]) -> Any:
 
 def job_info(kind: Kind, job: Job) -> JobInfo:
     return JobInfo(job.id, job.user, job_params(kind, job.params), job.done, job.failed, job.error)
+
+
+class CheckpointEffects:
+    """The effects of one checkpoint's items, on its connection. Implements `kinds.contract.Effects`."""
+
+    def __init__(self, connection: Connection, job_key: int) -> None:
+        self._connection = connection
+        self.job_key = job_key
+
+    def insert(self, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+        bulk_insert(self._connection, table, columns, rows)
+
+    def insert_new(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        insert_new(self._connection, table, rows)
+
+    def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
+        return self._connection.execute(statement, parameters)
 
 
 class KindBroke(Exception):
@@ -78,3 +93,22 @@ def tell_aside(kinds: Mapping[str, Kind], jobs: Sequence[Job]) -> None:
 
     if jobs:
         Thread(target=tell_all, name="jobsvc-hooks", daemon=True).start()
+
+
+def clean_up(connection: Connection, kind: Kind | None, job_key: int) -> None:
+    """Have the kind let go of what only a job needed that has succeeded. If it can't, the job has not."""
+    if kind is not None:
+        with contained(kind):
+            kind.clean_up(CheckpointEffects(connection, job_key))
+
+
+def clean_up_terminated(connection: Connection, kind: Kind | None, job_key: int) -> None:
+    """The same for a job that is terminated: it is, whatever the kind says to that. Its exceptions are logged."""
+    try:
+        with connection.begin_nested():
+            clean_up(connection, kind, job_key)
+    except OperationalError:
+        # The database, and with it the transaction.
+        raise
+    except Exception:
+        log.exception("job %d is terminated, but what only it needed may still be there", job_key)

@@ -13,14 +13,13 @@ from sqlalchemy import Connection
 from jobsvc.files.contract import Files
 from jobsvc.files.tidying import tidy_strays
 from jobsvc.jobs.job import Job, Place
-from jobsvc.jobs.states import SERVICE, State
+from jobsvc.jobs.states import HOOKS, LEFT_BEHIND, SERVICE, Rollback, State
 from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import Kind
 from jobsvc.runs import crashes
-from jobsvc.runs.checkpoint import AttemptLost, clean_up_terminated
 from jobsvc.runs.crashes import NO_CRASH
-from jobsvc.runs.hooks import HOOKS
-from jobsvc.runs.rollback import Rollback
+from jobsvc.runs.ending import AttemptLost
+from jobsvc.runs.hooks import clean_up_terminated
 from jobsvc.store.again import again_on_conflict
 from jobsvc.store.database import Database
 from jobsvc.store.queries import job_rows
@@ -28,13 +27,6 @@ from jobsvc.store.queries import job_rows
 log = logging.getLogger(__name__)
 
 IDLE_TOO_LONG = "the database ended a transaction of the run that was idle for too long"
-
-LEFT_BEHIND = {
-    State.RUNNING: State.INTERRUPTED,
-    State.PAUSING: State.PAUSED,
-    State.TERMINATING: State.TERMINATED,
-}
-"""Where a job goes whose run died with its process."""
 
 
 def recover(

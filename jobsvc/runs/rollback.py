@@ -5,19 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
-from enum import StrEnum
 
 from sqlalchemy import Connection, RowMapping
 
 from jobsvc.files.contract import Files
 from jobsvc.identifiers import EntryId, JobKey
 from jobsvc.jobs.job import Job
-from jobsvc.jobs.states import State
+from jobsvc.jobs.states import Rollback, State
 from jobsvc.kinds.contract import Kind
-from jobsvc.runs.checkpoint import AttemptLost, CheckpointEffects, end_job, ended_by_run
 from jobsvc.runs.claims import Claims
 from jobsvc.runs.crashes import NO_CRASH, claimed
-from jobsvc.runs.hooks import tell
+from jobsvc.runs.ending import AttemptLost, end_job, ended_by_run
+from jobsvc.runs.hooks import CheckpointEffects, tell
 from jobsvc.runs.recording import until_recorded
 from jobsvc.runs.signals import Signals
 from jobsvc.store.again import again_on_conflict
@@ -34,13 +33,6 @@ ITEMS_PER_BATCH = 2000
 
 FULL_PAUSE_SECONDS = 5.0
 """After how long a rollback is tried again that found no room."""
-
-
-class Rollback(StrEnum):
-    """Where a rollback that was asked for stands."""
-
-    WANTED = "wanted"
-    RUNNING = "running"
 
 
 class RollbackClaims(Claims):

@@ -14,12 +14,13 @@ from sqlalchemy import Connection
 from jobsvc.files.contract import Files
 from jobsvc.identifiers import EntryId, JobKey
 from jobsvc.jobs.job import Job, Place
-from jobsvc.jobs.states import State
+from jobsvc.jobs.states import HOOKS, State
 from jobsvc.kinds.contract import JobContext, JobFailed, Kind
 from jobsvc.kinds.csv.format import DEFAULT_MAX_ROW_BYTES
-from jobsvc.runs.checkpoint import AttemptLost, Checkpoints, break_off, ended_by_run, fail
+from jobsvc.runs.checkpoint import Checkpoints
 from jobsvc.runs.claims import RunClaims
-from jobsvc.runs.hooks import HOOKS, job_info, job_params, tell
+from jobsvc.runs.ending import AttemptLost, break_off, ended_by_run, fail
+from jobsvc.runs.hooks import job_info, job_params, tell
 from jobsvc.runs.progress import ProgressMeter
 from jobsvc.runs.recording import until_recorded
 from jobsvc.runs.recovery import interrupt

@@ -8,7 +8,7 @@ from typing import BinaryIO
 from jobsvc.files.contract import READ_AHEAD_BYTES, Files
 from jobsvc.jobs.errors import FilesRemoved, NotAllowed
 from jobsvc.jobs.job import Job, Place
-from jobsvc.jobs.states import State
+from jobsvc.jobs.states import STANDING_STILL
 from jobsvc.kinds.contract import Kind, LeftOverRows, Refusal
 from jobsvc.kinds.csv.left_over import CsvLeftOver
 from jobsvc.runs.hooks import contained
@@ -22,9 +22,6 @@ PIECE_BYTES = 256 * 1024
 
 HERE_AND_THERE_BYTES = 128 * 1024
 """How much is read ahead where rows may stand far apart."""
-
-_STILL = frozenset({State.PAUSED, State.TERMINATED, State.INTERRUPTED, State.FAILED, State.SUCCEEDED})
-"""States in which the cursor stays where it is."""
 
 
 class LeftOver:
@@ -75,7 +72,7 @@ class LeftOver:
 
         Raises NotAllowed while the cursor moves, NoResult if there is no upload, FilesRemoved if it was.
         """
-        if job.state not in _STILL:
+        if job.state not in STANDING_STILL:
             raise NotAllowed(job.id, job.state, "asked for what it has not processed, before it stands still")
         place = self._place(job)
         return self._unprocessed(job, self._open(job, READ_AHEAD_BYTES), place)

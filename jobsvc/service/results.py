@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from jobsvc.files.contract import Files, Result
 from jobsvc.jobs.errors import FilesRemoved, JobError, NotAllowed, UnknownJob
@@ -21,6 +21,26 @@ class NoResult(JobError):
         super().__init__(f"job {job_id} has no such file")
 
 
+class RecordPlace(NamedTuple):
+    """Where a record stands among all."""
+
+    job_key: int
+    row: int
+
+
+class RecordPage(NamedTuple):
+    records: list[bytes]
+    """Each as JSON text."""
+    next: RecordPlace | None
+    """The `after` of the next page; None if this is the last."""
+
+
+class TeamPage(NamedTuple):
+    teams: list[dict[str, Any]]
+    next: int | None
+    """The `after` of the next page; None if this is the last."""
+
+
 class Results:
     """Reads what is committed; safe to share among threads."""
 
@@ -28,10 +48,8 @@ class Results:
         self._database = database
         self._files = files
 
-    def records(
-        self, *, limit: int, after: tuple[int, int] | None, job_id: str | None
-    ) -> tuple[list[bytes], tuple[int, int] | None]:
-        """Records in (job, row) order, each as JSON text, with the (job key, row) after which the next page begins.
+    def records(self, *, limit: int, after: RecordPlace | None, job_id: str | None) -> RecordPage:
+        """Records in the order of their places, from after the place `after`.
 
         As many as make up a page, one at least: a record repeats the names of its job's columns.
         """
@@ -51,15 +69,15 @@ class Results:
                 made.append(record_json(known[row.job_key], row))
                 produced += len(made[-1])
         last = rows[len(made) - 1] if more else None
-        return made, None if last is None else (last.job_key, last.row)
+        return RecordPage(made, None if last is None else RecordPlace(last.job_key, last.row))
 
-    def teams(self, *, limit: int, after: int | None, job_id: str | None) -> tuple[list[dict[str, Any]], int | None]:
-        """Teams in the order in which they were made, with the id after which the next page begins."""
+    def teams(self, *, limit: int, after: int | None, job_id: str | None) -> TeamPage:
+        """Teams in the order in which they were made, from after the id `after`."""
         if job_id is not None:
             self.check_made(job_id)
         with self._database.read() as connection:
             found, more = team_rows.page(connection, limit=limit, after=after, job_id=job_id)
-        return found, found[-1]["id"] if more else None
+        return TeamPage(found, found[-1]["id"] if more else None)
 
     def file(self, job: Job) -> Result:
         """The file that a job has made. Raises NotAllowed while it is unfinished, NoResult if there is none.

@@ -180,7 +180,7 @@ class KindEnvironment:
     def _shut_down(self) -> None:
         self._signals.shut_down()
 
-    def asking(self, running: Job | None = None) -> AbstractContextManager[KindEnvironment]:
+    def asking(self, running: object = None) -> AbstractContextManager[KindEnvironment]:
         return nullcontext(self)
 
     def queue(

@@ -6,8 +6,24 @@ import pytest
 
 from jobsvc.clock import now
 from jobsvc.jobs.job import Job
-from jobsvc.jobs.states import FINISHED, TRANSITIONS, ForbiddenTransition, State, reason
+from jobsvc.jobs.states import (
+    FINISHED,
+    HOOKS,
+    LEFT_BEHIND,
+    MOVES,
+    OBEYED,
+    RAN_TO_ITS_END,
+    STANDING_STILL,
+    STOPPING,
+    TRANSITIONS,
+    UNDER_WAY,
+    Action,
+    ForbiddenTransition,
+    State,
+    reason,
+)
 from jobsvc.jobs.transition import transition
+from jobsvc.kinds.contract import Kind
 from jobsvc.store.queries import job_rows
 from tests.support.environment import Environment
 
@@ -54,6 +70,35 @@ def test_every_transition_has_a_reason() -> None:
 
 def test_a_finished_job_is_one_that_nothing_happens_to_by_itself() -> None:
     assert {State.SUCCEEDED, State.FAILED, State.TERMINATED} == FINISHED
+
+
+def test_an_action_takes_a_job_only_where_the_table_lets_it_go() -> None:
+    moves = {(before, after) for action in Action for before, after in MOVES[action].items() if after is not None}
+    assert moves <= ALLOWED
+
+
+def test_what_is_asked_again_is_harmless() -> None:
+    """Also while it is on its way: where an action has led, it leads nowhere else."""
+    for action in Action:
+        for after in set(MOVES[action].values()) - {None}:
+            assert MOVES[action][after] is None
+
+
+def test_what_is_asked_of_a_run_ends_as_the_table_lets_it() -> None:
+    assert set(OBEYED.items()) <= ALLOWED
+    assert set(LEFT_BEHIND.items()) <= ALLOWED
+    assert not set(OBEYED.values()) & UNDER_WAY, "who waits for it would wait for ever"
+
+
+def test_the_groups_of_states_have_the_states_that_they_say() -> None:
+    assert {State.PAUSING, State.TERMINATING} == STOPPING
+    assert {State.RUNNING, State.PAUSING, State.TERMINATING} == UNDER_WAY
+    assert {State.PAUSED, State.INTERRUPTED, *FINISHED} == STANDING_STILL
+    assert {State.SUCCEEDED, State.FAILED} == RAN_TO_ITS_END
+
+
+def test_every_hook_is_one_that_kinds_have() -> None:
+    assert all(callable(getattr(Kind, hook)) for hook in HOOKS.values())
 
 
 def test_every_allowed_transition_occurs_and_every_other_pair_is_forbidden(idle: Environment) -> None:

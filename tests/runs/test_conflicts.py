@@ -15,7 +15,8 @@ from jobsvc.clock import now
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import Work
-from jobsvc.runs.checkpoint import Checkpoints, break_off, fail
+from jobsvc.runs.checkpoint import Checkpoints
+from jobsvc.runs.ending import break_off, fail
 from jobsvc.runs.progress import ProgressMeter
 from jobsvc.runs.recovery import interrupt
 from jobsvc.runs.rollback import Rollbacks
@@ -137,7 +138,7 @@ CASES: dict[str, tuple[dict[str, Any], Callable[[Environment, Job], object], Sta
     "resume": ({"state": State.PAUSED}, lambda idle, job: idle.service.resume(job.id, WHO, 5), State.QUEUED, None),
     "obey for nobody": (
         {"state": State.TERMINATING},
-        lambda idle, job: idle.service._ended(job),
+        lambda idle, job: idle.service.settling._ended(job),
         State.TERMINATED,
         None,
     ),

@@ -11,7 +11,7 @@ import pytest
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.runs import crashes
-from jobsvc.runs.checkpoint import break_off
+from jobsvc.runs.ending import break_off
 from jobsvc.runs.recovery import interrupt, recover
 from jobsvc.runs.rollback import Rollbacks
 from jobsvc.runs.runner import Runner

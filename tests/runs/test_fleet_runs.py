@@ -16,7 +16,7 @@ from jobsvc.engines.fleet.queue import AHEAD, ROLLBACK_QUEUE
 from jobsvc.files.local.files import LocalFiles
 from jobsvc.jobs.errors import QueueFull
 from jobsvc.jobs.job import Job
-from jobsvc.jobs.states import State
+from jobsvc.jobs.states import Rollback, State
 from jobsvc.kinds.contract import JobInfo, Kind
 from jobsvc.kinds.csv.work import CsvWork
 from jobsvc.kinds.item_work import ItemWork
@@ -24,7 +24,6 @@ from jobsvc.process.parts import FleetQueues
 from jobsvc.runs import fleet_runs
 from jobsvc.runs.checkpoint import Checkpoints
 from jobsvc.runs.fleet_runs import FleetRuns
-from jobsvc.runs.rollback import Rollback
 from jobsvc.runs.runner import Runner
 from jobsvc.runs.signals import FleetSignals, Signals
 from jobsvc.service.core import Core

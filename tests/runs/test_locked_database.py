@@ -19,7 +19,7 @@ from flask import Flask
 from jobsvc.cli.main import main
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
-from jobsvc.service import jobs as service
+from jobsvc.service import submission
 from jobsvc.store import again
 from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseBusy
@@ -87,7 +87,7 @@ def test_requests_are_answered_in_their_time_while_another_program_holds_the_loc
     with locked(tmp_path / "data"):
         if run_waits_too:
             gated.gate.open(1)
-            turn = services.jobs._database.backend._turn  # type: ignore[attr-defined]
+            turn = services.jobs.lookup._database.backend._turn  # type: ignore[attr-defined]
             # It has the turn, and waits for the lock.
             while not turn._taken:
                 Event().wait(0.01)
@@ -108,7 +108,7 @@ def test_what_the_original_s_route_says_while_the_database_is_locked(
     app: Flask, services: Services, gated: Gated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(original, "ACKNOWLEDGE_SECONDS", 0.0)
-    monkeypatch.setattr(service, "REQUEST_SECONDS", 0.1)
+    monkeypatch.setattr(submission, "REQUEST_SECONDS", 0.1)
     client = app.test_client()
     job_id = client.post("/kinds/gated/jobs", json={}).get_json()["id"]
     gated.gate.wait_reached(1)
@@ -119,7 +119,7 @@ def test_what_the_original_s_route_says_while_the_database_is_locked(
         ):
             assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
             assert "nothing was changed" in answer.get_json()["detail"]
-    assert len(services.jobs.page(limit=10, after=None, state=None, kind=None, user=None)[0]) == 1
+    assert len(services.jobs.page(limit=10, after=None, state=None, kind=None, user=None).jobs) == 1
 
 
 def test_requests_that_say_nothing_of_a_wait_are_answered_in_their_time_too(
@@ -127,7 +127,7 @@ def test_requests_that_say_nothing_of_a_wait_are_answered_in_their_time_too(
 ) -> None:
     monkeypatch.setattr(sqlite, "LOCK_SECONDS", TIMEOUT)
     monkeypatch.setattr(request_deadline, "REQUEST_SECONDS", 0.1)
-    monkeypatch.setattr(service, "REQUEST_SECONDS", 0.1)
+    monkeypatch.setattr(submission, "REQUEST_SECONDS", 0.1)
     client = app.test_client()
     gated.gate.open()
     job_id = client.post("/kinds/gated/jobs", json={}).get_json()["id"]

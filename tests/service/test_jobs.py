@@ -12,7 +12,6 @@ from jobsvc.jobs.errors import NotAllowed, QueueFull, UnknownJob
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.runs.signals import Signals
-from jobsvc.service.jobs import JobService
 from jobsvc.store.queries import job_rows
 from tests.support.environment import WHO, Environment
 from tests.support.waiting import TIMEOUT
@@ -118,12 +117,10 @@ def test_terminate_without_a_run(idle: Environment, state: State, after: State |
     assert idle.job(job).state is (after or state)
 
 
-@pytest.mark.parametrize("ask", [JobService.pause, JobService.resume, JobService.terminate])
-def test_what_is_asked_of_a_job_that_is_not_there_is_refused(
-    idle: Environment, ask: Callable[[JobService, str, str, float], Job]
-) -> None:
+@pytest.mark.parametrize("ask", ["pause", "resume", "terminate"])
+def test_what_is_asked_of_a_job_that_is_not_there_is_refused(idle: Environment, ask: str) -> None:
     with pytest.raises(UnknownJob):
-        ask(idle.service, "nobody", BOB, 0)
+        getattr(idle.service, ask)("nobody", BOB, 0)
 
 
 def test_a_full_queue_takes_no_more_until_there_is_room(make_env: Callable[..., Environment]) -> None:

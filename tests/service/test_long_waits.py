@@ -40,7 +40,7 @@ def test_however_many_wait_for_a_run_that_hangs_another_is_answered_soon(app: Fl
         waiting = [
             threads.submit(app.test_client().post, f"/jobs/{job_id}/pause?wait=30", buffered=True) for _ in range(MOST)
         ]
-        poll(lambda: services.jobs._long_waits._free._value == 0, 30, "all of them to wait")
+        poll(lambda: services.jobs.settling._long_waits._free._value == 0, 30, "all of them to wait")
         begun = monotonic()
         answer = app.test_client().post(f"/jobs/{job_id}/pause?wait=30", buffered=True)
         assert (answer.status_code, answer.get_json()["state"]) == (202, "pausing")

@@ -170,7 +170,7 @@ class OneJob(RuleBasedStateMachine):
     def shut_down_and_start_again(self) -> None:
         at_the_gate = self.state in AT_THE_GATE
         # The first sign of a shutdown, which a signal gives in a process of its own.
-        self._services.jobs._engine.begin_shut_down()  # type: ignore[attr-defined]
+        self._services.jobs.steering._engine.begin_shut_down()  # type: ignore[attr-defined]
         if at_the_gate:
             self._pass(1)
         self._close_app()
@@ -202,7 +202,7 @@ class OneJob(RuleBasedStateMachine):
             if self.state:
                 stopped = self.state not in AT_THE_GATE
                 if self._app_open:
-                    self._services.jobs._engine.begin_shut_down()  # type: ignore[attr-defined]
+                    self._services.jobs.steering._engine.begin_shut_down()  # type: ignore[attr-defined]
                     self._gated.gate.open()
                     self._close_app()
                 if stopped:

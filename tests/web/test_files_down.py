@@ -84,7 +84,7 @@ def test_deleting_a_job_whose_files_can_not_be_removed_leaves_strays(client: Fla
     with down():
         assert_down(client.delete(f"/jobs/{job_id}"))
     assert client.get(f"/jobs/{job_id}").status_code == 404
-    assert tidy_strays(services.jobs._database, services.files, now()).removed == [f"{job_id}/input"]
+    assert tidy_strays(services.jobs.lookup._database, services.files, now()).removed == [f"{job_id}/input"]
 
 
 @pytest.fixture
@@ -197,7 +197,7 @@ def test_a_run_that_was_stopped_while_it_waited_goes_on_if_nobody_wants_that_any
         assert asked.acquire(timeout=TIMEOUT)
         job = services.jobs.get(job_id)
         # As a pause does whose job is resumed before its run has looked.
-        assert services.jobs._engine.signal(job.key, job.attempt)
+        assert services.jobs.steering._engine.signal(job.key, job.attempt)
         # Once more before it gives way, and then in another round.
         for _ in range(2):
             assert asked.acquire(timeout=TIMEOUT), "it did not try again"

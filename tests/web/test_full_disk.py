@@ -41,7 +41,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def database_of(services: Services) -> Database:
-    return services.jobs._database
+    return services.jobs.lookup._database
 
 
 def room_of(services: Services) -> Room:
@@ -256,7 +256,7 @@ def test_a_run_takes_no_further_item_while_a_stop_is_still_being_written(
 ) -> None:
     job_id = held(services, gated)
     job = services.jobs.get(job_id)
-    engine: Any = services.jobs._engine
+    engine: Any = services.jobs.steering._engine
     with ExitStack() as turn:
         turn.enter_context(database_of(services).write())
         with meanwhile(client, "POST", f"/jobs/{job_id}/pause") as paused:

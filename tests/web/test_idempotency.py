@@ -199,7 +199,7 @@ def test_on_postgresql_a_web_server_with_a_wrong_clock_neither_forgets_a_key_nor
     client: FlaskClient, services: Services, monkeypatch: pytest.MonkeyPatch, wrong: timedelta
 ) -> None:
     first = job_of(send(client))
-    monkeypatch.setattr(services.jobs, "_now", lambda: now() + wrong)
+    monkeypatch.setattr(services.jobs.submission, "_now", lambda: now() + wrong)
     assert job_of(send(client)) == first
     let_pass(services, timedelta(hours=services.settings.idempotency_hours, seconds=60))
     second = job_of(send(client))

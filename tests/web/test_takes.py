@@ -12,7 +12,6 @@ from werkzeug.test import TestResponse
 
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
-from jobsvc.service.jobs import JobService
 from jobsvc.web.services import Services
 from jobsvc.web.takes import Takes, stated
 from tests.support.gated import Gated
@@ -139,12 +138,12 @@ def waits(monkeypatch: pytest.MonkeyPatch, services: Services, gated: Gated) -> 
     asked: list[float] = []
     job_id = held(services, gated)
 
-    def steer(self: JobService, job_id: str, user: str, wait: float, **_: Any) -> Job:
+    def steer(job_id: str, user: str, wait: float, **_: Any) -> Job:
         asked.append(wait)
-        return self.get(job_id)
+        return services.jobs.get(job_id)
 
     for method in STEERING.values():
-        monkeypatch.setattr(JobService, method, steer)
+        monkeypatch.setattr(services.jobs, method, steer)
     return job_id, asked
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response
 
+from jobsvc.service.results import RecordPlace
 from jobsvc.web import parameters
 from jobsvc.web.services import services
 from jobsvc.web.takes import takes
@@ -17,12 +18,12 @@ bp = Blueprint("data", __name__)
 @takes("job", "limit", "after")
 def records() -> Response:
     after = parameters.after(2)
-    found, following = services().results.records(
-        limit=parameters.limit(), after=(after[0], after[1]) if after else None, job_id=parameters.text("job")
+    page = services().results.records(
+        limit=parameters.limit(), after=RecordPlace(*after) if after else None, job_id=parameters.text("job")
     )
     # As they come, and not as objects: a page holds hundreds of thousands of fields.
-    after_last = "null" if following is None else f'"{following[0]}.{following[1]}"'
-    pieces = [b'{"records":[', b",".join(found), f'],"next":{after_last}}}\n'.encode()]
+    after_last = "null" if page.next is None else f'"{page.next.job_key}.{page.next.row}"'
+    pieces = [b'{"records":[', b",".join(page.records), f'],"next":{after_last}}}\n'.encode()]
     return Response(b"".join(pieces), mimetype="application/json")
 
 
@@ -30,7 +31,7 @@ def records() -> Response:
 @takes("job", "limit", "after")
 def teams() -> dict[str, Any]:
     after = parameters.after(1)
-    found, following = services().results.teams(
+    page = services().results.teams(
         limit=parameters.limit(), after=after[0] if after else None, job_id=parameters.text("job")
     )
-    return {"teams": found, "next": None if following is None else str(following)}
+    return {"teams": page.teams, "next": None if page.next is None else str(page.next)}

@@ -13,7 +13,7 @@ from werkzeug.wsgi import FileWrapper
 
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.representation import event_json, job_json, webhook_json
-from jobsvc.jobs.states import State
+from jobsvc.jobs.states import STOPPING
 from jobsvc.web import parameters
 from jobsvc.web.json_list import json_list
 from jobsvc.web.services import services, user
@@ -29,14 +29,14 @@ bp = Blueprint("jobs", __name__, url_prefix="/jobs")
 @takes("state", "kind", "user", "limit", "after")
 def listing() -> dict[str, Any]:
     after = parameters.after(1)
-    jobs, following = services().jobs.page(
+    page = services().jobs.page(
         limit=parameters.limit(),
         after=after[0] if after else None,
         state=parameters.state(),
         kind=parameters.text("kind"),
         user=parameters.text("user"),
     )
-    return {"jobs": [job_json(job) for job in jobs], "next": None if following is None else str(following)}
+    return {"jobs": [job_json(job) for job in page.jobs], "next": None if page.next is None else str(page.next)}
 
 
 @bp.get("/<job_id>")
@@ -135,4 +135,4 @@ def result(job_id: str) -> Response:
 
 def _steered(job: Job) -> tuple[dict[str, Any], int]:
     """202 while the job is still on its way to where it was sent."""
-    return job_json(job), 202 if job.state in (State.PAUSING, State.TERMINATING) else 200
+    return job_json(job), 202 if job.state in STOPPING else 200

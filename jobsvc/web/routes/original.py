@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from jobsvc.jobs.errors import InvalidParameter, JobError, NotAllowed, QueueFull, UnknownJob
 from jobsvc.jobs.job import Job
-from jobsvc.jobs.states import State
+from jobsvc.jobs.states import RAN_TO_ITS_END, STOPPING
 from jobsvc.web import parameters
 from jobsvc.web.creation import create_from_fields, create_from_upload
 from jobsvc.web.problems import NO_ROOM, ROOM_RETRY_SECONDS, job_problem, no_room_detail
@@ -97,22 +97,30 @@ def update_task() -> tuple[Response, int]:
         # That there is no such job comes first.
         services().jobs.get(job_id)
         return _error("invalid_action", 400, f"action: {action[:40]!r} must be one of {', '.join(_ACTIONS)}")
-    act, word, on_the_way = _ACTIONS[action]
+    found = _ACTIONS[action]
     if action != "terminate" and parameters.flag("rollback", request.values.get("rollback")):
         raise InvalidParameter("rollback", f"only a terminate can roll back, not a {action}")
-    job = act(job_id)
-    if job.state in (State.PAUSING, State.TERMINATING):
-        return jsonify(status=f"Job {job.id} {on_the_way}."), 202
-    if action == "stop" and job.state in (State.SUCCEEDED, State.FAILED):
+    job = found.act(job_id)
+    if job.state in STOPPING:
+        return jsonify(status=f"Job {job.id} {found.under_way}."), 202
+    if action == "stop" and job.state in RAN_TO_ITS_END:
         # It was over before the stop could reach it.
         raise NotAllowed(job.id, job.state, "stopped")
-    return jsonify(status=f"Job {job.id} {word}."), 200
+    return jsonify(status=f"Job {job.id} {found.done}."), 200
 
 
-_ACTIONS: dict[str, tuple[Callable[[str], Job], str, str]] = {
-    "start": (lambda job_id: services().jobs.resume(job_id, user(), ACKNOWLEDGE_SECONDS), "started", "starting"),
-    "stop": (lambda job_id: services().jobs.pause(job_id, user(), ACKNOWLEDGE_SECONDS), "stopped", "stopping"),
-    "terminate": (
+class _Action(NamedTuple):
+    """What an action does to a job, and what the answer calls that once it is done, and before."""
+
+    act: Callable[[str], Job]
+    done: str
+    under_way: str
+
+
+_ACTIONS = {
+    "start": _Action(lambda job_id: services().jobs.resume(job_id, user(), ACKNOWLEDGE_SECONDS), "started", "starting"),
+    "stop": _Action(lambda job_id: services().jobs.pause(job_id, user(), ACKNOWLEDGE_SECONDS), "stopped", "stopping"),
+    "terminate": _Action(
         lambda job_id: services().jobs.terminate(
             job_id, user(), ACKNOWLEDGE_SECONDS, rollback=parameters.flag("rollback", request.values.get("rollback"))
         ),
@@ -147,7 +155,7 @@ def _job_error(error: JobError) -> Response | tuple[Response, int]:
     match error:
         case UnknownJob():
             return _error("id_doesn't_exist", 404, str(error))
-        case NotAllowed(state=State.PAUSING | State.TERMINATING):
+        case NotAllowed() if error.state in STOPPING:
             return _error("job_stopping", 409, str(error))
         case NotAllowed():
             return _error("job_finished", 409, str(error))

@@ -11,4 +11,4 @@ services = app.extensions["jobsvc"]
 assert isinstance(services, Services)
 services.jobs.submit(NewJob(id="one", kind="bulkTeam", user="test", params={}))
 while True:
-    services.jobs._engine.wake()
+    services.jobs.steering._engine.wake()

@@ -1,0 +1,92 @@
+"""Taking a job to where its run ends: done, failed, or where somebody has asked it to go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from jobsvc.jobs.job import Job
+from jobsvc.jobs.states import OBEYED, RUN, STOPPING, UNDER_WAY, State
+from jobsvc.jobs.transition import transition
+from jobsvc.kinds.contract import Kind
+from jobsvc.runs.crashes import NO_CRASH
+from jobsvc.runs.hooks import clean_up, clean_up_terminated
+from jobsvc.store.again import again_on_conflict
+from jobsvc.store.database import Database
+from jobsvc.store.queries import event_rows, job_rows
+
+
+class AttemptLost(Exception):
+    """The job has moved on without this run: a newer attempt, or nobody, has it now. It must leave no effect."""
+
+
+@again_on_conflict
+def fail(database: Database, kind: Kind | None, job: Job, error: str, now: Callable[[], datetime]) -> State:
+    """Note that the job as a whole failed, at its latest checkpoint. Raises AttemptLost."""
+    with database.write(urgent=True) as connection:
+        return end_job(connection, kind, current(connection, job), State.FAILED, at=now(), error=error)
+
+
+@again_on_conflict
+def break_off(
+    database: Database, kind: Kind | None, job: Job, error: str | None, now: Callable[[], datetime], *, leaving: bool
+) -> State:
+    """The run can't go on: obey whatever was asked, at the latest checkpoint. If nothing was, the job fails.
+
+    Without an `error` it stays as it is then. Raises AttemptLost.
+    """
+    with database.write(urgent=True) as connection:
+        found = current(connection, job)
+        if leaving or found.state in STOPPING:
+            return obey(connection, kind, found, leaving=leaving, at=now())
+        if error is None:
+            return found.state
+        return end_job(connection, kind, found, State.FAILED, at=now(), error=error)
+
+
+def obey(connection: Connection, kind: Kind | None, job: Job, *, leaving: bool, at: datetime, **values: Any) -> State:
+    """Save `values`, and take the job where it was asked to go, if anywhere. Returns its state; raises AttemptLost."""
+    after = State.INTERRUPTED if leaving and job.state is State.RUNNING else OBEYED.get(job.state, job.state)
+    if after is State.TERMINATED:
+        return end_job(connection, kind, job, after, at=at, **values)
+    if after is job.state:
+        saved = job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values=values)
+    else:
+        saved = transition(connection, job, after, who=RUN, at=at, **{**values, **NO_CRASH}) is not None
+    if not saved:
+        raise AttemptLost
+    return after
+
+
+def current(connection: Connection, claimed: Job) -> Job:
+    """The job as it is now, if it still is the claimed attempt's to work on; locked. Raises AttemptLost."""
+    now = job_rows.state(connection, claimed.key, attempt=claimed.attempt)
+    if now is None or now["state"] not in UNDER_WAY or now["rollback"]:
+        raise AttemptLost
+    return replace(claimed, state=State(now["state"]))
+
+
+def end_job(connection: Connection, kind: Kind | None, job: Job, after: State, *, at: datetime, **values: Any) -> State:
+    """Take a job to its end: to `after`, or to `terminated` if that was asked for. Raises AttemptLost."""
+    after = OBEYED[job.state] if job.state is State.TERMINATING else after
+    if transition(connection, job, after, who=RUN, at=at, **{**values, **NO_CRASH}) is None:
+        raise AttemptLost
+    if after is State.SUCCEEDED:
+        clean_up(connection, kind, job.key)
+    elif after is State.TERMINATED:
+        clean_up_terminated(connection, kind, job.key)
+    return after
+
+
+def ended_by_run(connection: Connection, claimed: Job) -> State | None:
+    """Where the run or rollback of this attempt has taken its job, if that was the last that happened to it.
+
+    For one that has not heard whether its last transaction was committed.
+    """
+    job, last = job_rows.by_key(connection, claimed.key), event_rows.last(connection, claimed.key)
+    ended = last["from"] in UNDER_WAY and last["to"] not in UNDER_WAY and last["to"] == job["state"]
+    return State(job["state"]) if ended and last["who"] == RUN and job["attempt"] == claimed.attempt else None

@@ -1,0 +1,98 @@
+"""Looking at jobs: one, a page of them, a job's history and its webhooks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, RowMapping
+
+from jobsvc.identifiers import JobKey
+from jobsvc.jobs.errors import UnknownJob
+from jobsvc.jobs.job import Job
+from jobsvc.jobs.states import State
+from jobsvc.store.database import Database
+from jobsvc.store.queries import event_rows, job_rows, webhook_rows
+
+PAGE_CHARACTERS = 1024 * 1024
+"""About how much a page of jobs has at most."""
+
+MAX_LINES = 500
+"""How much of a job's history is read at once."""
+
+
+class JobPage(NamedTuple):
+    jobs: list[Job]
+    next: int | None
+    """The `after` of the next page; None if this is the last."""
+
+
+class Standing(NamedTuple):
+    """Where a job stands: as much of it as its engine needs to find its run."""
+
+    key: JobKey
+    attempt: int
+    state: str
+
+
+def find(connection: Connection, job_id: str, *, lock: bool = False) -> Job:
+    """A job that was not forgotten. Raises UnknownJob."""
+    row = job_rows.by_id(connection, job_id, lock=lock) if _can_be(job_id) else None
+    if row is None:
+        raise UnknownJob(job_id)
+    return Job.from_row(row)
+
+
+def _can_be(job_id: str) -> bool:
+    """Whether the database can be asked for it: a lone surrogate can't be sent."""
+    return job_id.isprintable()
+
+
+class Lookup:
+    """Reads what is committed; safe to share among threads."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, job_id: str) -> Job:
+        """Raises UnknownJob."""
+        with self._database.read() as connection:
+            return find(connection, job_id)
+
+    def standing(self, job_id: str) -> Standing:
+        """Raises UnknownJob."""
+        with self._database.read() as connection:
+            row = job_rows.standing(connection, job_id) if _can_be(job_id) else None
+        if row is None:
+            raise UnknownJob(job_id)
+        return Standing(row["key"], row["attempt"], row["state"])
+
+    def page(
+        self, *, limit: int, after: int | None, state: State | None, kind: str | None, user: str | None
+    ) -> JobPage:
+        """Jobs, newest first, from below the key `after`."""
+        with self._database.read() as connection:
+            found = job_rows.page(connection, limit=limit + 1, after=after, state=state, kind=kind, user=user)
+            jobs: list[Job] = []
+            characters = 0
+            with found as rows:
+                for row in rows.mappings():
+                    if len(jobs) == limit or characters > PAGE_CHARACTERS:
+                        return JobPage(jobs, jobs[-1].key)
+                    job = Job.from_row(row)
+                    jobs.append(job)
+                    characters += len(str(job.params)) + len(job.error or "") + len(job.filename or "")
+        return JobPage(jobs, None)
+
+    def events(self, job_id: str, after: int = 0, limit: int = MAX_LINES) -> Sequence[RowMapping]:
+        """A job's history after the event `after`, oldest first. Raises UnknownJob."""
+        with self._database.read() as connection:
+            return event_rows.of_job(connection, find(connection, job_id).key, after, limit)
+
+    def webhooks(self, job_id: str, after: int = 0, limit: int = MAX_LINES) -> Sequence[RowMapping]:
+        """What was or is to be sent to a job's callback URL, after the message `after`, oldest first.
+
+        Raises UnknownJob.
+        """
+        with self._database.read() as connection:
+            return webhook_rows.of_job(connection, find(connection, job_id).key, after, limit)

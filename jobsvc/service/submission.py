@@ -1,0 +1,119 @@
+"""Submitting a job: it is queued, once for each idempotency key."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from jobsvc.deadlines import REQUEST_SECONDS, time_limit
+from jobsvc.files import job_ids
+from jobsvc.jobs.engines import Asking, Engine
+from jobsvc.jobs.errors import KeyReused, QueueFull
+from jobsvc.jobs.job import Job
+from jobsvc.jobs.states import State
+from jobsvc.service.new_job import NewJob
+from jobsvc.store import clock
+from jobsvc.store.again import again_on_conflict
+from jobsvc.store.database import Database
+from jobsvc.store.queries import event_rows, idempotency_rows, job_rows
+
+
+class Submission:
+    """Safe to share among threads: whatever it decides by, it reads and changes in one transaction."""
+
+    def __init__(
+        self,
+        database: Database,
+        engine: Engine,
+        now: Callable[[], datetime],
+        *,
+        max_queued: int,
+        idempotency_hours: float,
+    ) -> None:
+        self._database = database
+        self._engine = engine
+        self._now = now
+        self._max_queued = max_queued
+        self._remembered = timedelta(hours=idempotency_hours)
+
+    def new_id(self, user: str, kind: str) -> str:
+        """An id for a job to be. The unique column `jobs.id` holds it to its promise."""
+        return job_ids.make(user, kind, self._now(), secrets.randbelow(job_ids.MAX_NUMBERS))
+
+    def submit(self, new: NewJob) -> Job:
+        """Queue a new job, or return the one that the same request made before.
+
+        Raises QueueFull, and KeyReused for an idempotency key that stood for
+        another request.
+        """
+        # However long the upload has taken.
+        with time_limit(REQUEST_SECONDS):
+            try:
+                return self._submit(new)
+            except IntegrityError:
+                if new.idempotency is None:
+                    raise
+                # On PostgreSQL a twin of the request has used the key since it was looked for.
+                return self._submit(new)
+
+    def _submit(self, new: NewJob) -> Job:
+        with self._engine.asking() as asking:
+            return self._found_or_made(asking, new)
+
+    @again_on_conflict
+    def _found_or_made(self, asking: Asking, new: NewJob) -> Job:
+        # What a full disk has in reserve is not for new work.
+        with self._database.write(urgent=True, reserve=False) as connection:
+            job = self._made_before(connection, new)
+            if job is not None:
+                return job
+            # On PostgreSQL others may be submitting too: the limit may be passed by as many.
+            if job_rows.count_in_state(connection, State.QUEUED) >= self._max_queued:
+                raise QueueFull(self._max_queued)
+            return self._insert(connection, asking, new)
+
+    def _made_before(self, connection: Connection, new: NewJob) -> Job | None:
+        if new.idempotency is None:
+            return None
+        since = clock.read(connection, self._now) - self._remembered
+        idempotency_rows.forget_before(connection, new.user, new.idempotency.key, since)
+        found = idempotency_rows.find(connection, new.user, new.idempotency.key)
+        if found is None:
+            return None
+        if found["fingerprint"] != new.idempotency.fingerprint:
+            raise KeyReused(new.idempotency.key)
+        return Job.from_row(job_rows.by_key(connection, found["job_key"]))
+
+    def _insert(self, connection: Connection, asking: Asking, new: NewJob) -> Job:
+        now = self._now()
+        values = {
+            "id": new.id,
+            "kind": new.kind,
+            "user": new.user,
+            "params": dict(new.params),
+            "warnings": list(new.warnings),
+            "filename": new.filename,
+            "callback_url": new.callback_url,
+            "state": State.QUEUED,
+            "created_at": now,
+            "queued_at": now,
+        }
+        key = job_rows.add(connection, values)
+        why = "the job was submitted"
+        event_rows.add(connection, key, at=now, before=None, after=State.QUEUED, who=new.user, why=why)
+        if new.idempotency is not None:
+            idempotency_rows.remember(
+                connection,
+                new.user,
+                new.idempotency.key,
+                new.idempotency.fingerprint,
+                job_key=key,
+                at=clock.read(connection, self._now),
+            )
+        job = Job.from_row(job_rows.by_key(connection, key))
+        asking.queue(connection, job)
+        return job
