@@ -13,8 +13,8 @@ import pytest
 
 from jobsvc.engines.threads import ThreadEngine
 from jobsvc.runs.signals import Signals
-from tests.support.gated import TIMEOUT
 from tests.support.given_jobs import GivenJobs
+from tests.support.waiting import TIMEOUT
 
 
 @dataclass(frozen=True)

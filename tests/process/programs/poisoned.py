@@ -19,7 +19,7 @@ from jobsvc.kinds import Item, RowKind, Source
 from jobsvc.kinds.contract import JobContext
 from jobsvc.process.app import create_app
 from jobsvc.runs import crashes, runner
-from jobsvc.runs.claims import Claims
+from jobsvc.runs.claims import RunClaims
 from jobsvc.service.new_job import NewJob
 from jobsvc.web.services import Services
 
@@ -31,7 +31,7 @@ nothing_more = threading.Event()
 """Set when the poison was begun, and no further job could be."""
 
 
-class Watched(Claims):
+class Watched(RunClaims):
     """Sets `nothing_more`."""
 
     poison_begun = False
@@ -82,7 +82,7 @@ class Other(Poison):
 
 
 crashes.FIRST_DELAY_SECONDS = 0.02
-runner.Claims = Watched  # type: ignore[misc]
+runner.RunClaims = Watched  # type: ignore[misc]
 app = create_app(extra_kinds=[Poison(), Other()])
 services = app.extensions["jobsvc"]
 assert isinstance(services, Services)
