@@ -202,14 +202,36 @@ def test_kinds_know_neither_http_nor_threads_nor_the_database_itself() -> None:
         assert_imports_none([path], *({"concurrent", "threading"} - own.get(path.name, set())))
 
 
+KNOWS_MORE_OF_KINDS = {
+    "process/parts.py": ("kinds.registry", "kinds.own_tables"),  # finds the kinds there are, and makes their tables
+    "cli/fleet.py": ("kinds.registry.KindError", "kinds.registry"),  # says why there is no service
+    "runs/runner.py": ("kinds.csv.format",),  # the longest row, where no setting says otherwise
+    "service/left_over.py": ("kinds.csv.left_over",),  # how rows are given back by a kind that does not say
+    "testing/checking.py": ("kinds.registry", "kinds.own_tables"),  # does with one kind what the process does with all
+    "testing/probed.py": ("kinds.cutting",),  # makes checkpoints where faults are to come
+}
+"""The files that know more of kinds than their contract, and why."""
+
+
+def test_other_rooms_know_of_kinds_their_contract() -> None:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        where = path.relative_to(PACKAGE).as_posix()
+        if not where.startswith("kinds/"):
+            known = within(imported(path), "jobsvc.kinds")
+            may = ("kinds.contract", *KNOWS_MORE_OF_KINDS.get(where, ()))
+            more = known - within(known, *(f"jobsvc.{module}" for module in may)) - {"jobsvc.kinds"}
+            assert not more, f"{where} imports {sorted(more)}: take it from kinds/contract.py, or say above why not"
+
+
 def test_what_belongs_to_a_kind_is_known_to_the_kind_alone() -> None:
     for path in sorted(PACKAGE.rglob("*.py")):
         where = path.relative_to(PACKAGE).as_posix()
         tree = ast.parse(path.read_text())
         if not where.startswith(tuple(NAMES_KINDS)):
-            assert not KIND_NAMES & constants(tree), f"{where} asks which kind it is"
+            assert not KIND_NAMES & constants(tree), f"{where} asks which kind it is: give the contract a hook for it"
         if not where.startswith("kinds/"):
-            assert kept_by_kinds(tree) == [], f"{where} reads what the kind of a job has put there"
+            found = kept_by_kinds(tree)
+            assert found == [], f"{where} reads what a kind has put there: let the contract say it for every kind"
 
 
 KEPT_BY_KINDS = {"cursor", "params", "start"}

@@ -12,10 +12,11 @@ T = TypeVar("T")
 
 
 class ItemThreads(Generic[T]):
-    """Up to `count` threads, for one run alone; they are started as they are needed.
+    """Up to `count` threads, for one run alone; each is started when it is needed.
 
-    They are daemons, unlike those of `concurrent.futures`, for which Python waits at
-    its end: an item that hangs must not keep the process from ending.
+    They are daemons, since an item that hangs must not keep the process from ending:
+    Python waits at its end for the threads of `concurrent.futures`, and not for these.
+    Only the run's own thread calls `begin` and `close`; the items go through a queue.
     """
 
     def __init__(self, count: int) -> None:
@@ -24,9 +25,9 @@ class ItemThreads(Generic[T]):
         self._work: SimpleQueue[tuple[Future[T], Callable[[], T]] | None] = SimpleQueue()
 
     def begin(self, do: Callable[[], T]) -> Future[T]:
-        """Have an item done; what it raises, whatever it is, is the future's.
+        """Have an item done. The future holds what it returns or raises, whatever that is.
 
-        Where the system allows no further thread, those that there are do it; if there is none, the caller does.
+        If the system allows no further thread, an earlier one does it; if there is none, the caller does.
         """
         future: Future[T] = Future()
         if len(self._threads) < self._count:

@@ -10,7 +10,7 @@ from jobsvc.kinds.contract import Kind
 
 
 def make_tables(connection: Connection, kinds: Iterable[Kind]) -> None:
-    """Make the tables of these kinds that are not there yet. Those that are stay as they are, old columns included."""
+    """Make those tables of these kinds that are not there yet. The others stay as they are, old columns included."""
     for kind in kinds:
         if kind.tables is not None:
             kind.tables.create_all(connection)

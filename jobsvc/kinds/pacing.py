@@ -1,4 +1,4 @@
-"""Beginning no more than so many items a second."""
+"""Limiting how many items begin in a second."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jobsvc.kinds.context import StopSign
 
 
 class Pacer:
-    """Spaces items evenly: no two begin within 1/`rate` seconds, so that no second sees more. Used by one thread.
+    """Spaces items evenly: no two begin within 1/`rate` seconds. Used by one thread.
 
     `rate` is in items per second; None: no limit. `clock` gives seconds.
     """
@@ -21,7 +21,7 @@ class Pacer:
         """When the next item may begin."""
 
     def wait(self, stopped: StopSign) -> bool:
-        """Wait until the next item may begin. Returns False if `stopped` was set meanwhile: it doesn't begin."""
+        """Wait until the next item may begin. Returns False if `stopped` was set meanwhile: the item must not begin."""
         if self._rate is None:
             return True
         now = self._clock()

@@ -11,14 +11,14 @@ from jobsvc.kinds.errors import ItemAbandoned, JobFailed, Refused
 from jobsvc.kinds.item import Retry
 
 FINAL = (Refused, ItemAbandoned, JobFailed)
-"""What says by itself that trying again is no use."""
+"""Exceptions that say themselves that another try is of no use."""
 
 
 def call_with_retry(once: Callable[[], None], retry: Retry | None, stopped: StopSign) -> None:
-    """Call `once`, again where `retry` says so. Raises what the last try raised.
+    """Call `once`, and again if `retry` says so. Raises what the last try raised.
 
-    Raises ItemAbandoned if `stopped` is set when a try has failed that is to be
-    followed by another, or in the pause before that: there is no further try.
+    Raises ItemAbandoned if `stopped` is set in the pause before another try, or was set
+    before that pause.
     """
     if retry is None:
         once()

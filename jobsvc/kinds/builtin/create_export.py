@@ -45,7 +45,7 @@ Place: TypeAlias = tuple[int, int]
 """job key, row: where a record stands among those of its date."""
 
 Found: TypeAlias = tuple[int, int, Any]
-"""job key, row, and data: JSON text, unless somebody else has written it."""
+"""job key, row, and data. The data is JSON text, unless somebody else has written it."""
 
 
 def _iso_date(value: object) -> date:
@@ -98,8 +98,8 @@ class CreateExport(Kind):
 class _Export(Work):
     """Positions are in dates. The cursor is the next date and where the file goes on.
 
-    Its header is settled with the first date. What jobs make that were
-    submitted after it, or whose columns that header does not have, is not in it.
+    The file's header is settled with the first date. Records of jobs that were submitted
+    after the export are left out, and those of jobs with columns that the header lacks.
     """
 
     def __init__(self, context: JobContext) -> None:
@@ -126,7 +126,7 @@ class _Export(Work):
             self._next += len(self._ends) - 1
 
     def process(self, day: date) -> None:
-        """Write one date's records. Gives up within a long date if the run is asked to stop."""
+        """Write one date's records. Raises ItemAbandoned within a long date if the run is asked to stop."""
         if self._layouts is None:
             self._layouts = self._begun()
         after: Place = (0, 0)

@@ -53,7 +53,7 @@ class CsvBatch(Batch):
 
 
 class WholeBatch(CsvBatch):
-    """Every row is an item. Offsets are only added up when asked for."""
+    """Every row is an item. Offsets are added up only when they are asked for."""
 
     def __init__(self, start: CsvCursor, items: list[Any], lines: list[bytes], ends: Sequence[int]) -> None:
         """`lines` are those of the rows; the row at index i ends with the first `ends[i]` of them."""
@@ -82,7 +82,7 @@ class WholeBatch(CsvBatch):
 
 
 class MixedBatch(CsvBatch):
-    """Rows told apart one by one, with lines between them that are left out; some rows may be refused already."""
+    """Rows that were read one by one. Lines between them may be left out, and some rows refused already."""
 
     def __init__(self, start: CsvCursor) -> None:
         super().__init__(start)
@@ -116,7 +116,7 @@ class MixedBatch(CsvBatch):
         self._refused.append(self.refusal(row, error))
 
     def leave_out(self, length: int) -> None:
-        """Pass by a blank line."""
+        """Leave out a blank line."""
         self._offset += length
         self.line_count += 1
         self._blank += 1

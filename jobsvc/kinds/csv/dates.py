@@ -19,7 +19,7 @@ COMMON = (
 """How people write dates; the first two that read a field are named."""
 
 TRIES = 20
-"""For how many fields of a run they are tried."""
+"""For so many fields of a run they are tried."""
 
 _SAMPLES = (date(2006, 11, 23), date(1999, 2, 1))
 
@@ -59,11 +59,11 @@ class Dates:
         self._tries = 0
         self._hint = "; date_format=%d/%m/%Y and the like read others"
 
-    def reproach(self, text: str) -> str:
+    def problem(self, text: str) -> str:
         """What is wrong with a field that has no date, and which option reads it, if one is known."""
         wrong = "doesn't begin with a date YYYY-MM-DD" if self._form is None else f"is no date of the form {self._form}"
         if self._tries < TRIES:
-            # There may be millions of them, and they are alike.
+            # There may be millions of such fields, and they are alike.
             self._tries += 1
             self._hint = _hint(text) or self._hint
         return wrong + self._hint

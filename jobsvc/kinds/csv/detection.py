@@ -12,7 +12,7 @@ from jobsvc.kinds.csv.header import opened, read_opening
 from jobsvc.kinds.csv.rows import first_rows
 
 NAMES = {"\t": "tab", ";": "semicolon", "|": "pipe", ",": "comma"}
-"""What can be detected. Those that more seldom stand in text by chance come first."""
+"""The delimiters that can be detected. Those that are rarer in text come first."""
 
 _NOTHING = "".join(NAMES).encode() + b"\r\n"
 
@@ -23,10 +23,10 @@ SAMPLE_ROWS = 200
 
 
 def detected_delimiter(file: BinaryIO, form: CsvFormat) -> str:
-    """The delimiter whose fields fit the header best.
+    """The delimiter with which the rows fit the header best.
 
-    Where none separates anything in the header there is one column: then it is one that
-    stands nowhere in the sample, a comma if that goes, since rows may have the others as
+    If none separates anything in the header, there is one column. Then it is a delimiter
+    that stands nowhere in the sample, a comma if possible: rows may have the others as
     text. A file that names its delimiter itself (`sep=;`) has that one.
     """
     opening = read_opening(file)

@@ -1,9 +1,9 @@
 """The text encodings that an upload may have.
 
-Files are read line by line, by bytes: in each of these encodings the byte 0A is
-always and only the line end, and lines decode one by one to what the whole file
-does. What separates and encloses fields is one byte that stands for nothing else.
-A test tries all sequences of one and two bytes in each, and longer ones.
+Files are read line by line, as bytes. In each of these encodings the byte 0A always
+means a line end, and nothing else does. Lines that are decoded one by one give the same
+text as the whole file. Delimiters and quotes are one byte, which has no other meaning.
+A test tries all sequences of one and two bytes in each encoding, and longer ones.
 """
 
 from __future__ import annotations

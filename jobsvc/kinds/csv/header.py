@@ -27,7 +27,7 @@ _SEPARATOR = re.compile(rb"sep=([\t!#-/:-@\[\]^_`{-~ ])(?:\r\n|[\r\n]|\Z)", re.I
 
 @dataclass(frozen=True)
 class Header:
-    """`columns` are distinct names; `start` is where the first row begins. Blank lines before it count for nothing."""
+    """`columns` are distinct names; `start` is where the first row begins, or blank lines before it."""
 
     columns: list[str]
     start: CsvCursor
@@ -120,7 +120,7 @@ def distinct(names: Sequence[str]) -> Columns:
 
 
 def _free(name: str, taken: set[str]) -> str:
-    """A name that is not taken, from now on taken: `name`, or `name` with the next number that is free."""
+    """`name`, or `name` with the next number that is free. It is taken from now on."""
     base, _, number = name.rpartition("_")
     count = int(number)
     while name in taken:

@@ -1,7 +1,7 @@
 """Reading a file line by line from any offset, in bounded memory.
 
-A line is what ends with LF, CRLF, or CR alone; the last one may lack its end. Lines
-keep their ends, so the lengths of lines add up to offsets.
+A line ends with LF, CRLF, or CR alone; the last one may lack its end. Lines keep
+their ends, so their lengths add up to offsets.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ _END = re.compile(rb"\r\n|[\r\n]")
 class LineBuffer:
     """The lines of `file` from `offset` on.
 
-    `lines` are those that were read and not yet consumed, the first of them at
-    `offset`. A line so much longer than `longest` bytes that it can't be held never
-    enters `lines`: when it is next, `lines` is empty and `overlong` is its length
-    in bytes.
+    `lines` were read and are not yet consumed; the first of them is at `offset`. A line
+    that is too much longer than `longest` bytes to be held never enters `lines`: when it
+    is next, `lines` is empty and `overlong` is its length in bytes.
     """
 
     def __init__(self, file: BinaryIO, offset: int, longest: int) -> None:

@@ -1,4 +1,4 @@
-"""The options of every kind that reads an uploaded CSV."""
+"""The parameters of every kind that reads an uploaded CSV."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class UploadParams(KindParams):
     @field_validator("encoding")
     @classmethod
     def _delimiter_is_itself(cls, encoding: str, info: ValidationInfo) -> str:
-        """A few encodings have something else in the place of ASCII's tilde."""
+        """A few encodings have another character in the place of ASCII's tilde."""
         delimiter = info.data.get("delimiter", AUTO)
         if delimiter != AUTO and delimiter.encode(encoding) != delimiter.encode():
             raise ValueError(f"{encoding!r} has another character in the place of the delimiter {delimiter!r}")

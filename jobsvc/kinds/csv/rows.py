@@ -1,9 +1,9 @@
-"""Telling the rows of a CSV file apart, one at a time, where a row may have any fault.
+"""Reading the rows of a CSV file one at a time, where a row may have any fault.
 
 A row begins on the line after the row before it, wherever reading began: which
 lines are a row depends on the file alone. Where a quote makes a row impossible,
-only its first line is refused: the lines that it swallowed are most likely rows,
-and are read again.
+only its first line is refused. The lines that the quote swallowed are most likely
+rows, and are read again.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ NOT_CLOSED = "a quoted field is never closed"
 AFTER_QUOTE = "there is text after a closing quote"
 OTHER_QUOTES = "; quotes=lazy or quotes=none takes such quote marks as characters"
 
-# One limit for the whole process. Rows are bounded here, where their end is known.
+# The limit is the whole process's. Rows are bounded in this file, where their end is known.
 csv.field_size_limit(64 * 1024 * 1024)
 
 
 @dataclass(slots=True)
 class Row:
-    """A row that was told apart: its fields, or why there are none."""
+    """A row that was read: its fields, or why there are none."""
 
     fields: list[str]
     lines: int
@@ -38,7 +38,7 @@ class Row:
     error: str = ""
     """Why it can't be taken."""
     swallowed: int = 0
-    """Lines after its first that a quote took for a part of it; they are to be read again."""
+    """Lines after its first that a quote made part of it; they are to be read again."""
     in_vain: int = 0
     """How many bytes these are."""
 
@@ -101,7 +101,7 @@ class RowReader:
         line = self._buffer.lines[first]
         too_long = f"the row is longer than {self._form.max_row_bytes} bytes"
         if len(line) > self._form.max_row_bytes:
-            # Whether such a line is held at all depends on where reads fall: it is never parsed.
+            # Whether such a line is held at all depends on where reads fall, so it is never parsed.
             return Row([], 1, too_long)
         if self._form.quotes is Quotes.NONE or b'"' not in line:
             text, problem = self._decoded(line)

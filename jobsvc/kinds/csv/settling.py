@@ -27,7 +27,7 @@ class Settled(Generic[P]):
 
 
 def settled(params: P, upload: Readable) -> Settled[P]:
-    """Look at the beginning of an upload. Raises BadParameter, and BadUpload if there is no header to be read."""
+    """Look at the beginning of an upload. Raises BadUpload if its header can't be read."""
     warnings = []
     with upload.open("rb") as file:
         form = params.form(MAX_ROW_BYTES)

@@ -1,9 +1,9 @@
-"""Lines whose fields can be told apart, and be made JSON, by replacing text: no CSV parser is needed.
+"""Lines that become fields, or JSON, by replacing text alone: they need no CSV parser.
 
-These are lines in which a delimiter is a delimiter wherever it stands; lines with
-quotes around every field, between which `","` is one; and lines in which some fields
-have quotes, once what is special inside of them is exchanged for characters that
-stand for it.
+There are three sorts. Plain lines have no quotes: every delimiter separates fields. Lines
+with quotes around every field have `","` between fields, and nowhere else. In lines with
+quotes around some fields, what is special inside quotes is first replaced by characters
+that stand for it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The rows of a CSV file from any row boundary on, each with its place in the file.
 
-Batches take the first of three paths that can read them whole: simple lines, which need
-no CSV parser at all (`simple_lines`); rows that `csv.reader` takes at one go, none
-of them with a fault; and rows told apart one by one (`rows`). All give the same
-items, which a test checks on generated files.
+A batch takes the first of three paths that can read it whole: simple lines, which need
+no CSV parser at all (`simple_lines`); rows without a fault, which `csv.reader` reads at
+one go; and rows that are read one by one (`rows`). All give the same items, which a test
+checks on generated files.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ PADDED = "missing fields at the end of rows were filled with nothing (ragged=pad
 
 READ_IN_VAIN_BYTES = 8 * 1024 * 1024
 READ_IN_VAIN_FACTOR = 8
-"""So much, and so many times what a job has covered, may be read for rows that turn out to be none."""
+"""For rows that turn out to be none, so many bytes may be read, and so many times what the job has covered."""
 
-# What JSON must escape, but for quotes and line ends, which are looked at apart.
+# What JSON must escape, except for quotes and line ends, which have checks of their own.
 _ESCAPED = bytes(set(range(32)) - {10, 13}) + b"\\"
 
 RowParser: TypeAlias = Callable[[int, list[str]], Any]
@@ -50,11 +50,11 @@ SimpleParser: TypeAlias = Callable[[int, SimpleLines], list[Any] | None]
 class CsvSource:
     """Reads `file` from `cursor` (None: from its header on).
 
-    `columns` is the header, if an earlier run has read it. Raises JobFailed
-    where the header is no header.
+    `columns` is the header, if an earlier run has read it. Raises JobFailed if the
+    header can't be read.
 
-    A file that begins with the columns that the service puts before others' is one of
-    ours coming back: these columns are left out.
+    A file may begin with the columns that the service adds: it is one of ours, coming
+    back. These columns are left out.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class CsvSource:
     ) -> None:
         form = form or CsvFormat()
         self.warnings: list[str] = []
-        """What the file's owner should know of it; grows while it is read."""
+        """What the file's owner should know of it; there may be more while it is read."""
         if cursor is None or columns is None:
             header = read_header(file, form)
             cursor, columns = header.start, header.columns
@@ -127,7 +127,7 @@ class CsvSource:
 
     def _simple_lines(self, data: bytes, text: str) -> SimpleLines | None:
         """The lines, if no CSV parser is needed to tell their fields apart, and nothing in them is escaped in JSON."""
-        # What matters is the text, and other bytes can stand for it; in UTF-8 none can.
+        # The text counts. In UTF-8 its bytes are always the same; in other encodings other bytes may stand for it.
         judged = data if self._form.encoding == UTF_8 else text.encode()
         if len(judged.translate(None, self._escaped)) != len(judged):
             return None
@@ -153,12 +153,12 @@ class CsvSource:
                 found.append(fields)
                 ends.append(reader.line_num)
         except csv.Error:
-            # At the row that goes on in lines yet to be read, or has a fault: the next batch begins there.
+            # A row goes on in lines yet to be read, or has a fault: the next batch begins there.
             pass
         return found, ends
 
     def _fit(self, rows: list[list[str]]) -> bool:
-        """Bring rows into the width of the header; False if that takes a closer look."""
+        """Give rows the width of the header; False if one of them needs a closer look."""
         form, width = self._form, self._width
         widths = set(map(len, rows))
         if 0 in widths or any(not any(fields) for fields in rows if not fields[0]):
@@ -183,7 +183,7 @@ class CsvSource:
             batch.refuse(self._buffer.overlong, 1, self._too_long)
             return batch
         lines = self._buffer.lines
-        # Rows that begin in these lines; the last may go on in lines yet to be read.
+        # Rows that begin in these lines. The last one may go on in lines yet to be read.
         available = min(len(lines), count)
         while (first := batch.line_count) < available:
             if self._rows.is_blank(first):
@@ -227,7 +227,7 @@ class CsvSource:
         return f"the row is longer than {self._form.max_row_bytes} bytes"
 
     def _problem(self, fields: list[str]) -> str:
-        """Bring a row into the width of the header; says what is wrong if that can't be."""
+        """Give a row the width of the header; returns what is wrong if that can't be done."""
         count, ragged = len(fields), self._form.ragged
         if ragged is Ragged.PAD and count < self._width:
             fields += [""] * (self._width - count)

@@ -16,8 +16,8 @@ def csv_text(rows: Sequence[Sequence[Any]], delimiter: str = ",") -> str:
     text = out.getvalue()
     if "\r" not in text:
         return text
-    # The writer leaves a carriage return bare unless it is part of the line end,
-    # and the reader takes it for one.
+    # The writer puts no quotes around a carriage return that is not part of its line end,
+    # and the reader would take it for a line end.
     out = io.StringIO(newline="")
     plain = csv.writer(out, delimiter=delimiter, lineterminator="\n")
     quoting = csv.writer(out, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
@@ -32,10 +32,10 @@ _NUMBER = re.compile(r"[+-]?\d[\d.,]*(?:[eE][+-]?\d+)?")
 
 
 def defused(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula: an apostrophe stands before what would be one."""
+    """A cell that no spreadsheet takes for a formula: what would be one gets an apostrophe before it."""
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
 def shortened(text: str, most: int = 80) -> str:
-    """Text from a file as it may stand in a message: not more than `most` characters of it."""
+    """Text from a file, for a message: at most `most` characters of it."""
     return text if len(text) <= most else text[: most - 1] + "…"
