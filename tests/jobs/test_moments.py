@@ -10,7 +10,6 @@ from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import JobContext, Work
 from jobsvc.runs.checkpoint import Checkpoints
-from jobsvc.runs.rollback import Rollbacks
 from jobsvc.runs.signals import Signals
 from jobsvc.store.queries import job_rows
 from tests.support.environment import WHO, Environment
@@ -115,7 +114,7 @@ def test_a_late_rollback_leaves_a_newer_one_alone(idle: Environment) -> None:
     job = claimed(idle, count=3)
     assert idle.runner.run(job, Signals()) is State.SUCCEEDED
     idle.service.roll_back(job.id, WHO, 0)
-    rollbacks = Rollbacks(idle.database, idle.files, idle.kinds, lambda: job.created_at)
+    rollbacks = idle.another_process(lambda: job.created_at).rollbacks
     late = rollbacks.claim()
     assert late is not None
     with idle.database.write() as connection:

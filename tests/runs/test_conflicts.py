@@ -19,7 +19,6 @@ from jobsvc.runs.checkpoint import Checkpoints
 from jobsvc.runs.ending import break_off, fail
 from jobsvc.runs.progress import ProgressMeter
 from jobsvc.runs.recovery import interrupt
-from jobsvc.runs.rollback import Rollbacks
 from jobsvc.store.database import Database
 from jobsvc.store.errors import Conflict
 from jobsvc.store.queries import job_rows
@@ -99,7 +98,7 @@ def succeed(idle: Environment, job: Job) -> State:
 
 
 def rollbacks(idle: Environment) -> Any:
-    return Rollbacks(idle.database, idle.files, idle.kinds, now)
+    return idle.another_process().rollbacks
 
 
 ROLLING_BACK = {"state": State.TERMINATING, "rollback": "running"}

@@ -13,15 +13,14 @@ from jobsvc.jobs.states import State
 from jobsvc.runs import crashes
 from jobsvc.runs.ending import break_off
 from jobsvc.runs.recovery import interrupt, recover
-from jobsvc.runs.rollback import Rollbacks
-from jobsvc.runs.runner import Runner
 from jobsvc.runs.signals import Signals
+from jobsvc.settings import Settings
 from tests.support.environment import WHO, Environment
 from tests.support.waiting import TIMEOUT
 
 both_databases = pytest.mark.both_databases
 
-MOST = 5
+MOST = Settings().max_crashes
 
 
 class Times:
@@ -30,8 +29,8 @@ class Times:
     def __init__(self, env: Environment) -> None:
         self.env = env
         self.now = datetime(2026, 1, 31, 10, tzinfo=UTC)
-        self.runner = Runner(env.database, env.files, env.kinds, lambda: self.now)
-        self.rollbacks = Rollbacks(env.database, env.files, env.kinds, lambda: self.now)
+        self.core = env.another_process(lambda: self.now)
+        self.runner, self.rollbacks = self.core.runner, self.core.rollbacks
         self.late: list[Thread] = []
 
     def passes(self, seconds: float) -> None:
@@ -42,7 +41,7 @@ class Times:
 
     def die(self) -> None:
         """The process is killed, and another one starts."""
-        recover(self.env.database, self.env.files, lambda: self.now, resume=True, max_crashes=MOST)
+        self.core.recover(resume=True)
 
     def crash(self, times: int = 1) -> None:
         """Begin a job and die before a checkpoint, after whatever pause."""

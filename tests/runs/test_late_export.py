@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 
-from jobsvc.clock import now
 from jobsvc.jobs.states import State
 from jobsvc.kinds.builtin import create_export
 from jobsvc.kinds.builtin.create_export import CreateExport
-from jobsvc.runs.runner import Runner
 from jobsvc.runs.signals import Signals
 from jobsvc.store.queries import job_rows
 from tests.support.environment import Environment
@@ -34,7 +32,7 @@ def test_a_late_run_leaves_the_export_of_the_newer_one_as_it_is(
     env = make_env(start=False, kinds=[CreateExport()])
     env.gated.gate.open()
     env.submit(count=3)
-    machines = [Runner(env.database, opened(files_url, tmp_path), env.kinds, now) for _ in range(2)]
+    machines = [env.another_process(files=opened(files_url, tmp_path)).runner for _ in range(2)]
     first = machines[0].claim()
     assert first is not None
     machines[0].run(first, Signals())

@@ -8,11 +8,9 @@ from typing import Any
 
 import pytest
 
-from jobsvc.clock import now
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.kinds.builtin.bulk_team import BulkTeam
-from jobsvc.runs.runner import Runner
 from jobsvc.service.new_job import Idempotency, NewJob
 from jobsvc.store.queries import team_rows
 from tests.support.environment import WHO, Environment
@@ -70,8 +68,7 @@ def test_a_job_that_is_steered_from_all_sides_has_a_history_without_a_gap(idle: 
 
 def test_each_queued_job_is_claimed_once(idle: Environment) -> None:
     jobs = [idle.submit() for _ in range(TOGETHER)]
-    # Each of them as a process of its own would.
-    runners = [Runner(idle.database, idle.files, idle.kinds, now) for _ in jobs]
+    runners = [idle.another_process().runner for _ in jobs]
     claimed = at_once(lambda number: runners[number].claim())
     assert sorted(job.key for job in claimed) == [job.key for job in jobs]
 

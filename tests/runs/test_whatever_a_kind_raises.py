@@ -8,12 +8,10 @@ from typing import Any
 
 import pytest
 
-from jobsvc.clock import now
 from jobsvc.jobs.states import State
 from jobsvc.kinds import Item, RowKind, Source
 from jobsvc.kinds.contract import Batch, Effects, End, JobContext, JobInfo, Kind, KnownJobs, Readable, Refusal, Work
 from jobsvc.runs.hooks import KindBroke
-from jobsvc.runs.rollback import Rollbacks
 from jobsvc.runs.signals import Signals
 from jobsvc.service.new_job import checked
 from tests.support.environment import WHO, Environment
@@ -180,7 +178,7 @@ def test_what_is_raised_in_a_rollback_is_its_failure(make_env: MakeEnvironment, 
     run(env, "breaks")
     [job] = env.service.page(limit=1, after=None, state=None, kind=None, user=None)[0]
     env.service.roll_back(job.id, WHO, 0)
-    rollbacks = Rollbacks(env.database, env.files, env.kinds, now)
+    rollbacks = env.another_process().rollbacks
     claimed = rollbacks.claim()
     assert claimed is not None
     assert rollbacks.run(claimed, Signals()) is State.TERMINATED

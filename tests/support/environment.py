@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from sqlalchemy import select
 
 from jobsvc.clock import now
 from jobsvc.engines.threads import ThreadEngine
+from jobsvc.files.contract import Files
 from jobsvc.files.local.files import LocalFiles
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
@@ -149,6 +151,10 @@ class Environment:
 
     def job(self, job: Job) -> Job:
         return self.service.get(job.id)
+
+    def another_process(self, now: Callable[[], datetime] = now, files: Files | None = None) -> Core:
+        """What another process would have, on the same database and, unless given, the same files."""
+        return Core.on(self.database, files or self.files, self.kinds, now, self.core.settings)
 
     def ask_for(self, job: Job, state: State) -> None:
         """Write what a request asks of the job, and tell no run of it: it has to find that by itself."""
