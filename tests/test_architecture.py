@@ -292,11 +292,6 @@ def test_the_http_server_knows_gunicorn_and_nothing_of_what_it_serves() -> None:
     assert_imports_none(sorted(others), "gunicorn")
 
 
-STATES_TOGETHER: dict[str, str] = {
-    "runs/runner.py": "which jobs have no output is the run's to know",
-}
-"""Where two states or more may stand together, other than beside the table of transitions, and why there."""
-
 TOGETHER = (ast.Dict, ast.Set, ast.List, ast.Tuple, ast.MatchOr, ast.BoolOp, ast.BinOp)
 
 
@@ -318,7 +313,7 @@ def states_within(node: ast.AST) -> set[str]:
 
 def test_what_follows_from_a_state_stands_beside_the_table_of_transitions() -> None:
     found = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if states_together(path.read_text())}
-    assert found == {"jobs/states.py", *STATES_TOGETHER}
+    assert found == {"jobs/states.py"}
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ UNKNOWN_MOMENT = datetime.fromtimestamp(0, UTC)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a job stands, and its header: what only a run and those who look into its file need. May be large."""
+    """Where a job stands, and its header: what only a run needs, or a look into its file. May be large."""
 
     cursor: dict[str, Any] | None
     columns: list[str] | None
@@ -116,7 +116,7 @@ class Job:
 
     @property
     def percent(self) -> float:
-        """How much of the job is behind it, from 0 to 100."""
+        """How much of the job is done, from 0 to 100."""
         if self.state is State.SUCCEEDED:
             return 100.0
         return round(100 * self.position / self.size, 1) if self.size else 0.0

@@ -82,6 +82,9 @@ RAN_TO_ITS_END = FINISHED - {State.TERMINATED}
 STANDING_STILL = frozenset(State) - UNDER_WAY - {State.QUEUED}
 """States in which the cursor stays where it is."""
 
+WITHOUT_OUTPUT = frozenset({State.TERMINATING, State.TERMINATED})
+"""States of a job whose output is removed, or soon will be."""
+
 HOOKS = {
     State.PAUSED: "on_pause",
     State.SUCCEEDED: "on_success",
@@ -150,13 +153,13 @@ class Rollback(StrEnum):
 
 
 ENGINE = "engine"
-"""Who, in a job's history, when an engine has begun it."""
+"""An actor in a job's history: an engine has begun it."""
 
 RUN = "run"
-"""Who, when its own run has changed its state."""
+"""An actor: its own run, or rollback, has changed its state."""
 
 SERVICE = "service"
-"""Who, when the service has done so by itself. Anybody else is a user."""
+"""An actor: the service has done so by itself. Any other actor is a user."""
 
 
 class ForbiddenTransition(Exception):

@@ -22,14 +22,13 @@ def transition(
     of transitions. Returns the job as it was read, with what is changed; None, with
     nothing changed, if it has moved on since it was read. Raises ForbiddenTransition if the table doesn't allow it.
     """
-    because = why or reason(job.state, after)
-    reason(job.state, after)
+    allowed_since = reason(job.state, after)
     values = {"state": after, "finished_at": at if after in FINISHED else None, **values}
     if after is not State.RUNNING:
         values["eta_seconds"] = None
     if not job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values=values):
         return None
-    event_rows.add(connection, job.key, at=at, before=job.state, after=after, who=who, why=because)
+    event_rows.add(connection, job.key, at=at, before=job.state, after=after, who=who, why=why or allowed_since)
     if job.callback_url is not None and after in TOLD:
         outbox.put(connection, job.key, at)
     return job.changed(values)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, RowMapping
 
 from jobsvc.identifiers import EntryId, JobKey
 from jobsvc.jobs.job import Job
-from jobsvc.jobs.states import UNDER_WAY, State
+from jobsvc.jobs.states import ENGINE, UNDER_WAY, State
 from jobsvc.jobs.transition import transition
 from jobsvc.runs.crashes import MAX_DELAY_SECONDS, PROBATION_SECONDS, SUSPECT_AFTER, claimed, somebody_on_probation
 from jobsvc.store.again import again_on_conflict
@@ -140,7 +140,7 @@ class RunClaims(Claims):
         now = self._now()
         values: dict[str, Any] = {"attempt": job.attempt + 1, "started_at": job.started_at or now, "rate": None}
         values |= claimed(job, now)
-        transition(connection, job, State.RUNNING, who="engine", at=now, **values)
+        transition(connection, job, State.RUNNING, who=ENGINE, at=now, **values)
         return Job.from_row(job_rows.by_key(connection, job.key))
 
     def is_wanted(self, job: Job) -> bool:

@@ -1,4 +1,4 @@
-"""What a start makes of the jobs that the last process left behind."""
+"""What a start makes of the jobs that the last process has left."""
 
 from __future__ import annotations
 

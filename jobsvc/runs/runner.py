@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from jobsvc.files.contract import Files
 from jobsvc.identifiers import EntryId, JobKey
 from jobsvc.jobs.job import Job, Place
-from jobsvc.jobs.states import HOOKS, State
+from jobsvc.jobs.states import HOOKS, WITHOUT_OUTPUT, State
 from jobsvc.kinds.contract import JobContext, JobFailed, Kind
 from jobsvc.kinds.csv.format import DEFAULT_MAX_ROW_BYTES
 from jobsvc.runs.checkpoint import Checkpoints
@@ -35,9 +35,6 @@ log = logging.getLogger(__name__)
 BATCH_ITEMS = 8000
 BATCH_ITEMS_WHEN_BUSY = 500
 """About how many quick items are committed together: fewer when others wait for their turn to write."""
-
-_NO_FILES = frozenset({State.TERMINATING, State.TERMINATED})
-"""States of jobs that have, or soon will have, no output."""
 
 
 class Runner:
@@ -227,7 +224,7 @@ class Runner:
 
     def _has_no_files(self, job: Job) -> bool:
         try:
-            return self._reread(job).state in _NO_FILES
+            return self._reread(job).state in WITHOUT_OUTPUT
         except DatabaseDown:
             # The next start removes what belongs to no job, or is left of one that was terminated.
             return False

@@ -9,10 +9,10 @@ from threading import BoundedSemaphore
 from jobsvc.deadlines import Deadline
 
 MOST = 16
-"""Half of the threads that answer requests. The others answer everybody else, and those who wait shortly."""
+"""Half of the threads that answer requests. The others answer everybody else, and requests that wait shortly."""
 
 SHORT_SECONDS = 1.0
-"""What is asked for is durable: who can't wait longer is told that it is under way."""
+"""What is asked for is durable: a request that can't wait longer is told that it is under way."""
 
 
 class LongWaits:

@@ -1,4 +1,4 @@
-"""Telling those who wait that something about jobs has changed."""
+"""Telling the threads that wait that something about jobs has changed."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from threading import Condition
 
 
 class Notifier:
-    """A counter that goes up with every change. `_changed` guards it.
+    """A counter that goes up with every change that somebody may wait for. `_changed` guards it.
 
-    One who waits notes the version, looks at the database, and waits for a later
+    A thread that waits notes the version, looks at the database, and waits for a later
     version if it hasn't found what it wants; so no change is missed.
     """
 

@@ -22,7 +22,7 @@ FIRST_SWEEP_SECONDS = 5.0
 
 
 class Pruner:
-    """Sweeps every `every` seconds, first after `first` seconds; clears up behind a job that a client deletes."""
+    """Sweeps every `every` seconds, first after `first` seconds; clears up after a job that a client deletes."""
 
     def __init__(
         self, retention: Retention, *, first: float = FIRST_SWEEP_SECONDS, every: float = SWEEP_SECONDS

@@ -75,7 +75,7 @@ class Retention:
     """Safe to share among threads, and to use beside a running service: every transaction is short.
 
     Files go after the transaction that says so. What a crash in between leaves
-    behind is removed at the next start, since its row says so.
+    is removed at the next start, since its row says so.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Who runs jobs at the moment, and which."""
+"""The processes that run jobs at the moment, and which jobs."""
 
 from __future__ import annotations
 

@@ -6,8 +6,10 @@ from threading import Barrier, Thread
 import pytest
 
 from jobsvc.clock import now
+from jobsvc.jobs.job import Place
 from jobsvc.jobs.states import FINISHED, State
 from jobsvc.jobs.transition import transition
+from jobsvc.store.queries import job_rows
 from tests.support.environment import Environment
 from tests.support.waiting import TIMEOUT
 
@@ -17,11 +19,20 @@ pytestmark = pytest.mark.both_databases
 def test_a_transition_sets_state_and_values_and_leaves_a_line_in_the_history(idle: Environment) -> None:
     job, at = idle.submit(), now()
     with idle.database.write() as connection:
-        assert transition(connection, job, State.PAUSED, who="Ann", at=at, why="lunch", done=3)
+        moved = transition(connection, job, State.PAUSED, who="Ann", at=at, why="lunch", done=3, position=7)
     after = idle.job(job)
+    assert moved == after
     assert (after.state, after.done, after.attempt) == (State.PAUSED, 3, 0)
     line = idle.service.events(job.id)[-1]
     assert (line["at"], line["from"], line["to"], line["who"], line["why"]) == (at, "queued", "paused", "Ann", "lunch")
+
+
+def test_what_a_job_does_not_know_of_its_row_is_changed_all_the_same(idle: Environment) -> None:
+    job, cursor = idle.submit(), {"offset": 5}
+    with idle.database.write() as connection:
+        moved = transition(connection, job, State.PAUSED, who="Ann", at=now(), cursor=cursor)
+        assert Place.from_row(job_rows.place(connection, job.key)).cursor == cursor
+    assert moved == idle.job(job)
 
 
 @pytest.mark.parametrize("stale", [{"state": State.RUNNING}, {"attempt": 1}])
@@ -81,5 +92,6 @@ def test_a_job_that_does_not_run_has_no_time_left(idle: Environment) -> None:
     for after, eta in ((State.RUNNING, 4.5), (State.PAUSING, None)):
         with idle.database.write() as connection:
             values = {"eta_seconds": eta} if eta else {}
-            transition(connection, idle.job(job), after, who="Ann", at=now(), **values)
+            moved = transition(connection, idle.job(job), after, who="Ann", at=now(), **values)
         assert idle.job(job).eta_seconds == eta
+        assert moved == idle.job(job)

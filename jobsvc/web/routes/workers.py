@@ -1,4 +1,4 @@
-"""Who runs jobs."""
+"""The processes that run jobs."""
 
 from __future__ import annotations
 
