@@ -1,4 +1,4 @@
-"""What a client can be told no for. HTTP turns these into answers in one place."""
+"""The errors that a client can cause. `web/problems.py` turns them into answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from jobsvc.jobs.states import State
 
 
 class JobError(Exception):
-    """Base of everything that a request about jobs can be refused for."""
+    """Base of the errors with which a request about jobs is refused."""
 
 
 class UnknownJob(JobError):

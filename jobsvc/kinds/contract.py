@@ -16,7 +16,7 @@ items of a batch, the cursor and the counters in one transaction:
 What each of these is stands in a file of its own: what a source gives in `batch.py`,
 what is done with it in `work.py`, what a kind gets from the service in `context.py`, the
 parameters of its jobs in `params.py`, and what it may raise in `errors.py`. Other rooms
-of the house import all of it from here.
+import all of it from here.
 
 Kinds know nothing of threads, HTTP or states.
 """

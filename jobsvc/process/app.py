@@ -32,7 +32,7 @@ MAX_BODY_BYTES = 64 * 1024
 """The largest body of a request that is no upload."""
 
 HANDOVER_MARGIN_SECONDS = 5.0
-"""How much longer than its shutdown may take a reloading server's new worker waits for the old one."""
+"""In a reload, the new worker waits for the old one so much longer than a shutdown may take."""
 
 
 def create_app(

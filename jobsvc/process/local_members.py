@@ -19,7 +19,7 @@ FIRST_DELAY_SECONDS = 1.0
 MAX_DELAY_SECONDS = 30.0
 
 STEADY_SECONDS = 30.0
-"""One that has run for so long has ended for a reason of its own, and is started again soon."""
+"""A process that ran for so long ended for a reason of its own, and is started again soon."""
 
 _printing = Lock()
 """Guards the standard output: a line at a time."""
@@ -31,7 +31,7 @@ def say(name: str, line: str) -> None:
 
 
 class Pace:
-    """When what has ended is to be started again: soon, and later each time if it ends soon after. In seconds."""
+    """When to start again what has ended: soon, and later each time if it soon ends again. In seconds."""
 
     def __init__(self, now: float) -> None:
         self._since = now
@@ -167,6 +167,6 @@ class OwnPostgresql:
 
 
 def _ending_with_us() -> list[str]:
-    """What to put before a command so that the process is told to end should this one be killed, where that goes."""
+    """What to put before a command so that its process ends if this one is killed, where the system can do that."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []

@@ -57,7 +57,7 @@ class Locks:
             # All processes of a fleet share the directory, if it is where the files are.
             return [ProcessLock(settings.url, shared=True)]
         if is_postgresql(settings.url):
-            # First: if somebody else runs its jobs, that is the better thing to say.
+            # First: if somebody else runs its jobs, that is the better error.
             return [ProcessLock(settings.url), DirectoryLock(settings.data_dir)]
         # Where it really is, and not where a link to it is.
         database = Path(make_url(settings.url).database or "").resolve()

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 MARGIN_SECONDS = 1.5
-"""What is kept of the bound for the end of the interpreter and of a server's other processes."""
+"""The part of the bound that is kept for the end of the interpreter and of a server's other processes."""
 
 
 @dataclass(frozen=True)

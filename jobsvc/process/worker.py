@@ -29,10 +29,10 @@ from jobsvc.store.queries import worker_rows
 log = logging.getLogger(__name__)
 
 STRAY_AFTER = timedelta(days=1)
-"""How old a file of no job is before it is moved aside: one that is being received belongs to none yet."""
+"""A file of no job is moved aside when it is this old: a file that is being received belongs to no job yet."""
 
 MARGIN_SECONDS = 1.0
-"""What is kept of the bound for the end of the interpreter."""
+"""The part of the bound that is kept for the end of the interpreter."""
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,10 @@ from jobsvc.store.errors import DatabaseBusy
 from jobsvc.store.queries import refused_rows
 
 MAX_ERROR_CHARACTERS = 500
-"""How much of why an item was refused is kept; there may be millions of them."""
+"""How much of the reason of a refused item is kept; there may be millions of them."""
 
 REASONS_LOOKED_AT = 1000
-"""Of how many refused rows the commonest reason is found, where no row was done."""
+"""Among how many refused rows to look for the commonest reason, if no row was done."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Checkpoints:
             values: dict[str, Any] = {"cursor": end.cursor, "position": end.position}
             values |= {"done": done, "failed": refused, "blank": blank}
             values |= self._meter.figures(end.position) | self._new_warnings()
-            # One that has got nowhere proves nothing: its run has broken off at its first item.
+            # A checkpoint without any item proves nothing: its run has broken off at its first item.
             proved = self._counts and bool(items or end.refused or end.blank)
             if proved:
                 values |= NO_CRASH

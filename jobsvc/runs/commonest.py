@@ -1,4 +1,4 @@
-"""Which reason the rows of a job were refused for most."""
+"""The most frequent reason among a job's refused rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _OWN = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\d+")
 
 
 def commonest(errors: Sequence[str]) -> str:
-    """The first of the errors that most others are like."""
+    """The first error of the most frequent sort."""
     alike = [_OWN.sub("…", error) for error in errors]
     most = Counter(alike).most_common(1)[0][0]
     return errors[alike.index(most)]

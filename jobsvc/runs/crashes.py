@@ -67,7 +67,7 @@ def claimed(job: Job, at: datetime) -> dict[str, Any]:
 
 
 def seconds_left(job: Job, now: datetime) -> float:
-    """How long a job has to wait still that has crashed."""
+    """How long a job that has crashed still has to wait."""
     if job.not_before is None:
         return 0.0
     left = (job.not_before - now).total_seconds()
@@ -95,7 +95,8 @@ def idle_verdict(job: Job) -> str:
 
 
 def verdict(job: Job, kind: Kind | None, place: Place) -> str:
-    """Why a job is failed that has reached the limit, and what can be done. Its kind knows where it stands."""
+    """The error of a job that has reached the limit: why it failed, and what can be done. Its kind knows where it
+    stands."""
     return (
         f"its process ended {job.crashes} times in a row without a new checkpoint. {_stands(job, kind, place)}. "
         "Mend what ends the process and resume the job: it goes on there"

@@ -44,7 +44,7 @@ JOBS_AT_A_TIME = 100
 
 
 HELD_SECONDS = 2.0
-"""After how long a job that has to wait for another one asks again."""
+"""How long a job that has to wait for another one waits before it asks again."""
 
 
 @dataclass(frozen=True)

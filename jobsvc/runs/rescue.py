@@ -33,7 +33,7 @@ class WorkerRescue:
             self._settle()
 
     def _fence(self) -> Sequence[int] | None:
-        """Take from those that are lost what they may still hold. None if nobody is to be given up now."""
+        """Take from the lost workers what they may still hold. Returns None if none is to be given up now."""
         with self._database.write() as connection:
             if worker_rows.server_started_within(connection, self._stalled_after):
                 # Nobody could have a heartbeat while it was away.

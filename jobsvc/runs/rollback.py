@@ -32,7 +32,7 @@ ITEMS_PER_BATCH = 2000
 
 
 FULL_PAUSE_SECONDS = 5.0
-"""After how long a rollback is tried again that found no room."""
+"""How long a rollback that found no room waits before the next try."""
 
 
 class RollbackClaims(Claims):

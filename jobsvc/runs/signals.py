@@ -38,7 +38,7 @@ class Signals:
             self.stop.set()
 
     def end_asking(self) -> None:
-        """It is written, or won't be."""
+        """The request is written, or won't be."""
         with self._asked:
             self._being_asked -= 1
             self._asked.notify_all()

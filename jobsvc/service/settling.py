@@ -92,7 +92,7 @@ class Settling:
         return ended
 
     def tell(self, job: Job) -> None:
-        """Do what follows on the caller's having paused or terminated a job.
+        """Do what follows when the caller has paused or terminated a job.
 
         It is waited for as long as the request may wait. A store that hangs, or a hook
         that takes its time, goes on without it.

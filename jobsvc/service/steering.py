@@ -164,7 +164,7 @@ class Steering:
             return Move(moved, made=True)
 
     def _follow(self, move: Move) -> None:
-        """What follows on a transaction's having moved a job, once it is committed."""
+        """What follows when a transaction has moved a job, after its commit."""
         # Nobody waits for a job to begin to stop.
         if move.made and move.job.state not in STOPPING:
             self._notifier.notify()

@@ -21,13 +21,14 @@ from threading import Lock, Thread
 log = logging.getLogger(__name__)
 
 STOP_AT = 0.8
-"""After what part of that time no further item begins: those that are under way have until the end of the lease."""
+"""The part of that time after which no further item begins. Items under way have until the end of the lease."""
 
 END_AT = 0.95
-"""After what part of it the process ends that has an item under way still. The rest is for clocks that run unevenly."""
+"""The part of it after which the process ends if an item is still under way. The rest is for clocks that run
+unevenly."""
 
 WATCH_SECONDS = 0.25
-"""How often the clock is looked at for what no timer tells: that the machine was suspended."""
+"""How often to look at the clock, since no timer tells that the machine was suspended."""
 
 MIN_SECONDS = 0.001
 """0 would stand for no alarm."""

@@ -104,7 +104,7 @@ def _driver(connection: Connection) -> psycopg.Connection:
 
 
 def _in(driver: psycopg.Connection, seconds: float) -> datetime:
-    """That time by the database's clock, which is the one that the queue goes by."""
+    """That time by the database's clock, which the queue uses."""
     found = driver.execute("SELECT clock_timestamp() + make_interval(secs => %s)", (seconds,)).fetchone()
     assert found is not None
     at: datetime = found[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 
 REMEMBERED = 10_000
-"""How many different texts a run remembers the dates of: files have few, but need not."""
+"""For how many different texts a run remembers the date: most files have few."""
 
 ISO_LENGTH = 10
 """An ISO date, YYYY-MM-DD, is this many characters long."""

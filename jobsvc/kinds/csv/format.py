@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 DEFAULT_MAX_ROW_BYTES = 1024 * 1024
-"""The longest row where nobody says otherwise, in bytes."""
+"""The longest row by default, in bytes."""
 
 
 MAX_ROW_BYTES = 16 * 1024 * 1024
-"""What anybody may say."""
+"""The highest limit that may be set."""
 
 
 class Quotes(StrEnum):

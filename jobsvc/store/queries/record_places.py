@@ -12,7 +12,7 @@ from jobsvc.store.types import Big
 
 ENTRIES_AT_A_TIME = 10_000
 LEAPS_AT_A_TIME = 200
-"""How much of the index is read, or leapt over, in one step: a few milliseconds' worth."""
+"""How many entries of the index one step reads, or leaps over: a few milliseconds' worth."""
 
 ENTRIES_WORTH_A_LEAP = 100
 """A leap takes about as long as reading so many entries."""
