@@ -19,7 +19,8 @@ def files() -> None:
 
 @files.command("adopt")
 def adopt_files() -> None:
-    """Say that the files belong to the database, after a start has refused them. Whoever had them before loses them."""
+    """Say that the files belong to the database, after a start has refused them. The database that had them before
+    loses them."""
     settings = load_settings()
     try:
         with alone(settings), existing(settings) as database:

@@ -131,7 +131,7 @@ class Connection(TConn):  # type: ignore[misc]
 
 
 def hold_back_continue(request: Any, client: ClientSocket) -> None:
-    """Let `100 Continue` be sent when the body is first read, and not before the request is looked at."""
+    """Send `100 Continue` when the body is first read, and not before the application has the request."""
     if request._expected_100_continue:
         request._expected_100_continue = False
         if is_unread(request):

@@ -20,7 +20,7 @@ CHECK_SECONDS = 0.5
 
 
 class Listener:
-    """Calls `changed` whenever a job's state has changed, whoever changed it, and when it may have.
+    """Calls `changed` whenever any process has changed a job's state, or may have.
 
     One thread, with a connection of its own. Nothing is shared but `_closing`, an Event.
     """

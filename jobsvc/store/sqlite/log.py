@@ -34,7 +34,7 @@ RETRY_SECONDS = 10.0
 
 
 class BoundedLog:
-    """Used by whoever has the turn to write, which guards it."""
+    """Used by the thread that has the turn to write, which guards it."""
 
     def __init__(self, engine: Engine, database: Path, gate: ReadGate) -> None:
         self._engine = engine

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 HEAD_BYTES = 4096
-"""How much of a file is looked at."""
+"""How much of a file tells what it is."""
 
 GZIP_MAGIC = b"\x1f\x8b"
 """How every gzip file begins (RFC 1952)."""
