@@ -15,12 +15,12 @@ from jobsvc.files.contract import Files
 from jobsvc.identifiers import EntryId, JobKey
 from jobsvc.jobs.job import Job, Place
 from jobsvc.jobs.states import HOOKS, WITHOUT_OUTPUT, State
-from jobsvc.kinds.contract import JobContext, JobFailed, Kind
+from jobsvc.kinds.contract import JobContext, JobFailed, JobInfo, Kind
 from jobsvc.kinds.csv.format import DEFAULT_MAX_ROW_BYTES
 from jobsvc.runs.checkpoint import Checkpoints
 from jobsvc.runs.claims import RunClaims
 from jobsvc.runs.ending import AttemptLost, break_off, ended_by_run, fail
-from jobsvc.runs.hooks import job_info, job_params, tell
+from jobsvc.runs.hooks import job_info, tell
 from jobsvc.runs.progress import ProgressMeter
 from jobsvc.runs.recording import until_recorded
 from jobsvc.runs.recovery import interrupt
@@ -147,7 +147,7 @@ class Runner:
             kind.on_start(info)
         else:
             kind.on_resume(info)
-        with kind.open(self._context(kind, job, place, signals)) as work:
+        with kind.open(self._context(job, info, place, signals)) as work:
             meter = ProgressMeter(monotonic, job.position, work.size)
             checkpoints = Checkpoints(
                 self._database,
@@ -258,11 +258,11 @@ class Runner:
     def _batch_items(self) -> int:
         return BATCH_ITEMS_WHEN_BUSY if self._database.is_busy else BATCH_ITEMS
 
-    def _context(self, kind: Kind, job: Job, place: Place, signals: Signals) -> JobContext:
+    def _context(self, job: Job, info: JobInfo, place: Place, signals: Signals) -> JobContext:
         return JobContext(
             key=job.key,
             id=job.id,
-            params=job_params(kind, job.params),
+            params=info.params,
             created_at=job.created_at,
             cursor=place.cursor,
             columns=place.columns,
