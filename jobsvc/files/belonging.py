@@ -31,7 +31,7 @@ class NotTogether(SettingError):
 
 @dataclass(frozen=True)
 class Adopted:
-    """What a store has that was given to a database. Counts are of jobs."""
+    """What was found in a store when it was given to a database. Counts are of jobs."""
 
     known: int
     unknown: int

@@ -73,7 +73,7 @@ class LeftOverRows(Protocol):
         """A refused row and its reason, in pieces."""
 
     def unprocessed(self, cursor: Cursor | None) -> Iterable[bytes]:
-        """What the job never came to, from `cursor` on, in pieces; None: it has come to nothing yet."""
+        """The rows that the job never reached, from `cursor` on, in pieces; None: all of them."""
 
 
 class Kind(ABC):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Item:
-    """What `process` is handed beside the row: whose item it is, and where its effects go."""
+    """The second argument of `process`: it says whose item it is, and takes its effects."""
 
     def __init__(self, context: JobContext, number: int) -> None:
         params = context.params

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Effects(Protocol):
-    """What a kind makes database effects through: they commit with the checkpoint, or not at all."""
+    """Through this a kind makes its effects in the database: they commit with the checkpoint, or not at all."""
 
     job_key: int
 

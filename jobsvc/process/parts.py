@@ -55,7 +55,7 @@ def build_core(settings: Settings, extra_kinds: Iterable[Kind] = (), session: st
 
 
 def webhook_sender(core: Core, settings: Settings) -> WebhookSender:
-    """What sends webhooks, in a process that runs jobs. Raises SettingError."""
+    """The sender of webhooks, for a process that runs jobs. Raises SettingError."""
     sender = WebhookSender(
         core.database,
         load_key(settings.webhook_secret, settings.data_dir),
@@ -69,7 +69,7 @@ def webhook_sender(core: Core, settings: Settings) -> WebhookSender:
 
 @dataclass(frozen=True)
 class FleetQueues:
-    """What puts jobs, and rollbacks, into the fleet's queue."""
+    """The fleet's queue, for jobs and for rollbacks."""
 
     runs: FleetEngine
     rollbacks: FleetEngine

@@ -121,7 +121,7 @@ def _no_room(error: Exception) -> Response:
 
 
 def no_room_detail(error: Exception) -> str:
-    """What a client is told, which can do something about it."""
+    """The text for a client, which can do something about it."""
     why = "the disk is full" if isinstance(error, DiskFull) else str(error)
     return f"{why}; nothing was stored: roll back or delete what is not needed, or ask again when there is room"
 

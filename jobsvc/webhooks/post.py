@@ -108,6 +108,7 @@ class Post:
                 raise Aborted("no complete answer within the time for it") from cause
 
     def _hold(self, held: socket.socket | None) -> None:
-        """What `abort` is to break; None when it is about to be closed, since its number may soon be another's."""
+        """The socket that `abort` breaks; None when it is about to be closed, since its number may soon be
+        another's."""
         with self._lock:
             self._socket = held

@@ -113,7 +113,7 @@ def _in(driver: psycopg.Connection, seconds: float) -> datetime:
 
 @contextmanager
 def _told_as_sqlalchemy_does() -> Iterator[None]:
-    """What goes wrong on the connection is raised as if SQLAlchemy had sent it."""
+    """Raises errors of the connection as if SQLAlchemy had sent the statement."""
     try:
         yield
     except ConnectorException as error:

@@ -87,8 +87,8 @@ class LocalOutput:
                 raise
 
     def _join(self) -> Path:
-        """What counts of all stretches in one file. The parts stay: as long as the job has not succeeded
-        with this attempt, another may need them."""
+        """Puts what counts of all stretches into one file. The parts stay: as long
+        as the job has not succeeded with this attempt, another may need them."""
         path = self._folder / joining_name(self._attempt)
         with path.open("wb", buffering=0) as joined:
             for stretch, length in spans(self._stretches, self.tell()):

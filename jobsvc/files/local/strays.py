@@ -77,7 +77,7 @@ class LocalStrays:
 
 
 def _ours(folder: Path) -> Iterator[tuple[str, Path]]:
-    """What in a folder has a name of our shape, with the job's id."""
+    """Everything in a folder that has a name of our shape, with the job's id."""
     for path in sorted(folder.iterdir()):
         job_id = owner(path.name)
         if job_id is not None:

@@ -83,7 +83,7 @@ class RemoteOutput:
         return {part: size for part, size in found.items() if part is not None}
 
     def _pieces(self, parts: Mapping[Stretch, int]) -> list[Piece]:
-        """What of which parts makes up the output so far. Raises OutputLost if one is not there."""
+        """The pieces of parts that make up the output so far. Raises OutputLost if one is not there."""
         pieces: list[Piece] = []
         for stretch, length in spans(self._stretches, self._stored):
             at, end = stretch.start, stretch.start + length

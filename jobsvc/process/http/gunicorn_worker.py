@@ -105,5 +105,5 @@ class HttpWorker(HttpLoop):
         super().handle_error(req, client, addr, exc)
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
-        """What was not read of the body is in memory: otherwise the answer has said that the connection ends."""
+        """The unread rest of the body is in memory: otherwise the answer has said that the connection ends."""
         return keepalive and bool(conn.parser.finish_body())

@@ -73,7 +73,7 @@ def find_head(received: bytes | bytearray, searched: int = 0, *, proxy: bool = F
 
 
 def _length(text: bytes) -> int:
-    """What is no number is refused by the parser, without waiting for more."""
+    """A length that is no number counts as 0: the parser refuses it, without waiting for more."""
     if not text.isdigit():
         return 0
     digits = text.lstrip(b"0")

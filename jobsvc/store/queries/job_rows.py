@@ -34,7 +34,7 @@ from jobsvc.store.streaming import streamed
 from jobsvc.store.tables import jobs
 
 JOB = tuple(column for column in jobs.c if column.name not in ("cursor", "columns"))
-"""What is read of a job: without what only its run needs, which may be large. See `place`."""
+"""The columns that are read of a job, without those that only its run needs, which may be large: see `place`."""
 
 
 def add(connection: Connection, values: Mapping[str, Any]) -> JobKey:

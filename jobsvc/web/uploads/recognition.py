@@ -63,7 +63,7 @@ class Unicode:
 
 
 def recognised(head: bytes, whole: bool) -> Gzip | Unicode | None:
-    """What a file is that begins with `head`, which is all of it if it is `whole`; None for a CSV as it is.
+    """What a file that begins with `head` is (all of it is there if it is `whole`); None for a CSV as it is.
 
     Raises NotReadable.
     """
