@@ -4,7 +4,8 @@
 
 Traces the calls on all threads: an upload of 20 rows from the request to the job's
 end, and a stop of a running job from the request to its answer. A hop is a call
-of a function from a function of another file; it counts once, however often it happens.
+of a function from a function of another file. The same one counts as often as it happens, and
+once among the different ones. Threads that look for work add a few by chance.
 """
 
 from __future__ import annotations
@@ -54,9 +55,10 @@ class Trace:
             self.hops[caller.f_code.co_filename, name, frame.f_code.co_qualname] += 1
 
     def report(self, what: str) -> str:
-        arrows = {(one, other) for one, other, _ in self.hops}
-        hops = f"{self.hops.total()} hops ({len(self.hops)} different, along {len(arrows)} arrows)"
-        return f"{what}: {len(self.files)} files, {hops}"
+        between_rooms = sum(count for (one, other, _), count in self.hops.items() if _room(one) != _room(other))
+        in_store = sum(count for (one, other, _), count in self.hops.items() if _room(one) == _room(other) == "store")
+        which = f"{len(self.hops)} different; {between_rooms} between rooms, {in_store} within store/"
+        return f"{what}: {len(self.files)} files, {self.hops.total()} hops ({which})"
 
     def details(self) -> Iterator[str]:
         by_arrow: dict[tuple[str, str], list[str]] = {}
@@ -64,6 +66,10 @@ class Trace:
             by_arrow.setdefault((one, other), []).append(function)
         for (one, other), functions in sorted(by_arrow.items(), key=lambda arrow: -len(arrow[1])):
             yield f"  {_short(one)} -> {_short(other)}: {', '.join(functions)}"
+
+
+def _room(path: str) -> str:
+    return _short(path).partition(os.sep)[0]
 
 
 def _short(path: str) -> str:
