@@ -37,7 +37,7 @@ class Desk:
         self.may_claim.set()
         self.begun: SimpleQueue[Signals] = SimpleQueue()
         self.engine: ThreadEngine[Ticket, Signals] = ThreadEngine(
-            GivenJobs(self.claim, self.run), on_leave=self.left.release, slots=2, park_after=TIMEOUT
+            GivenJobs(self.claim, self.run), on_leave=self.left.release, slots=2, park_after=10 * TIMEOUT
         )
 
     def claim(self) -> Ticket | None:
@@ -128,6 +128,7 @@ def test_the_thread_of_a_paused_job_is_kept_unless_the_job_goes_for_good(desk: D
     [live] = desk.engine._live.values()
     with desk.engine.asking() as asking:
         asking.stop(None, Ticket(1), for_good=for_good)
+    assert live.ending is for_good
     if for_good:
         live.thread.join(TIMEOUT)
     assert desk.engine.counts() == {"running": 0, "paused": kept}
