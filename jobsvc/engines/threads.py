@@ -20,7 +20,7 @@ from jobsvc.identifiers import JobKey
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
-"""Pause after the database could not be asked for the next job, or no thread could be started."""
+"""The pause after the database did not answer, or no thread could be started."""
 
 
 class NoThread(Exception):
@@ -70,7 +70,7 @@ class ThreadEngine(Generic[C, S]):
         self._free = slots
         self._wanted = True
         self._due: float | None = None
-        """When there may be something to claim though nobody tells; on the monotonic clock."""
+        """When to look for something to claim even if nobody tells of it; on the monotonic clock."""
         self._closing = False
         self._claiming = False
         """Whether the dispatcher may have a claimed job that is not live yet."""

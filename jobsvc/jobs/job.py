@@ -84,11 +84,11 @@ class Job:
     """What its owner should know, and what did not stop it."""
 
     unreadable: str = ""
-    """What of it can't be read, since somebody else wrote it. In its place stands something harmless."""
+    """What can't be read of it, since somebody else wrote it. Something harmless is in its place."""
 
     @classmethod
     def from_row(cls, row: RowMapping) -> Self:
-        """Whatever stands in the row: a list of jobs must not end at one of them."""
+        """The job of a row, whatever the row holds: a list of jobs must not break off at one of them."""
         values: dict[str, Any] = {str(name): value for name, value in row.items()}
         odd: list[str] = []
         try:

@@ -91,7 +91,7 @@ HOOKS = {
     State.FAILED: "on_failure",
     State.TERMINATED: "on_terminate",
 }
-"""Which hook of its kind is called for where a job was taken that has begun, or was terminated."""
+"""Which hook of its kind is called when a job that has begun comes to a state, or when any job is terminated."""
 
 TOLD = frozenset(HOOKS)
 """States that a client with a callback URL is told of: the same."""
@@ -138,7 +138,7 @@ MOVES: dict[Action, dict[State, State | None]] = {
         State.TERMINATING: None,
     },
 }
-"""Where an action takes a job, by its state: why, says the table of transitions. None: it is there, or on its way.
+"""Where an action takes a job, by its state; the table of transitions says why. None: it is there, or on its way.
 
 In any other state the action is refused.
 """

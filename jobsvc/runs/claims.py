@@ -42,7 +42,7 @@ class Claims(ABC):
 
     @abstractmethod
     def next_due(self, connection: Connection, at: datetime) -> datetime | None:
-        """When a job will be due that is not at that time."""
+        """When the first job will be due of those that are not due at that time."""
 
     @abstractmethod
     def begin(self, connection: Connection, job: Job) -> Job:

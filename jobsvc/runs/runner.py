@@ -119,7 +119,7 @@ class Runner:
         except DatabaseDown as error:
             log.warning("job %s, attempt %d: lost the database: %s", job.id, job.attempt, error)
             kind = self._kinds.get(job.kind)
-            # What its own run does again and again is no outage.
+            # What a run brings about again and again is no outage.
             limit = self._max_crashes if isinstance(error, IdleTooLong) else None
             return until_recorded(
                 lambda: interrupt(self._database, kind, job, self._now, max_idle=limit),
@@ -199,7 +199,7 @@ class Runner:
         """There is no room: the job stops at its checkpoint, and is queued, to go on when there is some."""
         log.warning("job %s, attempt %d: %s", job.id, job.attempt, error)
         if self._room.shortage() is None:
-            # A disk that looks as if there were some: a quota, or somebody else has just removed something.
+            # The disk looks as if there were some: it is a quota, or somebody has just removed something.
             self._room.note_full(urgent=False)
         if signals.stop.is_set():
             signals.acknowledge()
@@ -212,7 +212,7 @@ class Runner:
         )
 
     def _clear_files(self, job: Job, state: State | None) -> None:
-        """Remove of what the job has made whatever is of no use any more."""
+        """Remove what the job has made and nobody can use any more."""
         if state is State.SUCCEEDED:
             try:
                 self._files.tidy_output(job.id, job.attempt)

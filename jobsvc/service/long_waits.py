@@ -24,7 +24,7 @@ class LongWaits:
 
     @contextmanager
     def bounded(self, until: Deadline) -> Iterator[Deadline]:
-        """Until when the block may wait: until then, or shortly, if too many others wait long."""
+        """The deadline for the block: the one given, or a short one if too many others wait long."""
         long = until.left() > self._short and self._free.acquire(blocking=False)
         try:
             yield until if long or until.left() <= self._short else Deadline(self._short)

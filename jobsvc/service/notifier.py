@@ -19,7 +19,7 @@ class Notifier:
         self._listeners: list[Callable[[], None]] = []
 
     def notify(self) -> None:
-        """Something has changed; what, is to be read from the database."""
+        """Something has changed; the database says what."""
         with self._changed:
             self._version += 1
             self._changed.notify_all()
@@ -27,7 +27,7 @@ class Notifier:
             listener()
 
     def listen(self, listener: Callable[[], None]) -> None:
-        """Have `listener`, which must return at once, called at each change. Before there are any."""
+        """Call `listener`, which must return at once, at each change. To be used before there are any."""
         self._listeners.append(listener)
 
     def version(self) -> int:

@@ -36,7 +36,7 @@ class WorkerProcess:
 
 class Workers(Protocol):
     def all(self) -> list[WorkerProcess]:
-        """Every worker that is known, longest first."""
+        """Every known worker, the oldest first."""
 
     def count(self) -> int | None:
         """How many are alive; None if this process runs the jobs by itself."""

@@ -212,9 +212,9 @@ class CsvSource:
         """
         lines, first = self._buffer.lines, batch.line_count
         in_vain = self._cursor["in_vain"] + batch.in_vain + found.in_vain
-        patience = in_vain <= READ_IN_VAIN_BYTES + READ_IN_VAIN_FACTOR * batch.stands_at
+        may_read_on = in_vain <= READ_IN_VAIN_BYTES + READ_IN_VAIN_FACTOR * batch.stands_at
         batch.refuse(len(lines[first]), 1, found.error, found.in_vain)
-        if not patience:
+        if not may_read_on:
             for line in lines[first + 1 : first + 1 + found.swallowed]:
                 batch.refuse(len(line), 1, found.error)
 

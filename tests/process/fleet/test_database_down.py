@@ -36,8 +36,8 @@ def ask(web: Server, method: str, path: str) -> int:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
-        status, patience = error.code, error.headers["Retry-After"]
-    assert status != 503 or patience or path == "/readyz"
+        status, retry_after = error.code, error.headers["Retry-After"]
+    assert status != 503 or retry_after or path == "/readyz"
     return status
 
 
