@@ -140,8 +140,9 @@ class RunClaims(Claims):
         now = self._now()
         values: dict[str, Any] = {"attempt": job.attempt + 1, "started_at": job.started_at or now, "rate": None}
         values |= claimed(job, now)
-        transition(connection, job, State.RUNNING, who=ENGINE, at=now, **values)
-        return Job.from_row(job_rows.by_key(connection, job.key))
+        begun = transition(connection, job, State.RUNNING, who=ENGINE, at=now, **values)
+        assert begun is not None, "its row is locked"
+        return begun
 
     def is_wanted(self, job: Job) -> bool:
         return job.state is State.QUEUED

@@ -153,8 +153,8 @@ class FleetRuns:
         """
         told = False
         if job.state in LEFT_BEHIND:
-            told = leave_behind(connection, job, self._kinds.get(job.kind), self._now(), why, max_crashes) in HOOKS
-            job = self._again(connection, job)
+            job = leave_behind(connection, job, self._kinds.get(job.kind), self._now(), why, max_crashes)
+            told = job.state in HOOKS
         if job.state is State.INTERRUPTED and self._resume:
             transition(connection, job, State.QUEUED, who=SERVICE, at=self._now(), why="another worker may go on")
             job = self._again(connection, job)

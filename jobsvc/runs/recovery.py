@@ -68,8 +68,7 @@ def _settle_all(
         for state in LEFT_BEHIND:
             for job in _in_state(connection, state):
                 why = "the service had died; its run ended with it"
-                leave_behind(connection, job, kinds.get(job.kind), now(), why, max_crashes)
-                settled.append(Job.from_row(job_rows.by_key(connection, job.key)))
+                settled.append(leave_behind(connection, job, kinds.get(job.kind), now(), why, max_crashes))
         if resume:
             for job in _in_state(connection, State.INTERRUPTED):
                 why = "the service started again"
@@ -104,21 +103,20 @@ def interrupt(
         current = Job.from_row(job_rows.by_key(connection, job.key, lock=True))
         if current.attempt != job.attempt or current.rollback or current.state not in LEFT_BEHIND:
             raise AttemptLost
-        after = leave_behind(connection, current, kind, now(), ended, max_idle)
-        if after is State.INTERRUPTED:
-            interrupted = Job.from_row(job_rows.by_key(connection, job.key))
-            transition(connection, interrupted, State.QUEUED, who=SERVICE, at=now(), why=again)
-        return after
+        left = leave_behind(connection, current, kind, now(), ended, max_idle)
+        if left.state is State.INTERRUPTED:
+            transition(connection, left, State.QUEUED, who=SERVICE, at=now(), why=again)
+        return left.state
 
 
 def leave_behind(
     connection: Connection, job: Job, kind: Kind | None, at: datetime, why: str, max_crashes: int | None = None
-) -> State:
+) -> Job:
     """Settle a job whose run has ended without a word: as `LEFT_BEHIND` says; a rollback is to be done again.
 
-    If its process has died with it, `max_crashes` says how often that may happen before the
-    job, or the rollback, has failed. Returns the state that it has now. The output of
-    one that is terminated is the caller's to remove.
+    Its row is locked. If its process has died with its run, `max_crashes` says how often that
+    may happen before the job, or the rollback, has failed. Returns the job as it is now. The
+    output of one that is terminated is the caller's to remove.
     """
     if job.rollback:
         return _leave_rollback(connection, job, kind, at, why, max_crashes)
@@ -131,31 +129,37 @@ def leave_behind(
             error = crashes.idle_verdict(job) if why.startswith(IDLE_TOO_LONG) else crashes.verdict(job, kind, place)
             after, values = State.FAILED, {"error": error}
     log.warning("job %s, attempt %d, was %s when its run ended: %s", job.id, job.attempt, job.state, after)
-    transition(connection, job, after, who=SERVICE, at=at, why=why, **values)
-    if after is State.TERMINATED:
-        clean_up_terminated(connection, kind, job.key)
-    return after
+    return _taken_to(connection, job, after, kind, at, why, **values)
 
 
 def _leave_rollback(
     connection: Connection, job: Job, kind: Kind | None, at: datetime, why: str, max_crashes: int | None
-) -> State:
+) -> Job:
     """A rollback is done again, or has failed and can be asked for again."""
     if job.rollback == Rollback.WANTED:
         # It has had no attempt that could have died.
-        return job.state
+        return job
     values: Mapping[str, Any] = NO_CRASH
     if max_crashes is not None:
         values, why = crashes.left(max_crashes, job, at, why)
         if job.crashes >= max_crashes:
             error = f"the rollback failed: {crashes.rollback_verdict(job)}"
             more = {"rollback": None, "error": error, **NO_CRASH}
-            transition(connection, job, State.TERMINATED, who=SERVICE, at=at, why=why, **more)
-            clean_up_terminated(connection, kind, job.key)
-            return State.TERMINATED
+            return _taken_to(connection, job, State.TERMINATED, kind, at, why, **more)
     values = {"rollback": Rollback.WANTED, **values}
     job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values=values)
-    return job.state
+    return job.changed(values)
+
+
+def _taken_to(
+    connection: Connection, job: Job, after: State, kind: Kind | None, at: datetime, why: str, **values: Any
+) -> Job:
+    """The job where nobody but the service takes it, in a transaction that has locked its row."""
+    taken = transition(connection, job, after, who=SERVICE, at=at, why=why, **values)
+    assert taken is not None, "its row is locked"
+    if after is State.TERMINATED:
+        clean_up_terminated(connection, kind, job.key)
+    return taken
 
 
 def _in_state(connection: Connection, state: State) -> list[Job]:

@@ -17,7 +17,10 @@ from jobsvc.store.database import Database
 
 
 class JobService:
-    """One object to ask, made of those that do it. Safe to share among threads, as they are."""
+    """One object for whatever is asked of jobs; its parts, each in a file of its own, do it.
+
+    Safe to share among threads, as they are.
+    """
 
     def __init__(
         self,
