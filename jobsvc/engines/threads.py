@@ -86,7 +86,7 @@ class ThreadEngine(Generic[C, S]):
 
     @contextmanager
     def asking(self, running: Claim | None = None) -> Iterator[Notes]:
-        """Around a transaction that asks: see `jobs/engines.py`. The run of `running`, if it is here, waits for it."""
+        """Around a transaction that asks: see `jobs/stopping.py`. The run of `running`, if it is here, waits for it."""
         notes = Notes()
         with self._changed:
             signals = None if running is None else self._running(running.key, running.attempt)

@@ -32,7 +32,7 @@ TRANSITIONS: dict[State, dict[State, str]] = {
     },
     State.PAUSING: {
         State.PAUSED: "the run committed what it had done and stopped, or there was no run left to ask",
-        State.SUCCEEDED: "the last item was already under way",
+        State.SUCCEEDED: "every item was committed before the run could see the request",
         State.FAILED: "the job as a whole can't go on",
         State.TERMINATING: "terminate was asked for while it was pausing",
     },

@@ -53,7 +53,7 @@ class RowKind(Kind):
 
     def prepare(self, params: Any, upload: Any) -> Any:
         # What only the service does with a kind is loaded by the service: its author's module does without.
-        from jobsvc.kinds.csv.settling import settled  # noqa: PLC0415
+        from jobsvc.kinds.csv.upload_check import settled  # noqa: PLC0415
 
         if upload is not None and isinstance(params, UploadParams):
             found = settled(params, upload)

@@ -9,7 +9,7 @@ from functools import partial
 from flask import Flask
 
 from jobsvc.kinds.contract import Kind
-from jobsvc.process.engines import fleet, threads
+from jobsvc.process.choice_of_engine import fleet, threads
 from jobsvc.process.locks import Locks
 from jobsvc.process.parts import build_core
 from jobsvc.process.web_process import WebProcess

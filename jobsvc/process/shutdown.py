@@ -1,4 +1,6 @@
-"""Ending the process in good order, whatever server it runs under.
+"""When a process that has a web server ends: at a signal, or with the interpreter, whatever server it runs under.
+
+What ends in which order is in `web_process.py`. A worker ends by itself: `engines/fleet/worker.py`.
 
 A signal only begins the shutdown: runs are told to commit and leave while the
 server, to whose own handler the signal is passed on, finishes its requests.

@@ -30,7 +30,7 @@ REASONS_LOOKED_AT = 1000
 
 
 @dataclass(frozen=True)
-class Taken:
+class Committed:
     """As much of a batch as is committed."""
 
     batch: Batch
@@ -96,7 +96,7 @@ class Checkpoints:
             when=lambda error: _may_pass(error, leaving),
         )
 
-    def _commit(self, taken: Taken, leaving: Callable[[], bool], urgent: Callable[[], bool]) -> State:
+    def _commit(self, taken: Committed, leaving: Callable[[], bool], urgent: Callable[[], bool]) -> State:
         end, items = taken.end, taken.items
         with self._database.write(urgent_when=urgent) as connection:
             job = current(connection, self._job)
@@ -128,13 +128,13 @@ class Checkpoints:
                 self._when_cleared()
         return state
 
-    def _up_to_limit(self, batch: Batch, items: Sequence[Any]) -> Taken:
+    def _up_to_limit(self, batch: Batch, items: Sequence[Any]) -> Committed:
         """The batch ends right after the row that is one refused row too many, if there is one."""
         end = batch.end(len(items))
         if not end.refused or not self._over_limit(self._refused + len(end.refused)):
-            return Taken(batch, end, items, too_many=False)
+            return Committed(batch, end, items, too_many=False)
         last = end.refused[max(0, (self._max_refused or 0) - self._refused)]
-        return Taken(batch, batch.end_after(last.item), items[: batch.taken_before(last.item)], too_many=True)
+        return Committed(batch, batch.end_after(last.item), items[: batch.taken_before(last.item)], too_many=True)
 
     def _over_limit(self, refused: int) -> bool:
         return self._max_refused is not None and refused > self._max_refused

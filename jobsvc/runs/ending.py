@@ -1,4 +1,9 @@
-"""Taking a job to where its run ends: done, failed, or where somebody has asked it to go."""
+"""Taking a job to where its run ends: done, failed, or where somebody has asked it to go.
+
+A pause that is written before the checkpoint of the last item is obeyed there (`obey`): the
+job is paused with nothing left to do. One that is written after it finds a job of which all
+is done (`end_job`): it succeeds. A terminate is obeyed by both.
+"""
 
 from __future__ import annotations
 

@@ -19,9 +19,9 @@ from sqlalchemy import Connection
 
 from jobsvc.files.contract import Files
 from jobsvc.identifiers import EntryId, JobKey
-from jobsvc.jobs.engines import Queue
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import HOOKS, LEFT_BEHIND, SERVICE, Rollback, State
+from jobsvc.jobs.stopping import Queue
 from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import Kind
 from jobsvc.runs.crashes import seconds_left

@@ -1,4 +1,4 @@
-"""What a start makes of the jobs that the last process has left."""
+"""Settling jobs whose run has ended without a word: its process died (at a start), or it lost the database (later)."""
 
 from __future__ import annotations
 

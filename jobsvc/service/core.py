@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jobsvc.files.contract import Files
-from jobsvc.jobs.engines import Engine, Queue, RollbackEngine, RollbackQueue
 from jobsvc.jobs.job import Job
+from jobsvc.jobs.stopping import Engine, Queue, RollbackEngine, RollbackQueue
 from jobsvc.kinds.contract import Kind
 from jobsvc.runs.fleet_runs import FleetRuns
 from jobsvc.runs.recovery import recover

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from jobsvc.files.contract import Files
-from jobsvc.jobs.engines import Engine, RollbackEngine
+from jobsvc.jobs.stopping import Engine, RollbackEngine
 from jobsvc.kinds.contract import Kind
 from jobsvc.service.lookup import Lookup
 from jobsvc.service.notifier import Notifier

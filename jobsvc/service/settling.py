@@ -11,9 +11,9 @@ from sqlalchemy import Connection
 from jobsvc.deadlines import REQUEST_SECONDS, Deadline
 from jobsvc.deadlines import left as time_left
 from jobsvc.files.contract import Files
-from jobsvc.jobs.engines import Engine
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import OBEYED, SERVICE, STOPPING, State
+from jobsvc.jobs.stopping import Engine
 from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import Kind
 from jobsvc.runs.hooks import clean_up_terminated, tell

@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 from jobsvc.deadlines import MIN_SECONDS, Deadline, time_limit
-from jobsvc.jobs.engines import Asking, Engine, RollbackEngine, RollbackQueue
 from jobsvc.jobs.errors import CantRollBack, NotAllowed
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import MOVES, STOPPING, UNDER_WAY, Action, Rollback, State
+from jobsvc.jobs.stopping import Asking, Engine, RollbackEngine, RollbackQueue
 from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import Kind
 from jobsvc.runs.crashes import NO_CRASH
@@ -79,7 +79,7 @@ class Steering:
         """Ask for a pause and wait up to `wait` seconds for it, and for the database.
 
         The job that is returned is `pausing` if its run has yet to obey; it may
-        also have finished with its last item. Pausing a paused job is harmless.
+        have succeeded, if all of its items were committed when it was asked. Pausing a paused job is harmless.
         Raises UnknownJob, NotAllowed; DatabaseBusy if nothing was asked for.
         """
         with _at_most(wait) as until:

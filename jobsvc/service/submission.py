@@ -11,10 +11,10 @@ from sqlalchemy.exc import IntegrityError
 
 from jobsvc.deadlines import REQUEST_SECONDS, time_limit
 from jobsvc.files import job_ids
-from jobsvc.jobs.engines import Asking, Engine
 from jobsvc.jobs.errors import KeyReused, QueueFull
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
+from jobsvc.jobs.stopping import Asking, Engine
 from jobsvc.service.new_job import NewJob
 from jobsvc.store import clock
 from jobsvc.store.again import again_on_conflict

@@ -1,4 +1,4 @@
-"""Errors as HTTP answers: RFC 9457 problem documents, in one place."""
+"""Errors as HTTP answers: RFC 9457 problem documents. The original's routes have their own (`routes/original.py`)."""
 
 from __future__ import annotations
 

@@ -4,6 +4,10 @@ It has three queue workers (see `supervised_worker.py`), which share one event l
 one pool of connections. One has the slots for runs. One has a few more for rollbacks:
 a rollback doesn't wait for other people's jobs. One looks, by turns with those of
 other workers, for workers that have gone; it must not wait for either.
+
+When PostgreSQL does not answer, the queue workers ask again (`job_manager.py`), no item begins
+once the lease has run out (`lease.py`), and each run writes down how it ended when the database
+is back (`runs/recording.py`).
 """
 
 from __future__ import annotations

@@ -25,9 +25,9 @@ from jobsvc.kinds.contract import (
 )
 from jobsvc.kinds.csv.dates import Dates, check_date_format
 from jobsvc.kinds.csv.params import CsvParams
-from jobsvc.kinds.csv.settling import settled
 from jobsvc.kinds.csv.simple_lines import SimpleLines
 from jobsvc.kinds.csv.text import shortened
+from jobsvc.kinds.csv.upload_check import settled
 from jobsvc.kinds.csv.work import CsvWork
 from jobsvc.store.tables import records
 

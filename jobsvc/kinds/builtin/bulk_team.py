@@ -21,8 +21,8 @@ from jobsvc.kinds.contract import (
     Work,
 )
 from jobsvc.kinds.csv.params import UploadParams
-from jobsvc.kinds.csv.settling import settled
 from jobsvc.kinds.csv.text import shortened
+from jobsvc.kinds.csv.upload_check import settled
 from jobsvc.kinds.csv.work import CsvWork
 from jobsvc.store.tables import dry_run_teams, team_members, teams
 

@@ -41,3 +41,8 @@ class CsvFormat:
     quotes: Quotes = Quotes.STRICT
     ragged: Ragged = Ragged.REFUSE
     max_row_bytes: int = DEFAULT_MAX_ROW_BYTES
+
+    @property
+    def too_long(self) -> str:
+        """Why a row that is longer is refused."""
+        return f"the row is longer than {self.max_row_bytes} bytes"

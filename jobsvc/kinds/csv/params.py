@@ -1,4 +1,9 @@
-"""The parameters of every kind that reads an uploaded CSV."""
+"""The parameters of every kind that reads an uploaded CSV.
+
+An option that changes how rows are read goes on into `format.py` (by `form`), and from there to
+`rows.py`, to the quick paths of `source.py`, which must leave rows alone that it concerns, and to
+`Dialect.of` in `left_over.py`, which reads the stored parameters again.
+"""
 
 from __future__ import annotations
 

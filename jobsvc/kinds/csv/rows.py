@@ -99,7 +99,7 @@ class RowReader:
     def read(self, first: int) -> Row:
         """The row that begins on the line `first`."""
         line = self._buffer.lines[first]
-        too_long = f"the row is longer than {self._form.max_row_bytes} bytes"
+        too_long = self._form.too_long
         if len(line) > self._form.max_row_bytes:
             # Whether such a line is held at all depends on where reads fall, so it is never parsed.
             return Row([], 1, too_long)

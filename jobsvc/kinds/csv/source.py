@@ -180,7 +180,7 @@ class CsvSource:
     def _mixed_batch(self, row: RowParser, count: int) -> MixedBatch:
         batch = MixedBatch(self._cursor)
         if self._buffer.overlong:
-            batch.refuse(self._buffer.overlong, 1, self._too_long)
+            batch.refuse(self._buffer.overlong, 1, self._form.too_long)
             return batch
         lines = self._buffer.lines
         # Rows that begin in these lines. The last one may go on in lines yet to be read.
@@ -221,10 +221,6 @@ class CsvSource:
     def _note_padding(self) -> None:
         if PADDED not in self.warnings:
             self.warnings.append(PADDED)
-
-    @property
-    def _too_long(self) -> str:
-        return f"the row is longer than {self._form.max_row_bytes} bytes"
 
     def _problem(self, fields: list[str]) -> str:
         """Give a row the width of the header; returns what is wrong if that can't be done."""

@@ -64,7 +64,7 @@ def test_once_a_stop_is_answered_nothing_more_takes_effect_in_a_thousand_stops(
                     continue
                 assert status == 200, job
                 if job["state"] == "succeeded":
-                    # The last item was already under way.
+                    # Every item was committed before the run could see the request.
                     job_id = new_job(steerer)
                     continue
                 rows, done, state = rows_and_done(connection, job_id)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from jobsvc.engines.threads import ThreadEngine
-from jobsvc.jobs.engines import Engine, RollbackEngine
+from jobsvc.jobs.stopping import Engine, RollbackEngine
 from jobsvc.process.parts import ROLLBACKS_AT_ONCE, FleetQueues, Part, webhook_sender
 from jobsvc.runs.hooks import tell_aside
 from jobsvc.runs.room_gate import RoomGate
