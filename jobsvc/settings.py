@@ -33,6 +33,10 @@ MAX_SECONDS = 10**9
 """The system can't wait for much longer."""
 
 
+OF_THE_CLIENT = frozenset({"JOBSVC_URL", "JOBSVC_API_KEY"})
+"""Variables that look like settings, and tell the commands of the client where a service is."""
+
+
 class SettingError(Exception):
     """A setting has a value that can't be used; the text names it and what is allowed."""
 
@@ -103,7 +107,7 @@ class Settings:
             given = {name: text or "" for name, text in from_file.items()} | given
         known = {variable.name for variable in VARIABLES}
         for name in sorted(given):
-            if name.startswith("JOBSVC_") and name not in known:
+            if name.startswith("JOBSVC_") and name not in known | OF_THE_CLIENT:
                 allowed = ", ".join(sorted(known))
                 raise SettingError(f"{name} is not a setting; the settings are {allowed}")
         values = {

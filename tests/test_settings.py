@@ -191,6 +191,10 @@ def test_what_is_meant_for_others_is_left_alone() -> None:
     assert load(PATH="/bin", JOBS="x", jobsvc_port="y", GUNICORN_CMD_ARGS="--workers 1") == Settings()
 
 
+def test_variables_of_the_client_are_no_settings_and_no_mistakes() -> None:
+    assert load(JOBSVC_URL="http://127.0.0.1:9", JOBSVC_API_KEY="abc") == Settings()
+
+
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     dotenv = tmp_path / ".env"
     dotenv.write_text('# a comment\nPORT=9000\nexport JOBSVC_MAX_RUNNING="3"\nJOBSVC_MAX_QUEUED\n')

@@ -1,19 +1,89 @@
-"""`python -m jobsvc`: all commands together."""
+"""`jobsvc`: all commands together. Each is imported when it is used, so that a client needs nothing of the service."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from importlib import import_module
+
 import click
+from click.shell_completion import CompletionItem
 
-from jobsvc.cli.db import db
-from jobsvc.cli.files import files
-from jobsvc.cli.fleet import fleet, worker
-from jobsvc.cli.purge import purge
+from jobsvc.cli.client.exits import MEANINGS
 
 
-@click.group()
+@dataclass(frozen=True)
+class Listed:
+    """A command: where it is, and the line that the list of all commands has for it."""
+
+    module: str
+    name: str
+    line: str
+
+
+CLIENT = {
+    "upload": Listed("client.creating", "upload", "Upload a file and start a job over its rows."),
+    "list": Listed("client.looking", "list_jobs", "List jobs, the newest first."),
+    "show": Listed("client.looking", "show", "Show a job: its state, how far it is, what went wrong."),
+    "watch": Listed("client.watching", "watch", "Follow a job until it has ended."),
+    "events": Listed("client.looking", "events", "Show a job's history."),
+    "kinds": Listed("client.looking", "kinds", "List the kinds of job, or the parameters of one."),
+    "workers": Listed("client.looking", "workers", "List the processes that run jobs."),
+}
+"""Commands that talk to a service, which may be on another machine."""
+
+OPERATOR = {
+    "db": Listed("db", "db", "Upgrade the database, or back it up."),
+    "files": Listed("files", "files", "Say whose files these are."),
+    "purge": Listed("purge", "purge", "Forget now what is past its time."),
+    "worker": Listed("fleet", "worker", "Run jobs, as one of the fleet's workers."),
+    "fleet": Listed("fleet", "fleet", "Run a whole fleet on this machine."),
+}
+"""Commands that work on the service itself, by its settings, on its machine."""
+
+SECTIONS = {"Use a service": CLIENT, "Look after the service on this machine": OPERATOR}
+
+COMMANDS = CLIENT | OPERATOR
+
+
+class Lazy(click.Group):
+    """A group that imports a command when it is used, and neither to list all nor to complete a name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        listed = COMMANDS[cmd_name]
+        try:
+            found = getattr(import_module(f"jobsvc.cli.{listed.module}"), listed.name)
+        except ModuleNotFoundError as error:
+            raise click.ClickException(
+                f"{cmd_name} needs {error.name}, which is not installed here: pip install -r requirements.txt"
+            ) from None
+        assert isinstance(found, click.Command)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, listed.line) for name, listed in commands.items()])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(int(code)), meaning) for code, meaning in MEANINGS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        names = [
+            CompletionItem(name, help=listed.line) for name, listed in COMMANDS.items() if name.startswith(incomplete)
+        ]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
+
+
+@click.group(cls=Lazy, context_settings={"max_content_width": 100})
 def main() -> None:
-    """Look after the service from the shell."""
+    """Start jobs over CSV files, follow, stop and roll them back; and look after the service that runs them.
 
-
-for command in (db, files, fleet, purge, worker):
-    main.add_command(command)
+    Which service: --url or JOBSVC_URL, and --key or JOBSVC_API_KEY, after any of the
+    commands that use one. `jobsvc COMMAND --help` tells of each.
+    """

@@ -1,0 +1,121 @@
+"""Bars on a terminal, lines elsewhere: how far an upload or a job is. Both go to standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Protocol
+
+from jobsvc.cli.client.output import Output, printable
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+LINE_SECONDS = 5.0
+"""Where it is no terminal, a line tells of progress so often; of a new state at once."""
+
+
+class Bar(Protocol):
+    def sent(self, sent_bytes: int, size: int | None) -> None:
+        """So much of an upload has been sent; its size may not be known."""
+
+    def job(self, job: dict[str, Any]) -> None:
+        """A job stands so."""
+
+
+@contextmanager
+def open_bar(output: Output, what: str) -> Iterator[Bar]:
+    """A bar for an upload or a job, which is gone at the end; lines where standard error is no terminal."""
+    if output.as_json:
+        yield Silent()
+    elif not sys.stderr.isatty():
+        yield Lines(output.note)
+    else:
+        with _rich_progress() as progress:
+            yield Rich(progress, progress.add_task(what, total=None, told=""))
+
+
+class Silent:
+    def sent(self, sent_bytes: int, size: int | None) -> None:
+        pass
+
+    def job(self, job: dict[str, Any]) -> None:
+        pass
+
+
+class Lines:
+    def __init__(self, note: Callable[[str], None], clock: Callable[[], float] = monotonic) -> None:
+        self._note, self._clock = note, clock
+        self._last: str | None = None
+        self._next = clock() + LINE_SECONDS
+
+    def sent(self, sent_bytes: int, size: int | None) -> None:
+        if self._is_time():
+            of = f" of {size:,}" if size else ""
+            self._note(f"uploading: {sent_bytes:,}{of} bytes")
+
+    def job(self, job: dict[str, Any]) -> None:
+        if job["state"] != self._last or self._is_time():
+            self._last = job["state"]
+            self._note(f"{job['state']}: {told(job)}")
+
+    def _is_time(self) -> bool:
+        if self._clock() < self._next:
+            return False
+        self._next = self._clock() + LINE_SECONDS
+        return True
+
+
+class Rich:
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task = progress, task
+
+    def sent(self, sent_bytes: int, size: int | None) -> None:
+        self._progress.update(
+            self._task, description="upload", completed=sent_bytes, total=size, told=f"{sent_bytes / 1e6:,.1f} MB"
+        )
+
+    def job(self, job: dict[str, Any]) -> None:
+        percent = (job["rollback"] or job["progress"])["percent"]
+        self._progress.update(
+            self._task, description=job["state"], completed=percent or 0.0, total=100.0, told=told(job)
+        )
+
+
+def _rich_progress() -> Progress:
+    from rich.console import Console  # noqa: PLC0415 (a tenth of a second)
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn  # noqa: PLC0415
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[told]}", markup=False),
+        console=Console(stderr=True),
+        transient=True,
+    )
+
+
+def told(job: dict[str, Any]) -> str:
+    """How far a job is, in words."""
+    progress = job["progress"]
+    if job["rollback"] and not job["rolled_back"]:
+        return f"rolling back, {job['rollback']['percent']} %"
+    parts = [f"{progress['done']:,} done", f"{progress['failed']:,} refused"]
+    if progress["percent"] is not None:
+        parts.insert(0, f"{progress['percent']} %")
+    if progress["rate"]:
+        parts.append(f"{progress['rate']:,.0f} rows/s")
+    if progress["eta_seconds"] is not None:
+        parts.append(f"{_duration(progress['eta_seconds'])} left")
+    return printable(", ".join(parts))
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -1,0 +1,102 @@
+"""`upload` and `export`: new jobs."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import quote
+
+import click
+
+from jobsvc.cli.client.api import Api, kind_path
+from jobsvc.cli.client.bars import Bar, open_bar
+from jobsvc.cli.client.exits import Ended, Exit
+from jobsvc.cli.client.output import Output
+from jobsvc.cli.client.talking import talks
+from jobsvc.cli.client.watching import end_with, tell_end, watched
+
+PIECE_BYTES = 256 * 1024
+"""How much of a file is held in memory."""
+
+
+def _parameter(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> list[tuple[str, str]]:
+    found = []
+    for text in given:
+        name, separator, value = text.partition("=")
+        if not name or not separator:
+            raise click.BadParameter(f"{text!r} must be of the form name=value")
+        found.append((name, value))
+    return found
+
+
+@click.command()
+@click.argument("path", metavar="FILE", type=click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True))
+@click.option("--kind", help="What is to be done with the rows; see `jobsvc kinds`.  [default: baselineCSV]")
+@click.option(
+    "-p",
+    "--param",
+    "params",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_parameter,
+    help="A parameter of the job, as often as needed; see `jobsvc kinds KIND`.",
+)
+@click.option("--watch", is_flag=True, help="Follow the job until it has ended; the exit code says how.")
+@talks
+def upload(api: Api, output: Output, path: str, kind: str | None, params: list[tuple[str, str]], watch: bool) -> None:
+    """Upload FILE and start a job over its rows; print the job's id. `-` reads standard input."""
+    route = "/uploadCSV" if kind is None else kind_path(kind, "jobs")
+    headers = {"Content-Type": "application/octet-stream"}
+    if path != "-":
+        headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(Path(path).name)}"
+    try:
+        with click.open_file(path, "rb") as file, open_bar(output, "upload") as bar:
+            size = _size(file)
+            if size is not None:
+                headers["Content-Length"] = str(size)
+            answer = api.put(route, params, headers, _pieces(file, size, bar))
+    except KeyboardInterrupt:
+        raise Ended(Exit.INTERRUPTED, "the upload was broken off: no job was made") from None
+    _tell(api, output, answer, watch)
+
+
+def _size(file: IO[bytes]) -> int | None:
+    """What is left of a file, in bytes; None of a pipe, which nobody knows."""
+    try:
+        found = os.fstat(file.fileno())
+    except OSError:
+        return None
+    return found.st_size - file.tell() if stat.S_ISREG(found.st_mode) else None
+
+
+def _pieces(file: IO[bytes], size: int | None, bar: Bar) -> Iterator[bytes]:
+    sent = 0
+    while size is None or sent < size:
+        try:
+            data = file.read(PIECE_BYTES if size is None else min(PIECE_BYTES, size - sent))
+        except OSError as error:
+            raise Ended(Exit.ERROR, f"the file can't be read: {error.strerror or error}") from None
+        if not data and size is not None:
+            raise Ended(Exit.ERROR, "the file became shorter while it was sent: no job was made")
+        if not data:
+            break
+        yield data
+        sent += len(data)
+        bar.sent(sent, size)
+
+
+def _tell(api: Api, output: Output, created: dict[str, Any], watch: bool) -> None:
+    """Print the new job, and follow it if that was asked for."""
+    # The routes of the original answer with an id alone.
+    job_id = created.get("Job ID") or created["id"]
+    if not output.as_json:
+        output.line(job_id)
+    elif not watch:
+        output.json(api.job(job_id))
+    if watch:
+        job = watched(api, output, job_id)
+        tell_end(output, job)
+        end_with(job)

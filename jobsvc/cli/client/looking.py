@@ -1,0 +1,148 @@
+"""`list`, `show`, `events`, `kinds`, `workers`: what there is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from jobsvc.cli.client.api import Api, job_path, kind_path
+from jobsvc.cli.client.output import Output
+from jobsvc.cli.client.talking import talks
+from jobsvc.jobs.states import State
+
+STATES = click.Choice([str(state) for state in State])
+
+
+@click.command("list")
+@click.option("--state", type=STATES, help="Only jobs in this state.")
+@click.option("--kind", help="Only jobs of this kind.")
+@click.option("--user", help="Only jobs of this user.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="How many jobs at most.")
+@talks
+def list_jobs(api: Api, output: Output, state: str | None, kind: str | None, user: str | None, limit: int) -> None:
+    """List jobs, the newest first."""
+    jobs, after = api.jobs(limit, {"state": state, "kind": kind, "user": user})
+    if output.as_json:
+        output.json({"jobs": jobs, "next": after})
+        return
+    columns = ("id", "state", "percent", "done", "refused", "created", "file")
+    output.table(columns, map(_row, jobs))
+    if after is not None:
+        output.note(f"There are more than these {len(jobs)}: --limit, or narrow it by --state, --kind and --user.")
+
+
+def _row(job: dict[str, Any]) -> tuple[Any, ...]:
+    progress = job["progress"]
+    return (
+        job["id"],
+        job["state"],
+        progress["percent"],
+        progress["done"],
+        progress["failed"],
+        job["created_at"],
+        job["filename"],
+    )
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@talks
+def show(api: Api, output: Output, job_id: str) -> None:
+    """Show a job: its state, how far it is, what went wrong."""
+    job = api.job(job_id)
+    if output.as_json:
+        output.json(job)
+        return
+    progress, rollback = job["progress"], job["rollback"]
+    fields = {
+        **{name: job[name] for name in ("id", "kind", "state", "user")},
+        "created": job["created_at"],
+        "started": job["started_at"],
+        "finished": job["finished_at"],
+        "done": progress["done"],
+        "refused": progress["failed"],
+        "blank": progress["blank"],
+        "percent": progress["percent"],
+        "rows a second": progress["rate"],
+        "seconds left": progress["eta_seconds"],
+        "file": job["filename"],
+        "parameters": job["params"],
+        "callback": job["callback_url"],
+        "error": job["error"],
+        "attempt": job["attempt"],
+        "rolled back": f"{rollback['percent']} %" if rollback else job["rolled_back"],
+    }
+    output.fields([*fields.items(), *(("warning", text) for text in job["warnings"])])
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@talks
+def events(api: Api, output: Output, job_id: str) -> None:
+    """Show a job's history: who changed its state, when and why."""
+    found = api.get(job_path(job_id, "events"))
+    if output.as_json:
+        output.json(found)
+        return
+    columns = ("at", "from", "to", "who", "why")
+    output.table(columns, ([event[name] for name in columns] for event in found["events"]))
+
+
+@click.command()
+@click.argument("name", required=False)
+@talks
+def kinds(api: Api, output: Output, name: str | None) -> None:
+    """List the kinds of job, or show what one of them can be told with -p."""
+    found = api.get("/kinds" if name is None else kind_path(name))
+    if output.as_json:
+        output.json(found)
+    elif name is None:
+        columns = ("name", "takes a file", "can roll back", "description")
+        output.table(
+            columns,
+            (
+                (kind["name"], kind["takes_file"], kind["can_roll_back"], kind["description"].partition("\n")[0])
+                for kind in found["kinds"]
+            ),
+        )
+    else:
+        _show_params(output, found)
+
+
+def _show_params(output: Output, kind: dict[str, Any]) -> None:
+    output.note(kind["description"].partition("\n")[0])
+    schema = kind["params"]
+    required = schema.get("required", [])
+    output.table(
+        ("parameter", "default", "meaning"),
+        (
+            (name, "must be given" if name in required else what.get("default"), what.get("description"))
+            for name, what in schema.get("properties", {}).items()
+        ),
+    )
+
+
+@click.command()
+@talks
+def workers(api: Api, output: Output) -> None:
+    """List the processes that run jobs, and what each runs."""
+    found = api.get("/workers")
+    if output.as_json:
+        output.json(found)
+        return
+    columns = ("name", "alive", "pid", "slots", "last heartbeat", "running")
+    output.table(
+        columns,
+        (
+            (
+                worker["name"],
+                worker["alive"],
+                worker["pid"],
+                worker["concurrency"],
+                worker["last_heartbeat"],
+                [job["id"] for job in worker["running"]],
+            )
+            for worker in found["workers"]
+        ),
+    )

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from tests.support.server import Server
+
+
+@pytest.fixture(scope="package")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One service for all tests of the client, with a kind whose jobs last as long as a test likes."""
+    data_dir = tmp_path_factory.mktemp("service") / "data"
+    server = Server(data_dir, DATABASE_URL="", JOBSVC_KINDS="tests.support.ticks:Ticks").start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def url(service: Server) -> str:
+    return service.url
+
+
+class Told(ThreadingHTTPServer):
+    """Answers every request with `status` and `body`, and keeps the headers that came."""
+
+    status = 200
+    body: bytes = b"{}"
+    headers: Any = None
+    read_bytes = 0
+    """Of the request's body."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_PUT(self) -> None:
+        server = self._server
+        left = int(self.headers["Content-Length"])
+        while data := self.rfile.read(min(left, 1024 * 1024)):
+            left -= len(data)
+            server.read_bytes += len(data)
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        server = self._server
+        server.headers = self.headers
+        self.send_response(server.status)
+        self.send_header("Content-Length", str(len(server.body)))
+        self.end_headers()
+        self.wfile.write(server.body)
+
+    @property
+    def _server(self) -> Told:
+        assert isinstance(self.server, Told)
+        return self.server
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def told() -> Iterator[Told]:
+    with Told(("127.0.0.1", 0), _Handler) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
