@@ -69,7 +69,7 @@ class Place:
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(**values))
 
     def known(self) -> list[str]:
-        return [job.id for job in self.services.jobs.page(limit=100, after=None, state=None, kind=None, user=None)[0]]
+        return [job.id for job in self.services.jobs.page(limit=100, after=None, state=None, kind=None, user=None).jobs]
 
     def names(self) -> set[str]:
         return set(names(self.services.files.directory))

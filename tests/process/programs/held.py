@@ -61,5 +61,5 @@ class _One(Batch):
 app = create_app(extra_kinds=[Held()])
 _services = app.extensions["jobsvc"]
 assert isinstance(_services, Services)
-if not _services.jobs.page(limit=1, after=None, state=None, kind="held", user=None)[0]:
+if not _services.jobs.page(limit=1, after=None, state=None, kind="held", user=None).jobs:
     _services.jobs.submit(NewJob(id="held-job", kind="held", user="test", params={}))
