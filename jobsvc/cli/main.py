@@ -22,9 +22,17 @@ class Listed:
 
 CLIENT = {
     "upload": Listed("client.creating", "upload", "Upload a file and start a job over its rows."),
+    "export": Listed("client.exporting", "export", "Export what was made on some days to a CSV file."),
     "list": Listed("client.looking", "list_jobs", "List jobs, the newest first."),
     "show": Listed("client.looking", "show", "Show a job: its state, how far it is, what went wrong."),
     "watch": Listed("client.watching", "watch", "Follow a job until it has ended."),
+    "pause": Listed("client.steering", "pause", "Pause jobs."),
+    "resume": Listed("client.steering", "resume", "Have jobs go on."),
+    "terminate": Listed("client.steering", "terminate", "Terminate jobs, and with --rollback remove what they made."),
+    "rollback": Listed("client.steering", "rollback", "Remove what finished jobs have made."),
+    "failed": Listed("client.downloading", "failed", "Download the rows that a job refused."),
+    "unprocessed": Listed("client.downloading", "unprocessed", "Download the rows that a job has not come to."),
+    "result": Listed("client.downloading", "result", "Download the file that a job has made."),
     "events": Listed("client.looking", "events", "Show a job's history."),
     "kinds": Listed("client.looking", "kinds", "List the kinds of job, or the parameters of one."),
     "workers": Listed("client.looking", "workers", "List the processes that run jobs."),

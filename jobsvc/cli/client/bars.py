@@ -1,4 +1,4 @@
-"""Bars on a terminal, lines elsewhere: how far an upload or a job is. Both go to standard error."""
+"""Bars on a terminal, lines elsewhere: how far an upload, a download or a job is. Both go to standard error."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ LINE_SECONDS = 5.0
 
 
 class Bar(Protocol):
-    def sent(self, sent_bytes: int, size: int | None) -> None:
-        """So much of an upload has been sent; its size may not be known."""
+    def moved(self, done_bytes: int, size: int | None) -> None:
+        """So much of an upload or a download has gone; its size may not be known."""
 
     def job(self, job: dict[str, Any]) -> None:
         """A job stands so."""
@@ -27,18 +27,18 @@ class Bar(Protocol):
 
 @contextmanager
 def open_bar(output: Output, what: str) -> Iterator[Bar]:
-    """A bar for an upload or a job, which is gone at the end; lines where standard error is no terminal."""
+    """A bar for an upload, a download or a job, which is gone at the end; lines where standard error is no terminal."""
     if output.as_json:
         yield Silent()
     elif not sys.stderr.isatty():
-        yield Lines(output.note)
+        yield Lines(what, output.note)
     else:
         with _rich_progress() as progress:
             yield Rich(progress, progress.add_task(what, total=None, told=""))
 
 
 class Silent:
-    def sent(self, sent_bytes: int, size: int | None) -> None:
+    def moved(self, done_bytes: int, size: int | None) -> None:
         pass
 
     def job(self, job: dict[str, Any]) -> None:
@@ -46,15 +46,15 @@ class Silent:
 
 
 class Lines:
-    def __init__(self, note: Callable[[str], None], clock: Callable[[], float] = monotonic) -> None:
-        self._note, self._clock = note, clock
+    def __init__(self, what: str, note: Callable[[str], None], clock: Callable[[], float] = monotonic) -> None:
+        self._what, self._note, self._clock = what, note, clock
         self._last: str | None = None
         self._next = clock() + LINE_SECONDS
 
-    def sent(self, sent_bytes: int, size: int | None) -> None:
+    def moved(self, done_bytes: int, size: int | None) -> None:
         if self._is_time():
             of = f" of {size:,}" if size else ""
-            self._note(f"uploading: {sent_bytes:,}{of} bytes")
+            self._note(f"{self._what}: {done_bytes:,}{of} bytes")
 
     def job(self, job: dict[str, Any]) -> None:
         if job["state"] != self._last or self._is_time():
@@ -72,13 +72,11 @@ class Rich:
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress, self._task = progress, task
 
-    def sent(self, sent_bytes: int, size: int | None) -> None:
-        self._progress.update(
-            self._task, description="upload", completed=sent_bytes, total=size, told=f"{sent_bytes / 1e6:,.1f} MB"
-        )
+    def moved(self, done_bytes: int, size: int | None) -> None:
+        self._progress.update(self._task, completed=done_bytes, total=size, told=f"{done_bytes / 1e6:,.1f} MB")
 
     def job(self, job: dict[str, Any]) -> None:
-        percent = (job["rollback"] or job["progress"])["percent"]
+        percent = (job["rollback"] if _is_rolling_back(job) else job["progress"])["percent"]
         self._progress.update(
             self._task, description=job["state"], completed=percent or 0.0, total=100.0, told=told(job)
         )
@@ -101,7 +99,7 @@ def _rich_progress() -> Progress:
 def told(job: dict[str, Any]) -> str:
     """How far a job is, in words."""
     progress = job["progress"]
-    if job["rollback"] and not job["rolled_back"]:
+    if _is_rolling_back(job):
         return f"rolling back, {job['rollback']['percent']} %"
     parts = [f"{progress['done']:,} done", f"{progress['failed']:,} refused"]
     if progress["percent"] is not None:
@@ -111,6 +109,10 @@ def told(job: dict[str, Any]) -> str:
     if progress["eta_seconds"] is not None:
         parts.append(f"{_duration(progress['eta_seconds'])} left")
     return printable(", ".join(parts))
+
+
+def _is_rolling_back(job: dict[str, Any]) -> bool:
+    return bool(job["rollback"]) and not job["rolled_back"]
 
 
 def _duration(seconds: float) -> str:

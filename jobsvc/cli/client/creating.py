@@ -1,4 +1,4 @@
-"""`upload` and `export`: new jobs."""
+"""`upload`: a new job over a file."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ def upload(api: Api, output: Output, path: str, kind: str | None, params: list[t
             answer = api.put(route, params, headers, _pieces(file, size, bar))
     except KeyboardInterrupt:
         raise Ended(Exit.INTERRUPTED, "the upload was broken off: no job was made") from None
-    _tell(api, output, answer, watch)
+    job = told_and_watched(api, output, answer, watch=watch)
+    if job is not None:
+        end_with(job)
 
 
 def _size(file: IO[bytes]) -> int | None:
@@ -85,18 +87,19 @@ def _pieces(file: IO[bytes], size: int | None, bar: Bar) -> Iterator[bytes]:
             break
         yield data
         sent += len(data)
-        bar.sent(sent, size)
+        bar.moved(sent, size)
 
 
-def _tell(api: Api, output: Output, created: dict[str, Any], watch: bool) -> None:
-    """Print the new job, and follow it if that was asked for."""
+def told_and_watched(api: Api, output: Output, created: dict[str, Any], *, watch: bool) -> dict[str, Any] | None:
+    """Print the new job. If it is to be watched, follow it, and return it as it has ended."""
     # The routes of the original answer with an id alone.
     job_id = created.get("Job ID") or created["id"]
     if not output.as_json:
         output.line(job_id)
     elif not watch:
         output.json(api.job(job_id))
-    if watch:
-        job = watched(api, output, job_id)
-        tell_end(output, job)
-        end_with(job)
+    if not watch:
+        return None
+    job = watched(api, output, job_id)
+    tell_end(output, job)
+    return job

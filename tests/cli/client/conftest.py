@@ -12,9 +12,10 @@ from tests.support.server import Server
 
 @pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One service for all tests of the client, with a kind whose jobs last as long as a test likes."""
+    """One service for all tests of the client, with kinds whose jobs last as long as a test likes."""
     data_dir = tmp_path_factory.mktemp("service") / "data"
-    server = Server(data_dir, DATABASE_URL="", JOBSVC_KINDS="tests.support.ticks:Ticks").start()
+    kinds = "tests.support.ticks:Ticks,tests.support.ticks:Tocks"
+    server = Server(data_dir, DATABASE_URL="", JOBSVC_KINDS=kinds).start()
     yield server
     server.kill()
 

@@ -1,0 +1,48 @@
+"""`export`: what jobs have made, as one CSV file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from jobsvc.cli.client.api import Api, job_path
+from jobsvc.cli.client.creating import told_and_watched
+from jobsvc.cli.client.downloading import TO, download
+from jobsvc.cli.client.exits import Exit
+from jobsvc.cli.client.output import Output
+from jobsvc.cli.client.talking import talks
+from jobsvc.cli.client.watching import end_with, outcome
+
+
+@click.command()
+@click.argument("first", metavar="FROM")
+@click.argument("last", metavar="TO")
+@click.option("--job", help="Only what the job with this id has made.")
+@click.option("--for-spreadsheet", is_flag=True, help="Make it safe to open in a spreadsheet.")
+@click.option("-o", "--output", "to", type=TO, help="Wait for the export, and write it to this file or directory.")
+@click.option("--watch", is_flag=True, help="Follow the job until it has ended; -o does so too.")
+@talks
+def export(
+    api: Api,
+    output: Output,
+    first: str,
+    last: str,
+    job: str | None,
+    for_spreadsheet: bool,
+    to: Path | None,
+    watch: bool,
+) -> None:
+    """Export the records of all days from FROM to TO (YYYY-MM-DD), both included; print the job's id."""
+    body: dict[str, Any] = {"from": first, "to": last}
+    if job is not None:
+        body["job"] = job
+    if for_spreadsheet:
+        body["for_spreadsheet"] = True
+    made = told_and_watched(api, output, api.post("/exportData", body), watch=watch or to is not None)
+    if made is None:
+        return
+    if to is not None and outcome(made) is not Exit.FAILED:
+        download(api, output, job_path(made["id"], "result"), f"{made['id']}.csv", to)
+    end_with(made)
