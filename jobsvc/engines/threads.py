@@ -74,6 +74,8 @@ class ThreadEngine(Generic[C, S]):
         self._closing = False
         self._claiming = False
         """Whether the dispatcher may have a claimed job that is not live yet."""
+        self._stopped_meanwhile: set[tuple[JobKey, int]] = set()
+        """Attempts that were to stop while a job was being claimed: one of them may be its."""
         self._live: dict[JobKey, LiveRun[C, S]] = {}
         self._then: Callable[[], None] | None = None
         """To be called when the next attempt has left, or is live."""
@@ -101,9 +103,14 @@ class ThreadEngine(Generic[C, S]):
             self._tell(notes)
 
     def _tell(self, notes: Notes) -> None:
-        """What a transaction has left to do."""
+        """What a transaction has left to do. It waits for nobody: a claim may take as long as the database does."""
         for stopped in notes.stopped:
-            self._stop_run(stopped.key, stopped.attempt)
+            with self._changed:
+                signals = self._running(stopped.key, stopped.attempt)
+                if signals is not None:
+                    signals.stop.set()
+                elif self._claiming:
+                    self._stopped_meanwhile.add((stopped.key, stopped.attempt))
             if stopped.for_good:
                 self.forget(stopped.key)
         if notes.queued:
@@ -121,9 +128,6 @@ class ThreadEngine(Generic[C, S]):
         While a job is being claimed for longer than the caller can wait, it may be
         this one: then its run sees what is asked of it at its first checkpoint.
         """
-        return self._stop_run(key, attempt)
-
-    def _stop_run(self, key: JobKey, attempt: int) -> bool:
         with self._changed:
             # A job that is just being claimed will be live in a moment.
             if not self._changed.wait_for(lambda: not self._claiming, deadlines.left()):
@@ -246,6 +250,7 @@ class ThreadEngine(Generic[C, S]):
                 if claim is None and self._closing and self._standby is not None:
                     self._standby.dismiss()
                 self._claiming = False
+                self._stopped_meanwhile.clear()
                 self._changed.notify_all()
             self._tell_then()
 
@@ -269,6 +274,8 @@ class ThreadEngine(Generic[C, S]):
         self._free -= 1
         if self._closing:
             attempt.signals.shut_down()
+        if (claim.key, claim.attempt) in self._stopped_meanwhile:
+            attempt.signals.stop.set()
         live = self._live.get(claim.key)
         if live is not None and not live.ending:
             live.go_on_with(attempt)

@@ -64,7 +64,9 @@ class Settling:
     def _settled(self, job: Job, version: int, until: Deadline) -> Job:
         while job.state in STOPPING:
             if job.rollback is None and not self._engine.signal(job.key, job.attempt):
-                ended = self._ended(job)
+                # Most often it has just left because it has obeyed, which costs a read to see and not a write.
+                job = self._lookup.get(job.id)
+                ended = self._ended(job) if job.state in STOPPING else None
                 if ended is not None:
                     self.tell(ended)
                 self._notifier.notify()

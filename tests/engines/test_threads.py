@@ -281,6 +281,40 @@ def test_a_signal_waits_for_a_claim_under_way_and_reaches_the_run_that_comes_of_
     assert work.signals[first].stop.is_set()
 
 
+def test_a_transaction_that_asks_waits_for_no_claim_and_reaches_the_run_that_comes_of_it(
+    make_engine: Callable[..., Engine], work: Work
+) -> None:
+    first, second, claimed, go_on = Ticket(1), Ticket(2), Event(), Event()
+    claim = work.claim
+
+    def held() -> Ticket | None:
+        found = claim()
+        if found == first:
+            claimed.set()
+            assert go_on.wait(TIMEOUT)
+        return found
+
+    work.claim = held  # type: ignore[method-assign]
+    work.put(first, second)
+    engine = make_engine(slots=2)
+    assert claimed.wait(TIMEOUT)
+
+    def ask(ticket: Ticket) -> None:
+        with engine.asking() as asking:
+            asking.stop(None, ticket, for_good=False)
+
+    asks = [Thread(target=ask, args=(ticket,)) for ticket in (first, Ticket(3))]
+    for asker in asks:
+        asker.start()
+    try:
+        assert all(joined(asker) for asker in asks)
+    finally:
+        go_on.set()
+    work.wait_begun(first, second)
+    assert work.signals[first].stop.is_set()
+    assert not work.signals[second].stop.is_set()
+
+
 def test_a_claim_that_raises_is_tried_again(
     make_engine: Callable[..., Engine], work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:

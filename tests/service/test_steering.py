@@ -9,6 +9,8 @@ import pytest
 from jobsvc.jobs.errors import NotAllowed
 from jobsvc.jobs.states import State
 from jobsvc.service.lookup import Standing
+from jobsvc.store.database import Database
+from jobsvc.store.errors import DatabaseBusy
 from tests.support.environment import WHO, Environment
 
 pytestmark = pytest.mark.both_databases
@@ -37,6 +39,28 @@ def test_a_run_that_has_obeyed_before_its_request_waits_is_not_waited_for(
     monkeypatch.setattr(env.engine, "signal", lambda *_: True)
     assert env.service.pause(job.id, WHO, 1).state is State.PAUSED
     assert at_once[-1], "what had happened since the request was written was missed"
+
+
+def test_a_request_whose_run_has_obeyed_and_left_writes_nothing_more(
+    env: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = env.submit_reached(1)
+    ask = env.service.steering._ask
+
+    def ask_and_let_leave(*given: Any) -> object:
+        written = ask(*given)
+        env.gated.gate.open()
+        env.wait_left(job)
+        # As if somebody kept the database locked.
+        monkeypatch.setattr(Database, "write", refused)
+        return written
+
+    def refused(*_: object, **__: object) -> None:
+        raise DatabaseBusy("it is locked")
+
+    monkeypatch.setattr(env.service.steering, "_ask", ask_and_let_leave)
+    assert env.service.pause(job.id, WHO, 1).state is State.PAUSED
+    monkeypatch.undo()
 
 
 def test_a_refused_request_does_not_disturb_a_run(env: Environment) -> None:
