@@ -8,11 +8,11 @@ IMAGE ?= jobsvc
 PORT ?= 8081
 
 .DEFAULT_GOAL := run
-.PHONY: run fleet install test bench bench-quick lint format build_docker run_docker clean
+.PHONY: run fleet install test bench bench-quick lint format manual build_docker run_docker clean
 
 ## Run the service in the foreground; Ctrl-C stops it.
 run: install
-	exec $(BIN)/gunicorn
+	exec $(BIN)/python -m jobsvc serve
 
 ## Run a whole fleet: PostgreSQL, a web server and two workers; Ctrl-C stops it. See docs/fleet.md.
 fleet: $(VENV)/.dev .env
@@ -44,6 +44,10 @@ lint: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+## Make docs/command-line.md from the commands.
+manual: $(VENV)/.runtime
+	$(BIN)/python -m jobsvc.cli.manual > docs/command-line.md
 
 ## Build the image.
 build_docker:

@@ -101,10 +101,7 @@ class Settings:
         An empty value counts as not set. Raises SettingError for a value that
         can't be read, and for a name that starts like ours but isn't one.
         """
-        given = dict(os.environ if environ is None else environ)
-        if dotenv is not None and dotenv.is_file():
-            from_file = dotenv_values(dotenv)
-            given = {name: text or "" for name, text in from_file.items()} | given
+        given = {name: found.text for name, found in given_texts(environ, dotenv).items()}
         known = {variable.name for variable in VARIABLES}
         for name in sorted(given):
             if name.startswith("JOBSVC_") and name not in known | OF_THE_CLIENT:
@@ -140,6 +137,23 @@ class Settings:
             "stop and read jobs. Listen on 127.0.0.1, or set JOBSVC_ALLOW_ANONYMOUS=1 if only "
             "people whom you trust can reach it"
         )
+
+
+@dataclass(frozen=True)
+class Given:
+    """The text of a variable, and where it comes from."""
+
+    text: str
+    where: str
+
+
+def given_texts(environ: Mapping[str, str] | None = None, dotenv: Path | None = Path(".env")) -> dict[str, Given]:
+    """Every variable of the environment and, below it, of the file."""
+    found = {}
+    if dotenv is not None and dotenv.is_file():
+        found = {name: Given(text or "", str(dotenv)) for name, text in dotenv_values(dotenv).items()}
+    environ = os.environ if environ is None else environ
+    return found | {name: Given(text, "environment") for name, text in environ.items()}
 
 
 def is_loopback(host: str) -> bool:

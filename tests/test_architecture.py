@@ -205,6 +205,7 @@ def test_kinds_know_neither_http_nor_threads_nor_the_database_itself() -> None:
 KNOWS_MORE_OF_KINDS = {
     "process/parts.py": ("kinds.registry", "kinds.own_tables"),  # finds the kinds there are, and makes their tables
     "cli/fleet.py": ("kinds.registry.KindError", "kinds.registry"),  # says why there is no service
+    "cli/doctor/of_settings.py": ("kinds.registry.KindError", "kinds.registry"),  # says which kinds can't be used
     "runs/runner.py": ("kinds.csv.format",),  # the longest row, where no setting says otherwise
     "service/left_over.py": ("kinds.csv.left_over",),  # how rows are given back by a kind that does not say
     "testing/checking.py": ("kinds.registry", "kinds.own_tables"),  # does with one kind what the process does with all

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 
 import click
 from click.shell_completion import CompletionItem
@@ -40,6 +42,8 @@ CLIENT = {
 """Commands that talk to a service, which may be on another machine."""
 
 OPERATOR = {
+    "serve": Listed("serve", "serve", "Run the service in the foreground."),
+    "doctor": Listed("doctor.command", "doctor", "Say what is wrong with the service, and what to do."),
     "db": Listed("db", "db", "Upgrade the database, or back it up."),
     "files": Listed("files", "files", "Say whose files these are."),
     "purge": Listed("purge", "purge", "Forget now what is past its time."),
@@ -63,6 +67,9 @@ class Lazy(click.Group):
         if cmd_name not in COMMANDS:
             return None
         listed = COMMANDS[cmd_name]
+        if cmd_name in OPERATOR and str(Path.cwd()) not in sys.path:
+            # As `python -m jobsvc` has it: kinds of one's own may stand there.
+            sys.path.insert(0, str(Path.cwd()))
         try:
             found = getattr(import_module(f"jobsvc.cli.{listed.module}"), listed.name)
         except ModuleNotFoundError as error:

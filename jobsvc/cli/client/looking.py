@@ -18,7 +18,9 @@ STATES = click.Choice([str(state) for state in State])
 @click.option("--state", type=STATES, help="Only jobs in this state.")
 @click.option("--kind", help="Only jobs of this kind.")
 @click.option("--user", help="Only jobs of this user.")
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="How many jobs at most.")
+@click.option(
+    "--limit", type=click.IntRange(1), metavar="N", default=100, show_default=True, help="How many jobs at most."
+)
 @talks
 def list_jobs(api: Api, output: Output, state: str | None, kind: str | None, user: str | None, limit: int) -> None:
     """List jobs, the newest first."""

@@ -34,7 +34,8 @@ def _steers(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--wait",
             type=click.FloatRange(0, MAX_WAIT_SECONDS),
-            help="Seconds to wait for each job to obey.  [default: 5; with --all 0]",
+            metavar="SECONDS",
+            help="How long to wait for each job to obey.  [default: 5; with --all 0]",
         ),
     )[::-1]:
         command = option(command)

@@ -9,10 +9,14 @@ import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jobsvc.store.locks.flock import Handover, Holder, take
+from jobsvc.store.locks.flock import Handover, Holder, take, told_by_the_kernel
 
 NO_LOCKS_ON_DIRECTORIES = {errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.EISDIR, errno.ENOSYS, errno.EOPNOTSUPP}
 """The errors of file systems, such as NFS, that lock only files open for writing."""
+
+
+NOTE = "jobsvc.lock"
+"""The name of the file in which the holder says who it is."""
 
 
 class DirectoryLock:
@@ -27,7 +31,7 @@ class DirectoryLock:
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
-        self._path = directory / "jobsvc.lock"
+        self._path = directory / NOTE
         self._descriptors: list[int] = []
 
     def acquire(self, handover_seconds: float) -> None:
@@ -68,6 +72,19 @@ class DirectoryLock:
     def _open(self, path: Path, flags: int) -> int:
         self._descriptors.append(os.open(path, flags | os.O_CLOEXEC, 0o644))
         return self._descriptors[-1]
+
+
+def holder_of(directory: Path) -> Holder | None:
+    """The process that has the lock at this moment, without taking it; None if nobody has, as far as Linux tells."""
+    try:
+        note = os.open(directory / NOTE, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        holder = told_by_the_kernel(note)
+        return holder and (_noted(note) or holder)
+    finally:
+        os.close(note)
 
 
 def _noted(descriptor: int) -> Holder | None:

@@ -51,7 +51,7 @@ def take(descriptor: int, handover: Handover, what: str, noted: Callable[[], Hol
     one replaces: wait for its end. `noted` is who the holder says that it is.
     """
     while not _try(descriptor):
-        holder = noted() or _told_by_the_kernel(descriptor)
+        holder = noted() or told_by_the_kernel(descriptor)
         sibling = handover.in_worker and (holder is None or holder.parent == os.getppid())
         if not sibling or monotonic() > handover.deadline:
             raise DirectoryInUse(_explain(what, holder, sibling))
@@ -66,8 +66,8 @@ def _try(descriptor: int) -> bool:
     return True
 
 
-def _told_by_the_kernel(descriptor: int) -> Holder | None:
-    """Who has a lock on the same file, by Linux's list of locks."""
+def told_by_the_kernel(descriptor: int) -> Holder | None:
+    """Who has a lock on the same file, by Linux's list of locks; None too on a system that has no such list."""
     inode = os.fstat(descriptor).st_ino
     with suppress(OSError):
         for line in Path("/proc/locks").read_text().splitlines():

@@ -9,8 +9,9 @@ import socket
 from collections.abc import Callable
 from threading import Event, Thread
 from time import monotonic, sleep
+from typing import Any
 
-from sqlalchemy import Connection, NullPool, create_engine, text
+from sqlalchemy import Connection, NullPool, Row, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from jobsvc.store.errors import DatabaseInUse
@@ -38,6 +39,10 @@ _HOLDER = text(
       AND held.classid = 0 AND held.objid::bigint = :lock
     """
 )
+
+
+ANOTHER = "another process"
+"""A holder that does not say who it is."""
 
 
 class ProcessLock:
@@ -84,6 +89,15 @@ class ProcessLock:
         except BaseException:
             self.release()
             raise
+
+    def holder(self) -> str | None:
+        """The process that has the lock at this moment, in words, without taking it. Raises DatabaseDown."""
+        try:
+            with self._engine.connect() as connection:
+                found = connection.execute(_HOLDER, {"lock": LOCK}).first()
+        except SQLAlchemyError as error:
+            raise translated(error) or error from error
+        return None if found is None else _described(found)[0]
 
     def watch(self, taken_over: Callable[[], None]) -> None:
         """Keep the lock from now on; `taken_over` is called if its connection broke and another process was first."""
@@ -135,12 +149,10 @@ class ProcessLock:
         """Who has the lock, in words, and whether it is a child of the same parent."""
         assert self._connection is not None
         found = self._connection.execute(_HOLDER, {"lock": LOCK}).first()
-        named = re.fullmatch(r"jobsvc (\d+) (\d+) (.+)", (found and found.application_name) or "")
-        if found is None or named is None:
-            return "another process", found is None
-        pid, parent, host = named.groups()
-        sibling = int(parent) == os.getppid() and self._host.startswith(host)
-        return f"process {pid} on {host}, since {found.backend_start:%Y-%m-%d %H:%M:%S %Z}", sibling
+        if found is None:
+            return ANOTHER, True
+        who, parent, host = _described(found)
+        return who, parent == os.getppid() and bool(host) and self._host.startswith(host)
 
     def _explain(self, who: str) -> str:
         if self._shared:
@@ -153,3 +165,12 @@ class ProcessLock:
             "stop the other one (under gunicorn: --workers 1 and more --threads), give this one a database of its own "
             "with DATABASE_URL, or use JOBSVC_ENGINE=fleet for several processes"
         )
+
+
+def _described(found: Row[Any]) -> tuple[str, int | None, str]:
+    """The holder in words, its parent and its host, by the name that it has given its connection."""
+    named = re.fullmatch(r"jobsvc (\d+) (\d+) (.+)", found.application_name or "")
+    if named is None:
+        return ANOTHER, None, ""
+    pid, parent, host = named.groups()
+    return f"process {pid} on {host}, since {found.backend_start:%Y-%m-%d %H:%M:%S %Z}", int(parent), host

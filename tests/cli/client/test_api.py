@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.cli.client.conftest import Told
+from tests.cli.conftest import Told
 from tests.support.shell import jobsvc
 
 

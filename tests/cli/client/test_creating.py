@@ -15,7 +15,7 @@ import pytest
 
 from jobsvc.cli.client.api import Unreachable
 from jobsvc.cli.client.watching import looks
-from tests.cli.client.conftest import Told
+from tests.cli.conftest import Told
 from tests.support.server import ROOT, Server, free_port
 from tests.support.shell import client_environ, jobsvc, start
 

@@ -273,7 +273,10 @@ def test_one_process_has_the_lock_and_the_next_learns_who(url: str) -> None:
     first.acquire(0)
     with pytest.raises(DatabaseInUse, match=r"run by process \d+ on .*JOBSVC_ENGINE=fleet"):
         second.acquire(0)
+    watcher = ProcessLock(url)
+    assert f"process {os.getpid()} on " in (watcher.holder() or "")
     first.release()
+    assert watcher.holder() is None
     again = ProcessLock(url)
     again.acquire(0)
     again.release()
