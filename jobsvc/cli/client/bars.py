@@ -105,7 +105,7 @@ def told(job: dict[str, Any]) -> str:
     if progress["percent"] is not None:
         parts.insert(0, f"{progress['percent']} %")
     if progress["rate"]:
-        parts.append(f"{progress['rate']:,.0f} rows/s")
+        parts.append(f"{progress['rate']:,.0f}/s")
     if progress["eta_seconds"] is not None:
         parts.append(f"{_duration(progress['eta_seconds'])} left")
     return printable(", ".join(parts))

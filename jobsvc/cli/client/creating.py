@@ -59,7 +59,7 @@ def upload(api: Api, output: Output, path: str, kind: str | None, params: list[t
                 headers["Content-Length"] = str(size)
             answer = api.put(route, params, headers, _pieces(file, size, bar))
     except KeyboardInterrupt:
-        raise Ended(Exit.INTERRUPTED, "the upload was broken off: no job was made") from None
+        raise Ended(Exit.INTERRUPTED, "The upload was broken off: no job was made") from None
     job = told_and_watched(api, output, answer, watch=watch)
     if job is not None:
         end_with(job)

@@ -51,5 +51,8 @@ class Ended(click.ClickException):
     def show(self, file: IO[Any] | None = None) -> None:
         if self.as_json:
             click.echo(json.dumps(self.representation()), err=True)
-        elif self.message:
+        elif self.exit_code == Exit.INTERRUPTED:
+            # Somebody wanted it so.
+            click.echo(self.message, err=True)
+        else:
             click.echo(f"Error: {self.message}", err=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from jobsvc.cli.client.api import Api, job_path
 from jobsvc.cli.client.creating import told_and_watched
-from jobsvc.cli.client.downloading import TO, download
+from jobsvc.cli.client.downloading import TO, check_place, download
 from jobsvc.cli.client.exits import Exit
 from jobsvc.cli.client.output import Output
 from jobsvc.cli.client.talking import talks
@@ -31,10 +30,12 @@ def export(
     last: str,
     job: str | None,
     for_spreadsheet: bool,
-    to: Path | None,
+    to: str | None,
     watch: bool,
 ) -> None:
     """Export the records of all days from FROM to TO (YYYY-MM-DD), both included; print the job's id."""
+    if to is not None:
+        check_place(to)
     body: dict[str, Any] = {"from": first, "to": last}
     if job is not None:
         body["job"] = job

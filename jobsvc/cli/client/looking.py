@@ -66,7 +66,7 @@ def show(api: Api, output: Output, job_id: str) -> None:
         "refused": progress["failed"],
         "blank": progress["blank"],
         "percent": progress["percent"],
-        "rows a second": progress["rate"],
+        "a second": progress["rate"],
         "seconds left": progress["eta_seconds"],
         "file": job["filename"],
         "parameters": job["params"],

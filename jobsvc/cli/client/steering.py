@@ -15,17 +15,25 @@ from jobsvc.cli.client.exits import Ended, Exit
 from jobsvc.cli.client.looking import STATES
 from jobsvc.cli.client.output import Output
 from jobsvc.cli.client.talking import talks
-from jobsvc.jobs.states import MOVES, Action, State
+from jobsvc.jobs.states import FINISHED, MOVES, Action, State
 
 MAX_WAIT_SECONDS = 30.0
 """The longest that the service lets a request wait."""
+
+
+ONLY_IF_NAMED = {Action.RESUME: {State.FAILED}, Action.TERMINATE_AND_ROLL_BACK: FINISHED}
+"""With --all, jobs in these states are left alone unless --state names the state.
+
+Somebody who fills the service again does not mean what failed last month, nor does
+somebody who ends everything mean what is done.
+"""
 
 
 def _steers(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command its ids, or its filter, and what goes with both."""
     for option in (
         click.argument("ids", metavar="[ID]...", nargs=-1),
-        click.option("--all", "everything", is_flag=True, help="All jobs that the filter finds; without one, all."),
+        click.option("--all", "everything", is_flag=True, help="All jobs that the filter finds, or all there are."),
         click.option("--state", type=STATES, help="With --all: only jobs in this state."),
         click.option("--kind", help="With --all: only jobs of this kind."),
         click.option("--user", help="With --all: only jobs of this user."),
@@ -113,10 +121,11 @@ def _steer(
 
 def _found(api: Api, action: Action, state: str | None, query: dict[str, str | None]) -> list[dict[str, Any]]:
     """The jobs that an action would take somewhere: neither those that are there, nor those it is not for."""
-    states = [before for before, after in MOVES[action].items() if after is not None]
+    could = [before for before, after in MOVES[action].items() if after is not None]
+    states = [before for before in could if before not in ONLY_IF_NAMED.get(action, ())]
     if state is not None:
-        if State(state) not in states:
-            raise Ended(Exit.USAGE, f"a {state} job can't be {action}; it can from {', '.join(states)}")
+        if State(state) not in could:
+            raise Ended(Exit.USAGE, f"a {state} job can't be {action}; it can from {', '.join(could)}")
         states = [State(state)]
     # By id, since a job may be in one state when one page is read, and in another with the next.
     found = {job["id"]: job for before in states for job in api.jobs(None, {**query, "state": str(before)})[0]}

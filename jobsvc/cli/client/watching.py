@@ -46,7 +46,7 @@ def watched(api: Api, output: Output, job_id: str) -> dict[str, Any]:
     except KeyboardInterrupt:
         raise Ended(
             Exit.INTERRUPTED,
-            f"no longer watching: job {job_id} goes on. To watch it again: jobsvc watch {job_id}; "
+            f"No longer watching: job {job_id} goes on. To watch it again: jobsvc watch {job_id}; "
             f"to stop it: jobsvc pause {job_id}",
         ) from None
 

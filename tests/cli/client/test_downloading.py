@@ -63,9 +63,17 @@ def test_a_download_that_is_not_there_leaves_no_file(url: str, imported: str, tm
 
 
 def test_a_file_that_can_not_be_written_is_told(url: str, imported: str, tmp_path: Path) -> None:
-    found = jobsvc(url, "failed", imported, "-o", str(tmp_path / "none" / "x.csv"))
-    assert found.exit == 1
-    assert found.err == f"Error: {tmp_path}/none/x.csv can't be written: No such file or directory\n"
+    for to in (f"{tmp_path}/none/x.csv", f"{tmp_path}/none/"):
+        found = jobsvc(url, "failed", imported, "-o", to)
+        assert (found.exit, found.err) == (
+            1,
+            f"Error: {to} can't be written: there is no directory {tmp_path}/none\n",
+        )
+        before = jobsvc(url, "export", "2026-03-01", "2026-03-01", "-o", to)
+        assert (before.exit, before.out) == (1, "")
+    target = FileTarget(tmp_path / ("x" * 300), "x")
+    with pytest.raises(Ended, match="can't be written"):
+        target.begin(None)
 
 
 def test_a_result_goes_on_after_the_part_that_is_there(service: Server, exported: str, tmp_path: Path) -> None:

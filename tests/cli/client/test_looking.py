@@ -43,8 +43,8 @@ def test_a_state_that_is_none_is_refused_with_those_there_are(url: str) -> None:
 def test_show_prints_a_job_for_people_and_for_scripts(service: Server, job_id: str) -> None:
     assert jobsvc(service.url, "show", job_id, "--json").json == service.job(job_id)
     found = jobsvc(service.url, "show", job_id)
-    assert "state:         succeeded" in found.lines
-    assert "done:          1" in found.lines
+    assert "state:        succeeded" in found.lines
+    assert "done:         1" in found.lines
 
 
 @pytest.mark.parametrize("command", ["show", "watch", "events"])

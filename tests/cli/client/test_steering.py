@@ -86,6 +86,16 @@ def test_all_that_a_filter_finds_is_counted_asked_for_and_steered(
     assert service.job(done)["state"] == "succeeded"
 
 
+def test_finished_jobs_are_rolled_back_with_others_only_if_their_state_is_named(
+    service: Server, make_job: Callable[..., str]
+) -> None:
+    done = make_job(1)
+    found = jobsvc(service.url, "terminate", "--rollback", "--all", "--kind", "tocks")
+    assert found.err == "there is no job to terminate --rollback\n"
+    named = ("--all", "--kind", "tocks", "--state", "succeeded", "--dry-run")
+    assert jobsvc(service.url, "terminate", "--rollback", *named).lines == [f"{done} succeeded"]
+
+
 def test_what_was_rolled_back_is_not_rolled_back_again(service: Server, make_job: Callable[..., str]) -> None:
     job_id = make_job(1)
     assert jobsvc(service.url, "rollback", "--all", "--kind", "tocks", "--yes", "--wait", "20").exit == 0
