@@ -13,6 +13,7 @@ from jobsvc.kinds import Kind
 from jobsvc.process.app import create_app
 from jobsvc.settings import Settings
 from jobsvc.web.services import Services
+from tests.support.contract import check_answer
 from tests.support.databases import BOTH, fresh, lay_out
 from tests.support.environment import Environment
 from tests.support.flights import unpack_flights
@@ -23,10 +24,12 @@ from tests.support.waiting import Commits, noted_commits
 
 
 class WholeAnswers(FlaskClient):
-    """Reads and closes every answer at once, as a server does."""
+    """Reads and closes every answer at once, as a server does, and holds it against the contract."""
 
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:
-        return super().open(*args, **{"buffered": True, **kwargs})
+        answer = super().open(*args, **{"buffered": True, **kwargs})
+        check_answer(self.application, answer)
+        return answer
 
 
 @pytest.fixture(scope="session")

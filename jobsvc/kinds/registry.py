@@ -9,6 +9,8 @@ from inspect import isabstract
 from pkgutil import resolve_name
 from typing import Any
 
+from pydantic import PydanticUserError
+
 # Not at a job's first item: then no file and no memory may be left to load it.
 import jobsvc.kinds.item_work  # noqa: F401
 from jobsvc.kinds.builtin.baseline_csv import BaselineCSV
@@ -68,6 +70,10 @@ def _problem(kind: Kind) -> str | None:
         return f"its `name` must be letters, digits and underscores, not {name!r}"
     if not (isinstance(kind.Params, type) and issubclass(kind.Params, KindParams)):
         return "its `Params` must be a subclass of KindParams"
+    try:
+        kind.Params.model_json_schema(by_alias=True)
+    except PydanticUserError as error:
+        return f"its `Params` have no JSON schema, from which clients learn them: {error.message}"
     return _row_problem(kind) if isinstance(kind, RowKind) else None
 
 

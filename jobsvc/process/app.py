@@ -24,7 +24,7 @@ from jobsvc.store.readiness import Readiness
 from jobsvc.web import local_only, problems, takes
 from jobsvc.web.in_flight import InFlight
 from jobsvc.web.request_deadline import RequestDeadline
-from jobsvc.web.routes import data, health, jobs, kinds, original, workers
+from jobsvc.web.routes import contract, data, health, jobs, kinds, original, workers
 from jobsvc.web.services import Services, provide
 from jobsvc.webhooks.address import check_callback
 
@@ -103,7 +103,7 @@ def _add_web(app: Flask, services: Services) -> None:
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
     provide(app, services)
-    for routes in (original, jobs, kinds, data, workers, health):
+    for routes in (original, jobs, kinds, data, workers, health, contract):
         app.register_blueprint(routes.bp)
     for concern in (problems, local_only, takes):
         concern.register(app)

@@ -7,8 +7,10 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, request
 
 from jobsvc.settings import is_loopback
-from jobsvc.web.problems import problem
+from jobsvc.web.problems import Told, problem
 from jobsvc.web.services import services
+
+LOCAL_ONLY = Told(403, "local-only", "Only this machine is served")
 
 
 def register(app: Flask) -> None:
@@ -31,9 +33,7 @@ def refuse_strangers() -> Response | None:
     if local and request.headers.get("Sec-Fetch-Site") != "cross-site":
         return None
     return problem(
-        403,
-        "local-only",
-        "Only this machine is served",
+        *LOCAL_ONLY,
         "without keys everybody who reaches the service may upload, stop and read jobs, so requests from other "
         "machines, for other host names and from other sites' pages are refused; set JOBSVC_ALLOW_ANONYMOUS=1 if "
         "only people whom you trust can reach it",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Flask, Response, request
 from gunicorn.http.errors import NoMoreData, ParseException  # type: ignore[import-untyped]
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, PreconditionFailed
 
 from jobsvc.jobs.errors import (
     CantRollBack,
@@ -35,6 +35,8 @@ from jobsvc.store.errors import (
 
 log = logging.getLogger(__name__)
 
+MIMETYPE = "application/problem+json"
+
 DOWN_RETRY_SECONDS = 5
 BUSY_RETRY_SECONDS = 1
 FILES_RETRY_SECONDS = 10
@@ -43,17 +45,45 @@ ROOM_RETRY_SECONDS = 60
 NO_ROOM = (DiskFull, NoRoom)
 """The name of the problem that there is no room, in the database or for a file."""
 
-_KINDS: dict[type[JobError], tuple[int, str, str]] = {
-    UnknownJob: (404, "unknown-job", "There is no such job"),
-    NoResult: (404, "no-result", "The job has no result file"),
-    FilesRemoved: (410, "files-removed", "The files of the job were removed"),
-    NotAllowed: (409, "not-allowed-now", "The state of the job does not allow this"),
-    CantRollBack: (409, "cannot-roll-back", "The kind of job can't be rolled back"),
-    KeyReused: (422, "idempotency-key-reused", "The idempotency key stands for another request"),
-    UnknownKind: (404, "unknown-kind", "There is no such kind of job"),
-    QueueFull: (503, "queue-full", "Too many jobs are waiting"),
-    InvalidParameter: (400, "invalid-parameter", "A parameter is not usable"),
+
+class Told(NamedTuple):
+    """How a problem is told."""
+
+    status: int
+    kind: str | None
+    """The end of its type URI; None stands for about:blank, where the status says it all."""
+    title: str
+
+
+_KINDS: dict[type[JobError], Told] = {
+    UnknownJob: Told(404, "unknown-job", "There is no such job"),
+    NoResult: Told(404, "no-result", "The job has no result file"),
+    FilesRemoved: Told(410, "files-removed", "The files of the job were removed"),
+    NotAllowed: Told(409, "not-allowed-now", "The state of the job does not allow this"),
+    CantRollBack: Told(409, "cannot-roll-back", "The kind of job can't be rolled back"),
+    KeyReused: Told(422, "idempotency-key-reused", "The idempotency key stands for another request"),
+    UnknownKind: Told(404, "unknown-kind", "There is no such kind of job"),
+    QueueFull: Told(503, "queue-full", "Too many jobs are waiting"),
+    InvalidParameter: Told(400, "invalid-parameter", "A parameter is not usable"),
 }
+
+ENDING = Told(503, "ending", "This process is ending")
+DOWN = Told(503, "database-down", "The database does not answer")
+BUSY = Told(503, "database-busy", "Others keep the database locked")
+NO_ROOM_LEFT = Told(507, "disk-full", "There is no room on the disk")
+FILES_AWAY = Told(503, "files-down", "The store of the files does not answer")
+CONFLICT = Told(503, "busy", "Others were changing the same")
+NOT_STORABLE = Told(400, "not-storable", "A value can't be stored")
+MALFORMED = Told(400, "malformed-body", "The body is not well-formed")
+INCOMPLETE = Told(400, "incomplete-body", "The body is incomplete")
+TIMED_OUT = Told(408, "request-timeout", "The request did not arrive")
+
+
+def told(error: type[JobError] | type[HTTPException]) -> Told:
+    """How an error is told."""
+    if issubclass(error, JobError):
+        return _KINDS[error]
+    return Told(error.code or 500, None, error().name)
 
 
 def problem(status: int, kind: str | None, title: str, detail: str | None, **more: Any) -> Response:
@@ -61,7 +91,7 @@ def problem(status: int, kind: str | None, title: str, detail: str | None, **mor
     body = {"type": f"urn:jobsvc:{kind}" if kind else "about:blank", "title": title, "status": status}
     if detail is not None:
         body["detail"] = detail
-    return Response(json.dumps(body | more) + "\n", status, mimetype="application/problem+json")
+    return Response(json.dumps(body | more) + "\n", status, mimetype=MIMETYPE)
 
 
 def register(app: Flask) -> None:
@@ -77,6 +107,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(FilesDown, _files_down)
     app.register_error_handler(Conflict, _conflict)
     app.register_error_handler(NotStorable, _not_storable)
+    app.after_request(_precondition)
 
 
 def job_problem(error: JobError) -> Response:
@@ -93,14 +124,14 @@ def job_problem(error: JobError) -> Response:
 
 
 def _ending(_: DatabaseClosed) -> Response:
-    answer = problem(503, "ending", "This process is ending", "nothing was changed; ask again in a moment")
+    answer = problem(*ENDING, "nothing was changed; ask again in a moment")
     answer.headers["Retry-After"] = "1"
     return answer
 
 
 def _down(error: DatabaseDown) -> Response:
     log.warning("%s %s: the database does not answer: %s", request.method, request.path, error)
-    answer = problem(503, "database-down", "The database does not answer", "look whether it took effect, or ask again")
+    answer = problem(*DOWN, "look whether it took effect, or ask again")
     answer.headers["Retry-After"] = str(DOWN_RETRY_SECONDS)
     return answer
 
@@ -108,14 +139,14 @@ def _down(error: DatabaseDown) -> Response:
 def _busy(error: DatabaseBusy) -> Response:
     log.warning("%s %s: %s", request.method, request.path, error)
     detail = "nothing was changed, and nothing was asked of a job; ask again in a moment"
-    answer = problem(503, "database-busy", "Others keep the database locked", detail)
+    answer = problem(*BUSY, detail)
     answer.headers["Retry-After"] = str(BUSY_RETRY_SECONDS)
     return answer
 
 
 def _no_room(error: Exception) -> Response:
     log.warning("%s %s: %s", request.method, request.path, error)
-    answer = problem(507, "disk-full", "There is no room on the disk", no_room_detail(error))
+    answer = problem(*NO_ROOM_LEFT, no_room_detail(error))
     answer.headers["Retry-After"] = str(ROOM_RETRY_SECONDS)
     return answer
 
@@ -128,35 +159,41 @@ def no_room_detail(error: Exception) -> str:
 
 def _files_down(error: FilesDown) -> Response:
     log.warning("%s %s: %s", request.method, request.path, error)
-    answer = problem(503, "files-down", "The store of the files does not answer", "ask again in a moment")
+    answer = problem(*FILES_AWAY, "ask again in a moment")
     answer.headers["Retry-After"] = str(FILES_RETRY_SECONDS)
     return answer
 
 
 def _conflict(error: Conflict) -> Response:
     log.warning("%s %s: %s", request.method, request.path, error)
-    answer = problem(503, "busy", "Others were changing the same", "nothing was changed; ask again in a moment")
+    answer = problem(*CONFLICT, "nothing was changed; ask again in a moment")
     answer.headers["Retry-After"] = "1"
     return answer
 
 
 def _not_storable(error: NotStorable) -> Response:
     log.warning("%s %s: %s", request.method, request.path, error)
-    return problem(
-        400, "not-storable", "A value can't be stored", "the database has no room for such a character or number"
-    )
+    return problem(*NOT_STORABLE, "the database has no room for such a character or number")
 
 
 def _malformed_body(error: ParseException) -> Response:
     """For a body in chunks: the server finds it while it reads."""
-    return problem(400, "malformed-body", "The body is not well-formed", str(error))
+    return problem(*MALFORMED, str(error))
 
 
 def _incomplete_body(error: NoMoreData) -> Response:
     if isinstance(error, TimeoutError):
-        return problem(408, "request-timeout", "The request did not arrive", f"the body did not arrive: {error}")
+        return problem(*TIMED_OUT, f"the body did not arrive: {error}")
     detail = "the connection was closed before the end of the body"
-    return problem(400, "incomplete-body", "The body is incomplete", detail)
+    return problem(*INCOMPLETE, detail)
+
+
+def _precondition(answer: Response) -> Response:
+    """Werkzeug gives the answer to a condition that failed the body that was not to be sent."""
+    if answer.status_code != PreconditionFailed.code or answer.mimetype == MIMETYPE:
+        return answer
+    answer.close()
+    return problem(*told(PreconditionFailed), "it is not the version that the request's If-Match names")
 
 
 def _http_error(error: HTTPException) -> Response:

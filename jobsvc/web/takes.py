@@ -28,6 +28,8 @@ class Takes:
     """The same for its query."""
     unchecked: str = ""
     """Why nothing is checked, where nothing is."""
+    known: tuple[str, ...] = ()
+    """What such a route looks at in the query and in forms; for the contract."""
 
 
 _STATED: dict[Callable[..., Any], Takes] = {}
@@ -41,9 +43,9 @@ def takes(
     return _state(Takes(names, names if in_body else (), reads_body, reads_query))
 
 
-def unchecked(why: str) -> Callable[[View], View]:
+def unchecked(why: str, *known: str) -> Callable[[View], View]:
     """State that a route looks at what it knows, and lets pass what it doesn't."""
-    return _state(Takes(unchecked=why))
+    return _state(Takes(unchecked=why, known=known))
 
 
 def _state(stated: Takes) -> Callable[[View], View]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ConfigDict
 
 from jobsvc.kinds import CsvParams, Kind, KindParams, RowKind
 from jobsvc.kinds.registry import KindError, load_kinds
@@ -154,3 +155,19 @@ def test_a_kind_without_a_file_has_no_options_for_one():
 
     assert Plain.Params is CsvParams
     assert Sourced.Params is KindParams
+
+
+def test_parameters_that_can_not_be_shown_to_clients_are_refused_at_the_start():
+    class Odd:
+        pass
+
+    class Hidden(CsvParams):
+        model_config = ConfigDict(arbitrary_types_allowed=True)
+
+        odd: Odd | None = None
+
+    class Mine(Plain):
+        name = "mine"
+        Params = Hidden
+
+    assert "its `Params` have no JSON schema, from which clients learn them: " in error(extra=[Mine()])

@@ -6,8 +6,11 @@ from typing import Any
 
 from flask import Blueprint, Response
 
+from jobsvc.jobs.errors import UnknownJob
 from jobsvc.service.results import RecordPlace
 from jobsvc.web import parameters
+from jobsvc.web.openapi import shapes
+from jobsvc.web.openapi.answers import answers
 from jobsvc.web.services import services
 from jobsvc.web.takes import takes
 
@@ -16,7 +19,9 @@ bp = Blueprint("data", __name__)
 
 @bp.get("/records")
 @takes("job", "limit", "after")
+@answers(shapes.Records, UnknownJob)
 def records() -> Response:
+    """What baselineCSV jobs made, in pages."""
     after = parameters.after(2)
     page = services().results.records(
         limit=parameters.limit(), after=RecordPlace(*after) if after else None, job_id=parameters.text("job")
@@ -29,7 +34,9 @@ def records() -> Response:
 
 @bp.get("/teams")
 @takes("job", "limit", "after")
+@answers(shapes.Teams, UnknownJob)
 def teams() -> dict[str, Any]:
+    """What bulkTeam jobs made, in pages."""
     after = parameters.after(1)
     page = services().results.teams(
         limit=parameters.limit(), after=after[0] if after else None, job_id=parameters.text("job")

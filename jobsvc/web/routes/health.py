@@ -6,6 +6,8 @@ from typing import Any
 
 from flask import Blueprint
 
+from jobsvc.web.openapi import shapes
+from jobsvc.web.openapi.answers import answers
 from jobsvc.web.services import services
 from jobsvc.web.takes import takes
 
@@ -14,6 +16,7 @@ bp = Blueprint("health", __name__)
 
 @bp.get("/healthz")
 @takes()
+@answers(shapes.Alive)
 def healthz() -> dict[str, Any]:
     """The process answers."""
     return {"status": "ok"}
@@ -21,6 +24,7 @@ def healthz() -> dict[str, Any]:
 
 @bp.get("/readyz")
 @takes()
+@answers({200: shapes.Ready, 503: shapes.NotReady})
 def readyz() -> tuple[dict[str, Any], int]:
     """The database answers, and the service isn't about to end. Uploads are taken also while no worker is alive."""
     reason = services().not_ready()

@@ -9,13 +9,18 @@ from typing import Any
 
 from flask import Blueprint, Response, request, send_file
 from werkzeug.datastructures import Headers
+from werkzeug.exceptions import PreconditionFailed, RequestedRangeNotSatisfiable
 from werkzeug.wsgi import FileWrapper
 
+from jobsvc.jobs.errors import CantRollBack, FilesRemoved, NotAllowed, UnknownJob
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.representation import event_json, job_json, webhook_json
 from jobsvc.jobs.states import STOPPING
+from jobsvc.service.results import NoResult
 from jobsvc.web import parameters
 from jobsvc.web.json_list import json_list
+from jobsvc.web.openapi import shapes
+from jobsvc.web.openapi.answers import Raw, answers
 from jobsvc.web.services import services, user
 from jobsvc.web.takes import given, takes
 
@@ -24,10 +29,16 @@ PIECE_BYTES = 256 * 1024
 
 bp = Blueprint("jobs", __name__, url_prefix="/jobs")
 
+STEERED = {200: shapes.Job, 202: shapes.Job}
+CSV = Raw.of("text/csv")
+CONDITIONS = (PreconditionFailed, RequestedRangeNotSatisfiable)
+
 
 @bp.get("")
 @takes("state", "kind", "user", "limit", "after")
+@answers(shapes.Jobs)
 def listing() -> dict[str, Any]:
+    """The jobs, the newest first, in pages."""
     after = parameters.after(1)
     page = services().jobs.page(
         limit=parameters.limit(),
@@ -41,64 +52,84 @@ def listing() -> dict[str, Any]:
 
 @bp.get("/<job_id>")
 @takes()
+@answers(shapes.Job, UnknownJob)
 def one(job_id: str) -> dict[str, Any]:
+    """One job."""
     return job_json(services().jobs.get(job_id))
 
 
 @bp.delete("/<job_id>")
 @takes()
+@answers({204: None}, UnknownJob, NotAllowed)
 def delete(job_id: str) -> tuple[str, int]:
+    """Forget a finished job, with its files; what it made stays."""
     services().pruner.forget(services().jobs.get(job_id), user())
     return "", 204
 
 
 @bp.get("/<job_id>/events")
 @takes()
+@answers(shapes.Events, UnknownJob)
 def events(job_id: str) -> Response:
+    """A job's history: when it went from which state to which, who did it, and why."""
     return json_list("events", partial(services().jobs.events, job_id), event_json)
 
 
 @bp.get("/<job_id>/webhooks")
 @takes()
+@answers(shapes.Webhooks, UnknownJob)
 def webhooks(job_id: str) -> Response:
+    """What was sent to a job's callback URL, or will be."""
     return json_list("webhooks", partial(services().jobs.webhooks, job_id), webhook_json)
 
 
 @bp.post("/<job_id>/pause")
 @takes("wait", in_body=True)
+@answers(STEERED, UnknownJob, NotAllowed)
 def pause(job_id: str) -> tuple[dict[str, Any], int]:
+    """Pause a job; 202: its run has not obeyed yet."""
     return _steered(services().jobs.pause(job_id, user(), parameters.wait()))
 
 
 @bp.post("/<job_id>/resume")
 @takes("wait", in_body=True)
+@answers(STEERED, UnknownJob, NotAllowed, FilesRemoved)
 def resume(job_id: str) -> tuple[dict[str, Any], int]:
+    """Let a job go on where it stopped."""
     return _steered(services().jobs.resume(job_id, user(), parameters.wait()))
 
 
 @bp.post("/<job_id>/terminate")
 @takes("wait", "rollback", in_body=True)
+@answers(STEERED, UnknownJob, NotAllowed, CantRollBack)
 def terminate(job_id: str) -> tuple[dict[str, Any], int]:
+    """Terminate a job; 202: its run has not obeyed yet, or the rollback is under way."""
     rollback = parameters.flag("rollback", given().get("rollback"))
     return _steered(services().jobs.terminate(job_id, user(), parameters.wait(), rollback=rollback))
 
 
 @bp.post("/<job_id>/rollback")
 @takes("wait", in_body=True)
+@answers(STEERED, UnknownJob, NotAllowed, CantRollBack)
 def rollback(job_id: str) -> tuple[dict[str, Any], int]:
+    """Remove what a finished job has made; 202: the rollback is under way."""
     return _steered(services().jobs.roll_back(job_id, user(), parameters.wait()))
 
 
 @bp.get("/<job_id>/failed")
 @takes()
+@answers(CSV, UnknownJob, FilesRemoved)
 def failed(job_id: str) -> Response:
+    """The rows that were refused, as CSV, each with its line and the reason."""
     job = services().jobs.get(job_id)
     return _csv(services().left_over.failed(job), f"{job.id}-failed.csv")
 
 
 @bp.get("/<job_id>/unprocessed")
 @takes()
+@answers(CSV, UnknownJob, NoResult, NotAllowed, FilesRemoved)
 def unprocessed(job_id: str) -> Response:
+    """The header, and the rows that the job has not reached, as they were uploaded."""
     job = services().jobs.get(job_id)
     return _csv(services().left_over.unprocessed(job), f"{job.id}-unprocessed.csv")
 
@@ -113,7 +144,9 @@ def _csv(pieces: Iterator[bytes], name: str) -> Response:
 
 @bp.get("/<job_id>/result")
 @takes()
+@answers({200: CSV, 206: CSV, 304: None}, UnknownJob, NoResult, NotAllowed, FilesRemoved, *CONDITIONS)
 def result(job_id: str) -> Response:
+    """The export, as a download, or ranges of it."""
     job = services().jobs.get(job_id)
     found = services().results.file(job)
     name = f"{job.id}.csv"

@@ -6,10 +6,12 @@ from typing import Any
 
 from flask import Blueprint, request
 
-from jobsvc.jobs.errors import InvalidParameter, UnknownKind
+from jobsvc.jobs.errors import InvalidParameter, KeyReused, QueueFull, UnknownJob, UnknownKind
 from jobsvc.jobs.representation import job_json
 from jobsvc.kinds.contract import Kind
 from jobsvc.web.creation import create_from_fields, create_from_upload
+from jobsvc.web.openapi import shapes
+from jobsvc.web.openapi.answers import EACH_KIND, answers
 from jobsvc.web.services import services
 from jobsvc.web.takes import fields, takes
 
@@ -18,19 +20,25 @@ bp = Blueprint("kinds", __name__, url_prefix="/kinds")
 
 @bp.get("")
 @takes()
+@answers(shapes.Kinds)
 def listing() -> dict[str, Any]:
+    """The kinds of job, with the JSON schema of their parameters."""
     return {"kinds": [_kind_json(kind) for kind in services().kinds.values()]}
 
 
 @bp.get("/<name>")
 @takes()
+@answers(shapes.Kind, UnknownKind)
 def one(name: str) -> dict[str, Any]:
+    """One kind of job."""
     return _kind_json(_find(name))
 
 
 @bp.route("/<name>/jobs", methods=["POST", "PUT"])
 @takes(reads_body=True, reads_query=True)
+@answers({201: shapes.Job}, UnknownKind, UnknownJob, KeyReused, QueueFull, creates=EACH_KIND)
 def create(name: str) -> tuple[dict[str, Any], int, dict[str, str]]:
+    """Create a job of a kind."""
     kind = _find(name)
     if not kind.takes_file:
         for option in request.args:

@@ -10,11 +10,22 @@ from typing import Any, NamedTuple
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
-from jobsvc.jobs.errors import InvalidParameter, JobError, NotAllowed, QueueFull, UnknownJob
+from jobsvc.jobs.errors import (
+    CantRollBack,
+    FilesRemoved,
+    InvalidParameter,
+    JobError,
+    KeyReused,
+    NotAllowed,
+    QueueFull,
+    UnknownJob,
+)
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import RAN_TO_ITS_END, STOPPING
 from jobsvc.web import parameters
 from jobsvc.web.creation import create_from_fields, create_from_upload
+from jobsvc.web.openapi import shapes
+from jobsvc.web.openapi.answers import answers
 from jobsvc.web.problems import NO_ROOM, ROOM_RETRY_SECONDS, job_problem, no_room_detail
 from jobsvc.web.services import services, user
 from jobsvc.web.takes import unchecked
@@ -22,7 +33,29 @@ from jobsvc.web.uploads.receive import UploadRefused
 
 bp = Blueprint("original", __name__)
 
-as_ever = unchecked("the original let pass what it didn't know")
+AS_EVER = "the original let pass what it didn't know"
+as_ever = unchecked(AS_EVER)
+
+ANYWHERE = {413: ("file_too_large",), 507: ("disk_full",)}
+REFUSED_UPLOADS = {400: ("File not accepted", "invalid_<field>"), 503: ("queue_full",), **ANYWHERE}
+REFUSED_EXPORTS = {
+    400: (
+        "invalid_json",
+        "invalid_from_date",
+        "invalid_to_date",
+        "invalid_date_range",
+        "invalid_job",
+        "invalid_<field>",
+    ),
+    503: ("queue_full",),
+    **ANYWHERE,
+}
+REFUSED_ACTIONS = {
+    400: ("invalid_id", "invalid_action", "invalid_rollback"),
+    404: ("id_doesn't_exist",),
+    409: ("job_finished", "job_stopping"),
+    **ANYWHERE,
+}
 
 ACKNOWLEDGE_SECONDS = 5.0
 """For how long /updateTask waits for the run to obey."""
@@ -35,13 +68,17 @@ RANGE = ("from", "to")
 
 @bp.route("/uploadCSV", methods=["POST", "PUT"])
 @as_ever
+@answers(shapes.JobId, KeyReused, creates="baselineCSV", original=REFUSED_UPLOADS)
 def upload_csv() -> dict[str, Any]:
+    """Upload a CSV, every row of which becomes a record."""
     return _upload("baselineCSV")
 
 
 @bp.route("/createBulkTeam", methods=["POST", "PUT"])
 @as_ever
+@answers(shapes.JobId, KeyReused, creates="bulkTeam", original=REFUSED_UPLOADS)
 def create_bulk_team() -> dict[str, Any]:
+    """Upload a CSV, every row of which becomes a team."""
     return _upload("bulkTeam")
 
 
@@ -51,7 +88,9 @@ def _upload(kind: str) -> dict[str, Any]:
 
 @bp.post("/exportData")
 @as_ever
+@answers(shapes.JobId, KeyReused, creates="createExport", original=REFUSED_EXPORTS)
 def export_data() -> dict[str, Any] | tuple[Response, int]:
+    """Export the records of every date in a range to a CSV."""
     try:
         body = json.loads(request.get_data())
     except (ValueError, RecursionError):
@@ -84,8 +123,10 @@ def _iso_date(text: str) -> date:
 
 
 @bp.route("/updateTask", methods=["GET", "POST"])
-@as_ever
+@unchecked(AS_EVER, "id", "action", "rollback")
+@answers({200: shapes.Status, 202: shapes.Status}, FilesRemoved, CantRollBack, original=REFUSED_ACTIONS)
 def update_task() -> tuple[Response, int]:
+    """Start, stop or terminate a job; 202: its run has not obeyed yet, but will."""
     if request.method == "HEAD":
         # Flask adds it to GET; a HEAD must not steer.
         raise MethodNotAllowed(["GET", "POST"])

@@ -8,6 +8,8 @@ from flask import Blueprint
 
 from jobsvc.jobs.representation import moment
 from jobsvc.service.workers import WorkerProcess
+from jobsvc.web.openapi import shapes
+from jobsvc.web.openapi.answers import answers
 from jobsvc.web.services import services
 from jobsvc.web.takes import takes
 
@@ -16,6 +18,7 @@ bp = Blueprint("workers", __name__)
 
 @bp.get("/workers")
 @takes()
+@answers(shapes.Workers)
 def workers() -> dict[str, Any]:
     """The processes that run jobs: since when, their last heartbeat, and what they run."""
     return {"workers": [_shown(worker) for worker in services().workers.all()]}

@@ -1,0 +1,75 @@
+"""What each route answers: stated beside the route, shown in the contract, and held against what tests see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
+
+from pydantic import BaseModel
+from werkzeug.exceptions import HTTPException
+
+from jobsvc.jobs.errors import JobError
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A body that is no JSON object, by its media types."""
+
+    media_types: tuple[str, ...]
+
+    @classmethod
+    def of(cls, *media_types: str) -> Raw:
+        return cls(media_types)
+
+
+Body: TypeAlias = type[BaseModel] | Raw | None
+"""A JSON object of that shape, something else, or nothing."""
+
+Refusal: TypeAlias = type[JobError] | type[HTTPException]
+
+EACH_KIND = "*"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a route answers beside what any route may: see `refusals.ANYWHERE`."""
+
+    bodies: Mapping[int, Body]
+    """By status."""
+    refusals: tuple[Refusal, ...] = ()
+    """The errors that its service raises. Their statuses are those of `web/problems.py`."""
+    creates: str | None = None
+    """The kind of the job that it creates, whose parameters it takes; EACH_KIND: the one that its path names."""
+    original: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    """By status, the error types that it answers as the original does."""
+
+
+_STATED: dict[Callable[..., Any], Answers] = {}
+"""By view function. Written while modules are imported, only read afterwards."""
+
+
+def answers(
+    bodies: Body | Mapping[int, Body],
+    *refusals: Refusal,
+    creates: str | None = None,
+    original: Mapping[int, tuple[str, ...]] | None = None,
+) -> Callable[[View], View]:
+    """State what a route answers: a body for each status (a body alone: 200), and the errors with which it refuses.
+
+    The first line of the view's docstring is its summary.
+    """
+    by_status = bodies if isinstance(bodies, Mapping) else {200: bodies}
+
+    def state(view: View) -> View:
+        _STATED[view] = Answers(by_status, refusals, creates, original or {})
+        return view
+
+    return state
+
+
+def stated(view: Callable[..., Any]) -> Answers | None:
+    """What a route's view function has stated, if it has."""
+    return _STATED.get(view)

@@ -1,0 +1,156 @@
+"""The contract of an application, OpenAPI 3.1: a walk over its routes, and what each has stated of itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from flask import Flask
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+from werkzeug.routing import Rule
+
+from jobsvc.kinds.contract import Kind
+from jobsvc.web import takes
+from jobsvc.web.openapi import answers, parameters, responses, shapes
+from jobsvc.web.openapi.answers import EACH_KIND, Answers
+from jobsvc.web.openapi.creating import URL_ENCODED, Creating, in_query
+from jobsvc.web.openapi.parameters import without_default
+from jobsvc.web.openapi.references import SCHEMAS
+
+VERSION = "1"
+"""Of the contract: a change that clients must know of makes another."""
+
+ABOUT = """\
+Runs long jobs over CSV files and date ranges, which can be stopped, started, terminated and rolled back while they run.
+
+Refusals are problem documents (RFC 9457), but for the original's routes, which answer `errorType` and `message`.
+Where a route takes GET, it takes HEAD too. A parameter that a route does not know is refused, never ignored.
+Answers may get further fields: let pass those that you do not know."""
+
+TAGS = {
+    "original": "The four routes of the original.",
+    "jobs": "Looking at jobs, steering them, and what they left over.",
+    "kinds": "The kinds of job, and creating a job of any of them.",
+    "data": "What jobs made.",
+    "workers": "The processes that run jobs.",
+    "health": "Is it alive, and can it take work?",
+    "contract": "This document, and a page that shows it.",
+}
+"""By blueprint."""
+
+_NAMED = re.compile(r"<(?:[^<>:]+:)?(\w+)>")
+"""A name in the path of a rule."""
+
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": parameters.IDEMPOTENCY_KEY["description"],
+    "schema": {name: value for name, value in parameters.IDEMPOTENCY_KEY.items() if name != "description"},
+}
+
+
+class UnstatedRoute(Exception):
+    """A route does not state what it answers."""
+
+
+def path_of(rule: str) -> str:
+    """The path of a rule, as the contract has it."""
+    return _NAMED.sub(r"{\1}", rule)
+
+
+def rules(app: Flask) -> Iterator[Rule]:
+    """The rules that belong into the contract: all but those of Flask's own folder for files."""
+    return (rule for rule in app.url_map.iter_rules() if rule.endpoint != "static")
+
+
+def document(app: Flask, kinds: Mapping[str, Kind]) -> dict[str, Any]:
+    """The contract. Raises UnstatedRoute."""
+    creating = Creating(kinds)
+    paths: dict[str, Any] = {}
+    used: set[type[BaseModel]] = {shapes.Problem, shapes.Refused}
+    for rule in rules(app):
+        view = app.view_functions[rule.endpoint]
+        stated = answers.stated(view)
+        if stated is None:
+            raise UnstatedRoute(f"{rule.rule} does not state what it answers: jobsvc.web.openapi.answers")
+        used |= {body for body in stated.bodies.values() if isinstance(body, type)}
+        known = takes.stated(view) or takes.Takes()
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            for path, kind in _places(rule, stated, kinds):
+                operation = _operation(rule, method, known, stated, creating, kind)
+                operation["summary"] = _summary(view.__doc__, kind if stated.creates == EACH_KIND else None)
+                paths.setdefault(path, {})[method.lower()] = operation
+    tags = dict.fromkeys(operation["tags"][0] for path in paths.values() for operation in path.values())
+    return {
+        "openapi": "3.1.1",
+        "info": {"title": "jobsvc", "version": VERSION, "description": ABOUT},
+        "tags": [{"name": tag, "description": TAGS.get(tag, "")} for tag in sorted(tags, key=_place)],
+        "paths": dict(sorted(paths.items(), key=lambda path: _place(next(iter(path[1].values()))["tags"][0]))),
+        "components": {"schemas": _schemas(used) | creating.schemas, "responses": responses.common()},
+    }
+
+
+def _place(tag: str) -> int:
+    return list(TAGS).index(tag) if tag in TAGS else len(TAGS)
+
+
+def _places(rule: Rule, stated: Answers, kinds: Mapping[str, Kind]) -> Iterator[tuple[str, str | None]]:
+    """The path of a rule, and the kind of the jobs that are created there; for a path that names one, each besides."""
+    if stated.creates == EACH_KIND:
+        yield path_of(rule.rule), None
+        yield from ((_NAMED.sub(kind, rule.rule), kind) for kind in kinds)
+    else:
+        yield path_of(rule.rule), stated.creates
+
+
+def _operation(
+    rule: Rule, method: str, known: takes.Takes, stated: Answers, creating: Creating, kind: str | None
+) -> dict[str, Any]:
+    blueprint, _, name = rule.endpoint.rpartition(".")
+    words = [blueprint or "app", name]
+    words += [kind] if kind and stated.creates == EACH_KIND else []
+    words += [method.lower()] if method != min((rule.methods or set()) - {"HEAD", "OPTIONS"}) else []
+    made: dict[str, Any] = {"operationId": "_".join(words), "tags": [blueprint or "app"], "summary": ""}
+    made["parameters"] = _in_path(rule, kind if stated.creates == EACH_KIND else None)
+    for name in (*known.query, *known.known):
+        schema = _schema(name)
+        made["parameters"].append(in_query(name, schema if name not in known.body else without_default(schema)))
+    if known.body:
+        properties = {name: _schema(name) for name in known.body}
+        schema = {"type": "object", "properties": properties, "additionalProperties": False}
+        made["requestBody"] = {"content": {each: {"schema": schema} for each in ("application/json", URL_ENCODED)}}
+    if known.known and method == "POST":
+        schema = {"type": "object", "properties": {name: _schema(name) for name in known.known}}
+        made["requestBody"] = {"content": {URL_ENCODED: {"schema": schema}}}
+    if stated.creates:
+        made["parameters"] += [*(creating.query(kind) if kind else ()), IDEMPOTENCY_KEY]
+        made["requestBody"] = creating.body(kind, form=not stated.original) if kind else creating.any_body()
+    made["responses"] = responses.of(stated)
+    return made
+
+
+def _in_path(rule: Rule, kind: str | None) -> list[dict[str, Any]]:
+    names = [] if kind else _NAMED.findall(rule.rule)
+    found = []
+    for name in names:
+        schema = parameters.PATH_NAMES.get(name, {"type": "string"})
+        found.append({**in_query(name, schema), "in": "path", "required": True})
+    return found
+
+
+def _schema(name: str) -> parameters.Schema:
+    return parameters.NAMES.get(name, {"type": "string"})
+
+
+def _summary(text: str | None, kind: str | None) -> str:
+    first = (text or "").strip().partition("\n")[0].rstrip(".")
+    return f"{first}: {kind}" if kind else first
+
+
+def _schemas(used: set[type[BaseModel]]) -> dict[str, Any]:
+    models = sorted(used, key=lambda model: model.__name__)
+    _, defined = models_json_schema([(model, "serialization") for model in models], ref_template=SCHEMAS)
+    found: dict[str, Any] = defined["$defs"]
+    return found

@@ -1,0 +1,94 @@
+"""What the names that routes take mean, for the contract: a JSON schema for each, with its description."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jobsvc.jobs.states import State
+from jobsvc.web.parameters import DEFAULT_LIMIT, DEFAULT_WAIT, MAX_LIMIT, MAX_WAIT
+
+Schema = dict[str, Any]
+
+NAMES: dict[str, Schema] = {
+    "limit": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": MAX_LIMIT,
+        "default": DEFAULT_LIMIT,
+        "description": "the most entries of a page",
+    },
+    "after": {
+        "type": "string",
+        "pattern": r"^[0-9]{1,18}(\.[0-9]{1,18})?$",
+        "description": "where the page begins: the `next` of the page before",
+    },
+    "wait": {
+        "type": "number",
+        "minimum": 0,
+        "maximum": MAX_WAIT,
+        "default": DEFAULT_WAIT,
+        "description": "for how many seconds to wait at most",
+    },
+    "state": {"type": "string", "enum": [str(state) for state in State], "description": "only jobs in this state"},
+    "kind": {"type": "string", "description": "only jobs of this kind"},
+    "user": {"type": "string", "description": "only jobs of this user"},
+    "job": {"type": "string", "description": "only what the job with this id made"},
+    "rollback": {
+        "type": "boolean",
+        "default": False,
+        "description": "then remove what the job has made",
+    },
+    "id": {"type": "string", "description": "the job's id"},
+    "action": {"type": "string", "enum": ["start", "stop", "terminate"], "description": "what to do with the job"},
+}
+"""Those of queries and of bodies. A route's own names stand here, too."""
+
+PATH_NAMES: dict[str, Schema] = {
+    "job_id": {"type": "string", "description": "the job's id"},
+    "name": {"type": "string", "description": "the name of a kind"},
+    "file": {"type": "string", "description": "the name of a file"},
+}
+
+CALLBACK_URL: Schema = {
+    "type": "string",
+    "format": "uri",
+    "description": "gets a signed POST when the job has ended or paused",
+}
+
+IDEMPOTENCY_KEY: Schema = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 255,
+    "pattern": "^[ -~]+$",
+    "description": "the same key with the same request gets the job that the first one made",
+}
+
+FILE: Schema = {
+    "type": "string",
+    "format": "binary",
+    "contentMediaType": "application/octet-stream",
+    "description": "the CSV, plain or as gzip",
+}
+
+
+def without_null(schema: Schema) -> Schema:
+    """The schema as a form or a query has it, where what is not given is left out."""
+    plain = {name: value for name, value in schema.items() if name != "default" or value is not None}
+    choices = [choice for choice in plain.get("anyOf", ()) if choice != {"type": "null"}]
+    if len(choices) == len(plain.get("anyOf", ())):
+        return plain
+    del plain["anyOf"]
+    return {**plain, **choices[0]} if len(choices) == 1 else {**plain, "anyOf": choices}
+
+
+def without_default(schema: Schema) -> Schema:
+    """The schema of what a query may have and a body as well: its default is told in words.
+
+    Generated clients send the defaults of a query that they know, and then it is given twice.
+    """
+    plain = dict(schema)
+    default = plain.pop("default", None)
+    if default is not None:
+        said = str(default).lower() if isinstance(default, bool) else default
+        plain["description"] = f"{plain.get('description', '')}; by default {said}".removeprefix("; ")
+    return plain

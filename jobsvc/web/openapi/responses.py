@@ -1,0 +1,82 @@
+"""What a route answers, as the contract has it."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from jobsvc.web.openapi import shapes
+from jobsvc.web.openapi.answers import Answers, Body, Raw
+from jobsvc.web.openapi.references import reference
+from jobsvc.web.openapi.refusals import ANYWHERE, by_status, of_route
+from jobsvc.web.problems import MIMETYPE, Told
+
+RETRY = frozenset({503, 507})
+"""Statuses whose answers say when to ask again."""
+
+_COMMON = "Any{status}"
+"""The names of the answers that routes have in common."""
+
+
+def common() -> dict[str, Any]:
+    """The answers that any route may give, by the names by which `of` refers to them."""
+    return {_COMMON.format(status=status): _refusal(status, told) for status, told in by_status(ANYWHERE).items()}
+
+
+def of(answers: Answers) -> dict[str, Any]:
+    """All answers of a route, by status."""
+    problems = of_route(answers)
+    found: dict[str, Any] = {}
+    for status in sorted({*answers.bodies, *answers.original, *problems}):
+        only_common = status not in answers.bodies and status not in answers.original
+        if only_common and problems[status] == by_status(ANYWHERE).get(status):
+            found[str(status)] = {"$ref": f"#/components/responses/{_COMMON.format(status=status)}"}
+            continue
+        found[str(status)] = _answer(status, answers, problems.get(status, []))
+    return found
+
+
+def _answer(status: int, answers: Answers, problems: list[Told]) -> dict[str, Any]:
+    made = _refusal(status, problems)
+    if status in answers.bodies:
+        body = answers.bodies[status]
+        made["content"] = _content(body) | made["content"]
+        made["description"] = _description(status, body)
+    if status in answers.original:
+        kinds = {name: {"value": {"errorType": name, "message": "…"}} for name in answers.original[status]}
+        refused = {"schema": reference(shapes.Refused.__name__), "examples": kinds}
+        made["content"] = {"application/json": refused} | made["content"]
+        made["description"] = ", ".join([*answers.original[status], *(told.title for told in problems)])
+    if status == HTTPStatus.CREATED:
+        made["headers"] = {"Location": {"description": "the job", "schema": {"type": "string"}}}
+    return {name: value for name, value in made.items() if value}
+
+
+def _content(body: Body) -> dict[str, Any]:
+    if body is None:
+        return {}
+    if isinstance(body, Raw):
+        return {media_type: {"schema": {"type": "string"}} for media_type in body.media_types}
+    return {"application/json": {"schema": reference(body.__name__)}}
+
+
+def _description(status: int, body: Body) -> str:
+    said = "" if body is None or isinstance(body, Raw) else (body.__doc__ or "").strip()
+    return said or HTTPStatus(status).phrase
+
+
+def _refusal(status: int, problems: list[Told]) -> dict[str, Any]:
+    """An answer that is one of these problems: the examples are all there are."""
+    made: dict[str, Any] = {"description": "; ".join(told.title for told in problems), "content": {}}
+    if problems:
+        examples = {told.kind or "about:blank": {"summary": told.title, "value": _example(told)} for told in problems}
+        made["content"][MIMETYPE] = {"schema": reference(shapes.Problem.__name__), "examples": examples}
+    if status in RETRY:
+        seconds = {"description": "seconds after which to ask again", "schema": {"type": "integer"}}
+        made["headers"] = {"Retry-After": seconds}
+    return made
+
+
+def _example(told: Told) -> dict[str, Any]:
+    kind = f"urn:jobsvc:{told.kind}" if told.kind else "about:blank"
+    return {"type": kind, "title": told.title, "status": told.status}

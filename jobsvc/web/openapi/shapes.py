@@ -1,0 +1,242 @@
+"""What answers look like, as models: the contract has their JSON schemas. The tests hold every answer against them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from jobsvc.jobs.states import State
+
+
+class Shape(BaseModel):
+    """Base of the shapes. A field may be added to an answer: clients let pass what they do not know."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class Problem(Shape):
+    """Why a request was refused: a problem document, RFC 9457."""
+
+    type: str
+    """A URN that names the problem; about:blank where the status says it all."""
+    title: str
+    status: int
+    detail: str | None = None
+    """What was wrong with this request, and what is allowed."""
+    parameter: str | None = None
+    """The parameter that is not usable."""
+    state: State | None = None
+    """The state of the job that does not allow what was asked."""
+    errorType: str | None = None  # noqa: N815 (the original's word)
+    """The problem's name as the original's routes tell it, where the server refuses before it knows the route."""
+    message: str | None = None
+    """The same as `detail`, beside `errorType`."""
+
+
+class Refused(Shape):
+    """Why a request was refused, as the original's routes tell it."""
+
+    errorType: str  # noqa: N815 (the original's word)
+    message: str
+    """What was wrong with this request, and what is allowed."""
+
+
+class JobId(Shape):
+    """The job that was created."""
+
+    job_id: str = Field(serialization_alias="Job ID")
+
+
+class Status(Shape):
+    status: str
+    """What has become of the job, as a sentence."""
+
+
+class Progress(Shape):
+    done: int
+    """Items that took effect."""
+    failed: int
+    """Items that were refused."""
+    blank: int
+    """Lines with nothing in them."""
+    percent: float | None
+    rate: float | None
+    """Items per second, over the latest run."""
+    eta_seconds: float | None
+
+
+class RollbackProgress(Shape):
+    percent: float
+
+
+class Job(Shape):
+    """A job, as it stands now."""
+
+    id: str
+    kind: str
+    state: State
+    user: str
+    created_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    progress: Progress
+    params: dict[str, Any]
+    """Its parameters with their defaults, by the schema that its kind has in /kinds."""
+    filename: str | None
+    """What the client called its file."""
+    callback_url: str | None
+    warnings: list[str]
+    error: str | None
+    attempt: int
+    """Its runs so far."""
+    rolled_back: bool
+    rollback: RollbackProgress | None
+    """How far a rollback is that was asked for."""
+    links: dict[str, str]
+
+
+class Jobs(Shape):
+    jobs: list[Job]
+    next: str | None
+    """The `after` of the next page; null: this is the last one."""
+
+
+class Event(Shape):
+    """One change of a job's state."""
+
+    at: datetime | None
+    from_: State | None = Field(serialization_alias="from")
+    to: State
+    who: str
+    """A user, or `engine`, `run` or `service`."""
+    why: str | None
+
+
+class Events(Shape):
+    events: list[Event]
+
+
+class Webhook(Shape):
+    """A message to a job's `callback_url`."""
+
+    id: str
+    type: str | None
+    url: str
+    created_at: datetime | None
+    attempts: int
+    next_at: datetime | None
+    delivered_at: datetime | None
+    last_error: str | None
+
+
+class Webhooks(Shape):
+    webhooks: list[Webhook]
+
+
+class Kind(Shape):
+    """A kind of job."""
+
+    name: str
+    description: str
+    takes_file: bool
+    can_roll_back: bool
+    params: dict[str, Any]
+    """The JSON schema of its parameters."""
+    links: dict[str, str]
+
+
+class Kinds(Shape):
+    kinds: list[Kind]
+
+
+class Record(Shape):
+    """What a job of baselineCSV made of a row."""
+
+    job_id: str | None
+    """Null: its job is not there."""
+    row: int
+    """Its number among the rows of the file, from 1."""
+    date: str | None
+    data: dict[str, Any] | None
+    """The fields by column; null for a record that can't be read."""
+    error: str | None = None
+    """Why it can't be read."""
+    raw: str | None = None
+    """What the database has of a record that can't be read."""
+
+
+class Records(Shape):
+    records: list[Record]
+    next: str | None
+    """The `after` of the next page; null: this is the last one."""
+
+
+class Team(Shape):
+    """What a job of bulkTeam made of a row."""
+
+    id: int
+    job_id: str | None
+    row: int
+    name: str
+    members: list[str]
+
+
+class Teams(Shape):
+    teams: list[Team]
+    next: str | None
+    """The `after` of the next page; null: this is the last one."""
+
+
+class RunningJob(Shape):
+    id: str
+    kind: str
+    state: State
+    attempt: int
+    links: dict[str, str]
+
+
+class Worker(Shape):
+    """A process that runs jobs."""
+
+    name: str
+    host: str
+    pid: int
+    started_at: datetime | None
+    last_heartbeat: datetime | None
+    alive: bool
+    """Whether its last heartbeat is not too long ago."""
+    concurrency: int
+    queues: list[str]
+    """The kinds that it takes; empty: all."""
+    running: list[RunningJob]
+
+
+class Workers(Shape):
+    workers: list[Worker]
+
+
+class Alive(Shape):
+    status: str
+
+
+class Ready(Shape):
+    status: str
+    workers: int | None = None
+    """In a fleet, how many are alive."""
+
+
+class NotReady(Shape):
+    status: str
+    reason: str
+
+
+class Contract(Shape):
+    """This document."""
+
+    openapi: str
+    info: dict[str, Any]
+    tags: list[dict[str, Any]]
+    paths: dict[str, Any]
+    components: dict[str, Any]
