@@ -1,6 +1,6 @@
 """What engines, runs and the store know the same things by.
 
-Two of them are numbers that must not be taken for one another: a type checker tells
+Three of them are numbers that must not be taken for one another: a type checker tells
 them apart, at run time they are plain ints.
 """
 
@@ -11,6 +11,9 @@ from typing import NewType
 
 JobKey = NewType("JobKey", int)
 """A job's number in the database, `jobs.key`. Clients know a job by its id, which is a text."""
+
+ActionKey = NewType("ActionKey", int)
+"""The number of an action on many jobs, `actions.key`."""
 
 EntryId = NewType("EntryId", int)
 """The number of an entry of the fleet's queue."""

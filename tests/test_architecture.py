@@ -340,6 +340,7 @@ MAY_CATCH_ALL = {
     "runs/rollback.py": "the top of a rollback: an undo that breaks ends its rollback, and nothing else",
     "runs/hooks.py": "a hook that tells of something that has happened can't undo it, nor can its cleaning up",
     "webhooks/sender.py": "the top of the threads that send: a delivery that breaks is tried again",
+    "service/actions/thread.py": "the top of a thread: an action that could not go on is gone on with later",
     "engines/live_run.py": "the top of a thread: its slot is given back whatever happens",
     "engines/threads.py": "the top of the dispatcher: a job that could not be begun is tried again",
     "engines/fleet/supervised_worker.py": "the top of a worker: another one begins in its place",

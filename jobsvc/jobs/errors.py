@@ -76,3 +76,9 @@ class UnknownKind(JobError):
     def __init__(self, kind: str, known: list[str]) -> None:
         super().__init__(f"there is no kind {kind!r}; there are {', '.join(known)}")
         self.kind = kind
+
+
+class UnknownAction(JobError):
+    def __init__(self, action_id: str) -> None:
+        super().__init__(f"there is no action {action_id!r}")
+        self.action_id = action_id

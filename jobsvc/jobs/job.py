@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from sqlalchemy import RowMapping
 
-from jobsvc.identifiers import EntryId, JobKey
+from jobsvc.identifiers import ActionKey, EntryId, JobKey
 from jobsvc.jobs.states import State
 
 UNKNOWN_MOMENT = datetime.fromtimestamp(0, UTC)
@@ -82,6 +82,8 @@ class Job:
     """Lines of its file that were left out since nothing is in them."""
     warnings: list[str]
     """What its owner should know, and what did not stop it."""
+    stopped_by: ActionKey | None
+    """The action on many jobs that has stopped it, unless somebody has asked something else of it since."""
 
     unreadable: str = ""
     """What can't be read of it, since somebody else wrote it. Something harmless is in its place."""

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Row, RowMapping
 
+from jobsvc.jobs.bulk_action import BulkAction, Demand, Preview, Skipped
 from jobsvc.jobs.job import Job
 from jobsvc.store.queries.record_fields import Header, OddRecord, fields, shown
 
@@ -58,6 +59,46 @@ def job_json(job: Job) -> dict[str, Any]:
             **{name: f"/{name}?job={job.id}" for name in _LISTS},
         },
     }
+
+
+def action_json(action: BulkAction) -> dict[str, Any]:
+    return {
+        "id": action.id,
+        **_demand_json(action.demand),
+        "asked_by": action.user,
+        "created_at": moment(action.created_at),
+        "finished_at": moment(action.finished_at),
+        "found": action.found,
+        "done": action.done,
+        "already": action.already,
+        "skipped": _skipped_json(action.skipped),
+        "left": action.left,
+        "stopping": action.stopping,
+        "links": {"self": f"/jobs/actions/{action.id}"},
+    }
+
+
+def preview_json(demand: Demand, preview: Preview) -> dict[str, Any]:
+    return {
+        "dry_run": True,
+        **_demand_json(demand),
+        "found": preview.found,
+        "would_do": preview.would_do,
+        "already": preview.already,
+        "skipped": _skipped_json(preview.skipped),
+        "jobs": preview.ids,
+    }
+
+
+def _demand_json(demand: Demand) -> dict[str, Any]:
+    named = demand.filter
+    wanted = {"state": named.state, "kind": named.kind, "user": named.user, "paused_by": named.paused_by}
+    return {"action": demand.verb, "rollback": demand.rollback, "filter": wanted}
+
+
+def _skipped_json(skipped: Skipped) -> dict[str, Any]:
+    reasons = [{"why": why, "count": passed.count, "jobs": list(passed.ids)} for why, passed in skipped.items()]
+    return {"count": skipped.total, "reasons": reasons}
 
 
 def record_json(header: Header, record: Row[Any]) -> bytes:

@@ -67,6 +67,9 @@ OBEYED = {State.PAUSING: State.PAUSED, State.TERMINATING: State.TERMINATED}
 STOPPING = frozenset(OBEYED)
 """States of a job that is still on its way to where it was sent."""
 
+HELD = frozenset({State.PAUSING, State.PAUSED})
+"""States in which a job waits for somebody to resume it, or soon will."""
+
 LEFT_BEHIND = {State.RUNNING: State.INTERRUPTED, **OBEYED}
 """Where a job goes whose run has ended without a word."""
 
@@ -106,6 +109,11 @@ class Action(StrEnum):
     ROLL_BACK = "rolled back before it is terminated"
     TERMINATE_AND_ROLL_BACK = "terminated and rolled back"
 
+    @property
+    def moves(self) -> dict[State, State | None]:
+        """Its line of `MOVES`."""
+        return MOVES[self]
+
 
 MOVES: dict[Action, dict[State, State | None]] = {
     Action.PAUSE: {
@@ -143,6 +151,27 @@ MOVES: dict[Action, dict[State, State | None]] = {
 In any other state the action is refused.
 """
 MOVES[Action.TERMINATE_AND_ROLL_BACK] = MOVES[Action.TERMINATE] | MOVES[Action.ROLL_BACK]
+
+
+ONLY_IF_NAMED: dict[Action, frozenset[State]] = {
+    Action.RESUME: frozenset({State.FAILED}),
+    Action.TERMINATE_AND_ROLL_BACK: FINISHED,
+}
+"""States whose jobs an action on many jobs leaves alone unless its filter names the state.
+
+Who fills the service again does not mean what failed last month, and who ends everything not what is done.
+"""
+
+
+def acted_on(action: Action) -> frozenset[State]:
+    """The states of the jobs for which an action on many jobs has something to do, or may have."""
+    found = {state for state, after in MOVES[action].items() if after is not None}
+    if action is Action.RESUME:
+        found.add(State.PAUSING)
+    if State.TERMINATING in MOVES[action] and State.SUCCEEDED in MOVES[action]:
+        # One that is terminating can still be told to roll back.
+        found.add(State.TERMINATING)
+    return frozenset(found)
 
 
 class Rollback(StrEnum):

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from jobsvc.jobs import outbox
 from jobsvc.jobs.job import Job
-from jobsvc.jobs.states import FINISHED, TOLD, State, reason
+from jobsvc.jobs.states import FINISHED, OBEYED, TOLD, State, reason
 from jobsvc.store.queries import event_rows, job_rows
 
 
@@ -26,6 +26,9 @@ def transition(
     values = {"state": after, "finished_at": at if after in FINISHED else None, **values}
     if after is not State.RUNNING:
         values["eta_seconds"] = None
+    if OBEYED.get(job.state) is not after:
+        # Whoever asks something else of a job takes it from the action that has stopped it.
+        values.setdefault("stopped_by", None)
     if not job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values=values):
         return None
     event_rows.add(connection, job.key, at=at, before=job.state, after=after, who=who, why=why or allowed_since)

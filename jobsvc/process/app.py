@@ -13,6 +13,7 @@ from jobsvc.process.choice_of_engine import fleet, threads
 from jobsvc.process.locks import Locks
 from jobsvc.process.parts import build_core
 from jobsvc.process.web_process import WebProcess
+from jobsvc.service.actions.thread import ActionThread
 from jobsvc.service.left_over import LeftOver
 from jobsvc.service.pruner import Pruner
 from jobsvc.service.results import Results
@@ -24,6 +25,7 @@ from jobsvc.store.readiness import Readiness
 from jobsvc.web import local_only, problems, takes
 from jobsvc.web.in_flight import InFlight
 from jobsvc.web.request_deadline import RequestDeadline
+from jobsvc.web.routes import actions as action_routes
 from jobsvc.web.routes import contract, data, health, jobs, kinds, original, workers
 from jobsvc.web.services import Services, provide
 from jobsvc.webhooks.address import check_callback
@@ -61,12 +63,16 @@ def _build(settings: Settings, locks: Locks, own_process: bool, extra_kinds: Ite
     database, files = core.database, core.files
     engines = fleet(core, settings) if settings.engine is EngineName.FLEET else threads(core, settings)
     service = core.service(engines.runs, engines.rollbacks)
+    actions = core.actions(service)
+    carrying_out = core.carrying_out(service, engines.runs, engines.rollbacks)
+    action_thread = ActionThread(carrying_out.step, shared=settings.engine is EngineName.FLEET)
+    actions.wake = action_thread.wake
     pruner = Pruner(Retention(database, files, RetentionPolicy.of(settings), partial(clock.read, own=core.now)))
     app = Flask(__name__)
     process = WebProcess(
         database,
         locks,
-        [*engines.parts, pruner],
+        [*engines.parts, action_thread, pruner],
         _count_requests(app),
         Readiness(database, core.room),
         shutdown_seconds=settings.shutdown_timeout,
@@ -74,6 +80,7 @@ def _build(settings: Settings, locks: Locks, own_process: bool, extra_kinds: Ite
     services = Services(
         settings=settings,
         jobs=service,
+        actions=actions,
         results=Results(database, files),
         files=files,
         shortage=core.room.shortage,
@@ -103,7 +110,7 @@ def _add_web(app: Flask, services: Services) -> None:
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
     provide(app, services)
-    for routes in (original, jobs, kinds, data, workers, health, contract):
+    for routes in (original, jobs, action_routes, kinds, data, workers, health, contract):
         app.register_blueprint(routes.bp)
     for concern in (problems, local_only, takes):
         concern.register(app)

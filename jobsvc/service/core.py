@@ -17,6 +17,8 @@ from jobsvc.runs.fleet_runs import FleetRuns
 from jobsvc.runs.recovery import recover
 from jobsvc.runs.rollback import Rollbacks
 from jobsvc.runs.runner import Runner
+from jobsvc.service.actions.asking import Actions
+from jobsvc.service.actions.carrying_out import CarryingOut
 from jobsvc.service.jobs import JobService
 from jobsvc.service.notifier import Notifier
 from jobsvc.settings import Settings
@@ -72,6 +74,16 @@ class Core:
             max_queued=self.settings.max_queued,
             idempotency_hours=self.settings.idempotency_hours,
         )
+
+    def actions(self, service: JobService) -> Actions:
+        """The same, of many jobs at once."""
+        return Actions(
+            self.database, service.settling, self.notifier, self.now, idempotency_hours=self.settings.idempotency_hours
+        )
+
+    def carrying_out(self, service: JobService, runs: Engine, rollbacks: RollbackEngine) -> CarryingOut:
+        """What carries out such actions, on these engines."""
+        return CarryingOut(self.database, service.steering, service.settling, runs, rollbacks, self.notifier, self.now)
 
     def fleet_runs(self, runs: Queue, rollbacks: RollbackQueue, *, resume: bool) -> FleetRuns:
         """What a worker of a fleet does with the jobs of these queues. With `resume`, interrupted ones go on."""

@@ -33,6 +33,7 @@ class Standing(NamedTuple):
     key: JobKey
     attempt: int
     state: str
+    id: str
 
 
 def find(connection: Connection, job_id: str, *, lock: bool = False) -> Job:
@@ -65,7 +66,7 @@ class Lookup:
             row = job_rows.standing(connection, job_id) if _can_be(job_id) else None
         if row is None:
             raise UnknownJob(job_id)
-        return Standing(row["key"], row["attempt"], row["state"])
+        return Standing(row["key"], row["attempt"], row["state"], job_id)
 
     def page(
         self, *, limit: int, after: int | None, state: State | None, kind: str | None, user: str | None

@@ -18,10 +18,10 @@ from jobsvc.files.contract import Files
 from jobsvc.identifiers import JobKey
 from jobsvc.jobs.errors import NotAllowed, UnknownJob
 from jobsvc.jobs.job import Job
-from jobsvc.jobs.states import FINISHED
+from jobsvc.jobs.states import FINISHED, HELD
 from jobsvc.settings import Settings
 from jobsvc.store.database import Database
-from jobsvc.store.queries import forgetting, job_rows
+from jobsvc.store.queries import action_rows, forgetting, job_rows
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +112,7 @@ class Retention:
             swept.files += count
         for count in self._forget_keys(stopped):
             swept.keys += count
+        self._forget_actions(stopped)
         self.remove_rows(stopped)
         if swept != Swept():
             log.info("forgot %d jobs, the files of %d more, %d idempotency keys", swept.jobs, swept.files, swept.keys)
@@ -205,6 +206,14 @@ class Retention:
             if len(found) < JOBS_AT_A_TIME:
                 return
             after = (found[-1]["finished_at"], found[-1]["key"])
+
+    def _forget_actions(self, stopped: Callable[[], bool]) -> None:
+        """Forget actions on many jobs as jobs are, but none by which a job can still be found that waits paused."""
+        while self._policy.finished is not None and not stopped():
+            with self._database.write() as connection:
+                before = self._now(connection) - self._policy.finished
+                if action_rows.remove_finished_before(connection, before, HELD, JOBS_AT_A_TIME) < JOBS_AT_A_TIME:
+                    return
 
     def _forget_keys(self, stopped: Callable[[], bool]) -> Iterator[int]:
         while not stopped():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from threading import Thread
 
@@ -61,6 +62,10 @@ class Settling:
         except DatabaseBusy:
             return job
 
+    def bounded(self, until: Deadline) -> AbstractContextManager[Deadline]:
+        """Until when a request may wait for something else that jobs do: see `LongWaits`."""
+        return self._long_waits.bounded(until)
+
     def _settled(self, job: Job, version: int, until: Deadline) -> Job:
         while job.state in STOPPING:
             if job.rollback is None and not self._engine.signal(job.key, job.attempt):
@@ -68,7 +73,7 @@ class Settling:
                 job = self._lookup.get(job.id)
                 ended = self._ended(job) if job.state in STOPPING else None
                 if ended is not None:
-                    self.tell(ended)
+                    self.tell([ended])
                 self._notifier.notify()
             elif not self._notifier.wait(version, until.left()):
                 return self._lookup.get(job.id)
@@ -93,18 +98,21 @@ class Settling:
             clean_up_terminated(connection, self._kinds.get(job.kind), job.key)
         return ended
 
-    def tell(self, job: Job) -> None:
-        """Do what follows when the caller has paused or terminated a job.
+    def tell(self, jobs: Sequence[Job]) -> None:
+        """Do what follows when the caller has paused or terminated jobs.
 
         It is waited for as long as the request may wait. A store that hangs, or a hook
         that takes its time, goes on without it.
         """
 
         def follow() -> None:
-            if job.state is State.TERMINATED:
-                self._files.discard_output(job.id)
-            tell(self._kinds, job)
+            for job in jobs:
+                if job.state is State.TERMINATED:
+                    self._files.discard_output(job.id)
+                tell(self._kinds, job)
 
+        if not jobs:
+            return
         aside = Thread(target=follow, name="jobsvc-told", daemon=True)
         aside.start()
         left = time_left()

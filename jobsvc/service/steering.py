@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
+from sqlalchemy import Connection
+
 from jobsvc.deadlines import MIN_SECONDS, Deadline, time_limit
+from jobsvc.identifiers import ActionKey
 from jobsvc.jobs.errors import CantRollBack, NotAllowed
 from jobsvc.jobs.job import Job
-from jobsvc.jobs.states import MOVES, STOPPING, UNDER_WAY, Action, Rollback, State
+from jobsvc.jobs.states import STOPPING, UNDER_WAY, Action, Rollback, State, reason
 from jobsvc.jobs.stopping import Asking, Engine, RollbackEngine, RollbackQueue
 from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import Kind
@@ -28,21 +31,38 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class Via:
+    """The action on many jobs by which a job is asked."""
+
+    key: ActionKey
+    id: str
+
+
+@dataclass(frozen=True)
 class Request:
     """What somebody asks of a job."""
 
     job_id: str
     action: Action
     who: str
+    via: Via | None = None
 
     def is_allowed(self, state: str) -> bool:
-        return state in MOVES[self.action]
+        return state in self.action.moves
 
     def after(self, job: Job) -> State | None:
         """Where the action takes the job; None: it is there, or on its way. Raises NotAllowed."""
         if not self.is_allowed(job.state):
             raise NotAllowed(job.id, job.state, self.action)
-        return MOVES[self.action][job.state]
+        return self.action.moves[job.state]
+
+    def why(self, why: str) -> str:
+        """What the job's history is to say."""
+        return why if self.via is None else f"{why}; by action {self.via.id}"
+
+    def mark(self, after: State) -> dict[str, Any]:
+        """The column that says which action has stopped a job, if one has."""
+        return {"stopped_by": None if self.via is None or after is State.QUEUED else self.via.key}
 
 
 class Move(NamedTuple):
@@ -82,7 +102,7 @@ class Steering:
         have succeeded, if all of its items were committed when it was asked. Pausing a paused job is harmless.
         Raises UnknownJob, NotAllowed; DatabaseBusy if nothing was asked for.
         """
-        with _at_most(wait) as until:
+        with at_most(wait) as until:
             return self._stop(Request(job_id, Action.PAUSE, who), until)
 
     def resume(self, job_id: str, who: str, wait: float) -> Job:
@@ -91,17 +111,16 @@ class Steering:
         A job that is on its way to paused is waited for, up to `wait` seconds.
         Resuming a job that is queued or runs is harmless. Raises UnknownJob, NotAllowed.
         """
-        with _at_most(wait) as until:
+        with at_most(wait) as until:
             version = self._notifier.version()
             job = self._lookup.get(job_id)
             if job.state is State.PAUSING:
                 job = self._settling.settle(job, version, until)
             if job.state is State.PAUSING:
                 raise NotAllowed(job_id, job.state, Action.RESUME)
-            again = {"queued_at": self._now(), "error": None, **NO_CRASH}
             with self._engine.asking() as asking:
-                move = self._moved(asking, Request(job_id, Action.RESUME, who), **again)
-            self._follow(move)
+                move = self._moved(asking, Request(job_id, Action.RESUME, who))
+            self.follow([move])
             return move.job
 
     def terminate(self, job_id: str, who: str, wait: float, *, rollback: bool = False) -> Job:
@@ -113,21 +132,21 @@ class Steering:
         Terminating a terminated job is harmless. Raises UnknownJob, NotAllowed, CantRollBack;
         DatabaseBusy if nothing was asked for.
         """
-        with _at_most(wait) as until:
+        with at_most(wait) as until:
             if rollback:
                 return self._roll_back(Request(job_id, Action.TERMINATE_AND_ROLL_BACK, who), until)
             return self._stop(Request(job_id, Action.TERMINATE, who), until)
 
     def roll_back(self, job_id: str, who: str, wait: float) -> Job:
         """Remove everything that a finished job has made. Raises UnknownJob, NotAllowed, CantRollBack."""
-        with _at_most(wait) as until:
+        with at_most(wait) as until:
             return self._roll_back(Request(job_id, Action.ROLL_BACK, who), until)
 
     def _stop(self, request: Request, until: Deadline) -> Job:
         """Write what is asked of a job, and wait until it is obeyed."""
         version = self._notifier.version()
         move = self._ask(request, lambda asking: self._moved(asking, request))
-        self._follow(move)
+        self.follow([move])
         return self._settling.settle(move.job, version, until)
 
     def _ask(self, request: Request, write: Callable[[Asking], T]) -> T:
@@ -143,33 +162,45 @@ class Steering:
                 return write(asking)
 
     @again_on_conflict
-    def _moved(self, asking: Asking, request: Request, **values: Any) -> Move:
-        """Take a job where the action takes it; `values` are further columns to set."""
+    def _moved(self, asking: Asking, request: Request) -> Move:
         with self._database.write(urgent=True) as connection:
-            job = find(connection, request.job_id, lock=True)
-            after = request.after(job)
-            if after is None:
-                return Move(job, made=False)
-            if after is State.QUEUED and job.files_removed_at is not None:
-                raise NotAllowed(job.id, job.state, f"{request.action}, since its files were removed")
-            moved = transition(connection, job, after, who=request.who, at=self._now(), **values)
-            if moved is None:
-                return Move(job, made=False)
-            if after is State.QUEUED:
-                asking.queue(connection, job)
-            else:
-                asking.stop(connection, job, for_good=after is State.TERMINATING)
-            if after is State.TERMINATING and job.state not in UNDER_WAY:
-                moved = self._settling.end_request(connection, moved) or moved
-            return Move(moved, made=True)
+            return self.move(connection, asking, find(connection, request.job_id, lock=True), request)
 
-    def _follow(self, move: Move) -> None:
-        """What follows when a transaction has moved a job, after its commit."""
+    def move(self, connection: Connection, asking: Asking, job: Job, request: Request) -> Move:
+        """Take a job, whose row is locked, where the action takes it. Raises NotAllowed, with nothing changed."""
+        after = request.after(job)
+        if after is None:
+            self._take_from_action(connection, job, request)
+            return Move(job, made=False)
+        values: dict[str, Any] = request.mark(after)
+        if after is State.QUEUED:
+            if job.files_removed_at is not None:
+                raise NotAllowed(job.id, job.state, f"{request.action}, since its files were removed")
+            values |= {"queued_at": self._now(), "error": None, **NO_CRASH}
+        why = request.why(reason(job.state, after))
+        moved = transition(connection, job, after, who=request.who, at=self._now(), why=why, **values)
+        if moved is None:
+            return Move(job, made=False)
+        if after is State.QUEUED:
+            asking.queue(connection, job)
+        else:
+            asking.stop(connection, job, for_good=after is State.TERMINATING)
+        if after is State.TERMINATING and job.state not in UNDER_WAY:
+            moved = self._settling.end_request(connection, moved) or moved
+        return Move(moved, made=True)
+
+    def _take_from_action(self, connection: Connection, job: Job, request: Request) -> None:
+        """Who asks a job to pause that an action has paused means it, whatever becomes of the action's others."""
+        if request.action is Action.PAUSE and request.via is None and job.stopped_by is not None:
+            job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values={"stopped_by": None})
+
+    def follow(self, moves: Sequence[Move]) -> None:
+        """What follows when a transaction has moved jobs, after its commit."""
+        made = [move.job for move in moves if move.made]
         # Nobody waits for a job to begin to stop.
-        if move.made and move.job.state not in STOPPING:
+        if any(job.state not in STOPPING for job in made):
             self._notifier.notify()
-        if move.made and move.job.state is State.TERMINATED:
-            self._settling.tell(move.job)
+        self._settling.tell([job for job in made if job.state is State.TERMINATED])
 
     def _roll_back(self, request: Request, until: Deadline) -> Job:
         """Write that a job is to be rolled back, and wait until it is."""
@@ -182,25 +213,35 @@ class Steering:
     def _asked_for_rollback(self, asking: Asking, rollbacks: RollbackQueue, request: Request) -> Job:
         with self._database.write(urgent=True) as connection:
             job = find(connection, request.job_id, lock=True)
-            after = request.after(job)
-            if job.rolled_back or job.rollback is not None:
-                return job
-            if job.kind not in self._kinds or not self._kinds[job.kind].can_undo:
-                raise CantRollBack(job.id, job.kind)
-            values: dict[str, Any] = {"rollback": Rollback.WANTED, **NO_CRASH}
-            if after is None:
-                job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values=values)
-            else:
-                values |= {"rollback_total": None}
-                why = "rollback was asked for"
-                transition(connection, job, after, who=request.who, at=self._now(), why=why, **values)
-            asking.stop(connection, job, for_good=True)
-            rollbacks.queue(connection, job, when_left=job.state in UNDER_WAY)
+            self.move_to_rollback(connection, asking, rollbacks, job, request)
             return find(connection, request.job_id)
+
+    def move_to_rollback(
+        self, connection: Connection, asking: Asking, rollbacks: RollbackQueue, job: Job, request: Request
+    ) -> bool:
+        """Write that a job, whose row is locked, is to be rolled back. Returns False if that is so already.
+
+        Raises NotAllowed and CantRollBack, with nothing changed.
+        """
+        after = request.after(job)
+        if job.rolled_back or job.rollback is not None:
+            return False
+        if job.kind not in self._kinds or not self._kinds[job.kind].can_undo:
+            raise CantRollBack(job.id, job.kind)
+        values: dict[str, Any] = {"rollback": Rollback.WANTED, **request.mark(State.TERMINATING), **NO_CRASH}
+        if after is None:
+            job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values=values)
+        else:
+            values |= {"rollback_total": None}
+            why = request.why("rollback was asked for")
+            transition(connection, job, after, who=request.who, at=self._now(), why=why, **values)
+        asking.stop(connection, job, for_good=True)
+        rollbacks.queue(connection, job, when_left=job.state in UNDER_WAY)
+        return True
 
 
 @contextmanager
-def _at_most(wait: float) -> Iterator[Deadline]:
+def at_most(wait: float) -> Iterator[Deadline]:
     """Until when to wait for a run, and as a bound on all that the block does in the database."""
     until = Deadline(wait)
     with time_limit(max(wait, MIN_SECONDS)):

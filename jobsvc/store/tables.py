@@ -50,6 +50,8 @@ jobs = Table(
     Column("blank", Big, nullable=False, default=0, server_default="0"),
     # What the job's owner should know of its file: a JSON array of texts.
     Column("warnings", Json, nullable=False, default=list, server_default="[]"),
+    # The action on many jobs that has stopped it, unless somebody has asked something else of it since.
+    Column("stopped_by", Big),
     Index("jobs_state", "state", "queued_at", "key"),
     Index("jobs_finished", "finished_at"),
     sqlite_autoincrement=True,
@@ -122,6 +124,48 @@ idempotency_keys = Table(
     Column("job_key", Big, ForeignKey("jobs.key"), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Index("idempotency_keys_created", "created_at"),
+    sqlite_with_rowid=False,
+)
+
+# What was asked of many jobs at once. Its key is never used again: jobs may remember it for longer than it is kept.
+actions = Table(
+    "actions",
+    metadata,
+    Column("key", Big, primary_key=True),
+    Column("id", String, nullable=False, unique=True),
+    Column("verb", String, nullable=False),
+    Column("rollback", Boolean, nullable=False),
+    Column("user", String, nullable=False),
+    Column("filter", Json, nullable=False),
+    # The action whose jobs are to be resumed, if only those are.
+    Column("paused_by", Big),
+    # The youngest job that there was when it was asked.
+    Column("up_to", Big, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    # When its jobs were listed in `action_jobs`.
+    Column("begun_at", UtcDateTime),
+    Column("finished_at", UtcDateTime),
+    Column("found", Big, nullable=False),
+    Column("done", Big, nullable=False),
+    Column("already", Big, nullable=False),
+    # By reason, how many jobs were passed over, and some of their ids.
+    Column("skipped", Json, nullable=False),
+    Column("idempotency_key", String),
+    Column("fingerprint", String),
+    Index("actions_finished", "finished_at"),
+    Index("actions_idempotency", "user", "idempotency_key", unique=True),
+    sqlite_autoincrement=True,
+)
+
+# What is left to do of an action that has begun: a row goes in the transaction that does what it stands for.
+action_jobs = Table(
+    "action_jobs",
+    metadata,
+    Column("action_key", Big, ForeignKey("actions.key"), primary_key=True),
+    Column("place", Big, primary_key=True),
+    Column("job_key", Big, ForeignKey("jobs.key"), nullable=False),
+    # Whether its turn has come, and it could not be done then.
+    Column("aside", Boolean, nullable=False),
     sqlite_with_rowid=False,
 )
 

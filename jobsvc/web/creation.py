@@ -24,7 +24,7 @@ MAX_KEY_CHARACTERS = 255
 def create_from_upload(kind: Kind) -> Job:
     """Create a job from a request with a file, and options in its form or its query."""
     job_id = services().jobs.new_id(user(), kind.name)
-    with receive(job_id, digest=_key() is not None) as upload:
+    with receive(job_id, digest=idempotency_key() is not None) as upload:
         job = _create(kind, job_id, upload.options, upload)
         if job.id == job_id:
             upload.keep()
@@ -60,7 +60,7 @@ def _create(kind: Kind, job_id: str, fields: Mapping[str, Any], upload: Upload |
     return services().jobs.submit(new)
 
 
-def _key() -> str | None:
+def idempotency_key() -> str | None:
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
@@ -73,7 +73,7 @@ def _idempotency(
     kind: Kind, given: Mapping[str, Any], callback_url: str | None, upload: Upload | None
 ) -> Idempotency | None:
     """The request's key, and a digest of all that makes it this request: the kind, the options and the file's bytes."""
-    key = _key()
+    key = idempotency_key()
     if key is None:
         return None
     content = [kind.name, callback_url, sorted(given.items()), upload.digest if upload else None]

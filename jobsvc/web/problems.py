@@ -18,6 +18,7 @@ from jobsvc.jobs.errors import (
     KeyReused,
     NotAllowed,
     QueueFull,
+    UnknownAction,
     UnknownJob,
     UnknownKind,
 )
@@ -57,6 +58,7 @@ class Told(NamedTuple):
 
 _KINDS: dict[type[JobError], Told] = {
     UnknownJob: Told(404, "unknown-job", "There is no such job"),
+    UnknownAction: Told(404, "unknown-action", "There is no such action"),
     NoResult: Told(404, "no-result", "The job has no result file"),
     FilesRemoved: Told(410, "files-removed", "The files of the job were removed"),
     NotAllowed: Told(409, "not-allowed-now", "The state of the job does not allow this"),

@@ -9,6 +9,7 @@ from flask import Flask, current_app
 
 from jobsvc.files.contract import Files
 from jobsvc.kinds.contract import Kind
+from jobsvc.service.actions.asking import Actions
 from jobsvc.service.jobs import JobService
 from jobsvc.service.left_over import LeftOver
 from jobsvc.service.pruner import Pruner
@@ -23,6 +24,7 @@ EXTENSION = "jobsvc"
 class Services:
     settings: Settings
     jobs: JobService
+    actions: Actions
     results: Results
     files: Files
     shortage: Callable[[], str | None]

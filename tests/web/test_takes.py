@@ -29,7 +29,12 @@ def routes(app: Flask) -> list[tuple[str, str, Takes]]:
             continue
         takes = stated(app.view_functions[rule.endpoint])
         assert takes is not None, f"{rule.rule} doesn't state what it takes: jobsvc.web.takes"
-        path = rule.rule.replace("<job_id>", "x").replace("<name>", "createExport").replace("<file>", "page.js")
+        path = (
+            rule.rule.replace("<job_id>", "x")
+            .replace("<action_id>", "x")
+            .replace("<name>", "createExport")
+            .replace("<file>", "page.js")
+        )
         assert "<" not in path
         found += [(method, path, takes) for method in (rule.methods or set()) - {"OPTIONS", "HEAD"}]
     return found

@@ -1,0 +1,177 @@
+"""An action on many jobs: the same request to every job that a filter finds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Self
+
+from sqlalchemy import RowMapping
+
+from jobsvc.identifiers import ActionKey, JobKey
+from jobsvc.jobs.states import ONLY_IF_NAMED, Action, State, acted_on
+
+IDS_SHOWN = 10
+"""Of the jobs that were passed over for one reason, the ids of so many are kept."""
+
+
+class Verb(StrEnum):
+    """What a client may ask of many jobs, as it says it."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    TERMINATE = "terminate"
+    ROLL_BACK = "rollback"
+
+
+_ACTIONS = {
+    Verb.PAUSE: Action.PAUSE,
+    Verb.RESUME: Action.RESUME,
+    Verb.TERMINATE: Action.TERMINATE,
+    Verb.ROLL_BACK: Action.ROLL_BACK,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which jobs; None: whatever it is. `paused_by` is an action's id: the jobs that it has paused."""
+
+    state: State | None = None
+    kind: str | None = None
+    user: str | None = None
+    paused_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What is asked of the jobs that a filter finds."""
+
+    verb: Verb
+    filter: Filter
+    rollback: bool = False
+    """Of jobs that are to be terminated: whether they are to be rolled back too."""
+
+    @property
+    def action(self) -> Action:
+        return Action.TERMINATE_AND_ROLL_BACK if self.rollback else _ACTIONS[self.verb]
+
+    @property
+    def rolls_back(self) -> bool:
+        return self.rollback or self.verb is Verb.ROLL_BACK
+
+    def acted_on(self) -> frozenset[State]:
+        """The states of the jobs that it has something to do for, or may have."""
+        left_alone = frozenset() if self.filter.state else ONLY_IF_NAMED.get(self.action, frozenset())
+        return acted_on(self.action) - left_alone
+
+    def why_not(self, state: str) -> str | None:
+        """Why a job in another state is passed over; None: it is where the action would take it, or on its way."""
+        if state in acted_on(self.action):
+            return f"it is {state}: it is {self.action} only where the filter says state={state}"
+        if state in self.action.moves:
+            return None
+        return not_allowed(state, self.action)
+
+
+def not_allowed(state: str, action: str) -> str:
+    return f"it is {state}: it can't be {action}"
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """For one reason: how many jobs, and the ids of the first of them."""
+
+    count: int
+    ids: tuple[str, ...]
+
+
+class Skipped(dict[str, PassedOver]):
+    """The jobs that were passed over, by reason."""
+
+    def note(self, why: str, ids: Iterable[str], count: int = 1) -> None:
+        before = self.get(why, PassedOver(0, ()))
+        self[why] = PassedOver(before.count + count, (*before.ids, *ids)[:IDS_SHOWN])
+
+    @property
+    def total(self) -> int:
+        return sum(passed.count for passed in self.values())
+
+    def stored(self) -> dict[str, Any]:
+        """As JSON."""
+        return {why: {"count": passed.count, "jobs": list(passed.ids)} for why, passed in self.items()}
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> Self:
+        return cls({why: PassedOver(found["count"], tuple(found["jobs"])) for why, found in stored.items()})
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What an action would do now; `ids` are those of the oldest jobs that it would act on."""
+
+    found: int
+    would_do: int
+    already: int
+    skipped: Skipped
+    ids: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class BulkAction:
+    """One row of `actions`, and how many jobs are `stopping` for it.
+
+    `found` jobs were found: `done` of them were asked, `already` were there or on their
+    way, some were `skipped`. It is None until the action's turn has come.
+    """
+
+    key: ActionKey
+    id: str
+    demand: Demand
+    user: str
+    paused_by: ActionKey | None
+    up_to: JobKey
+    created_at: datetime
+    begun_at: datetime | None
+    finished_at: datetime | None
+    found: int | None
+    done: int
+    already: int
+    skipped: Skipped
+    fingerprint: str | None
+    stopping: int = 0
+    """How many jobs that it has asked to stop have yet to obey."""
+
+    @classmethod
+    def from_row(cls, row: RowMapping, stopping: int = 0) -> Self:
+        said = row["filter"]
+        state = None if said["state"] is None else State(said["state"])
+        named = Filter(state, said["kind"], said["user"], said["paused_by"])
+        return cls(
+            key=row["key"],
+            id=row["id"],
+            demand=Demand(Verb(row["verb"]), named, row["rollback"]),
+            user=row["user"],
+            paused_by=row["paused_by"],
+            up_to=row["up_to"],
+            created_at=row["created_at"],
+            begun_at=row["begun_at"],
+            finished_at=row["finished_at"],
+            found=None if row["begun_at"] is None else row["found"],
+            done=row["done"],
+            already=row["already"],
+            skipped=Skipped.read(row["skipped"]),
+            fingerprint=row["fingerprint"],
+            stopping=stopping,
+        )
+
+    @property
+    def left(self) -> int | None:
+        """How many of the jobs it has yet to come to."""
+        return None if self.found is None else self.found - self.done - self.already - self.skipped.total
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all is done, and every job that it has stopped stands still."""
+        return self.finished_at is not None and not self.stopping

@@ -1,0 +1,201 @@
+"""Asking for an action on many jobs, and looking where it stands."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy import Connection, RowMapping
+from sqlalchemy.exc import IntegrityError
+
+from jobsvc.deadlines import Deadline
+from jobsvc.identifiers import ActionKey
+from jobsvc.jobs.bulk_action import BulkAction, Demand, Preview, Verb
+from jobsvc.jobs.errors import InvalidParameter, KeyReused, UnknownAction
+from jobsvc.jobs.states import STOPPING
+from jobsvc.service.actions.beginning import begin, preview
+from jobsvc.service.new_job import Idempotency
+from jobsvc.service.notifier import Notifier
+from jobsvc.service.settling import Settling
+from jobsvc.service.steering import at_most
+from jobsvc.store import clock
+from jobsvc.store.again import again_on_conflict
+from jobsvc.store.database import Database
+from jobsvc.store.errors import DatabaseBusy
+from jobsvc.store.queries import action_rows
+
+MAX_NUMBERS = 10**9
+"""The last part of an action's id is a number below this."""
+
+LOOK_SECONDS = 0.5
+"""The polling interval of a request that waits: nobody tells of what another process has done of an action."""
+
+
+class ActionPage(NamedTuple):
+    actions: list[BulkAction]
+    next: int | None
+    """The `after` of the next page; None if this is the last."""
+
+
+@dataclass(frozen=True)
+class NewAction:
+    """An action to be."""
+
+    demand: Demand
+    user: str
+    idempotency: Idempotency | None = None
+
+
+class Actions:
+    """Safe to share among threads: whatever it decides by, it reads and changes in one transaction.
+
+    `wake` is called when there is something to do; it is set before there are any requests.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settling: Settling,
+        notifier: Notifier,
+        now: Callable[[], datetime],
+        *,
+        idempotency_hours: float,
+    ) -> None:
+        self._database = database
+        self._settling = settling
+        self._notifier = notifier
+        self._now = now
+        self._remembered = timedelta(hours=idempotency_hours)
+        self.wake: Callable[[], None] = lambda: None
+
+    def preview(self, demand: Demand) -> Preview:
+        """What the action would do now. Raises InvalidParameter."""
+        with self._database.read() as connection:
+            return preview(connection, demand, _paused_by(connection, demand))
+
+    def ask(self, new: NewAction, wait: float) -> BulkAction:
+        """Write what is asked, and wait up to `wait` seconds until all of it is done, and obeyed.
+
+        The same request as before, by its idempotency key, gets the action that it made then.
+        Raises InvalidParameter, KeyReused; DatabaseBusy if nothing was asked for.
+        """
+        with at_most(wait) as until:
+            try:
+                action = self._ask(new)
+            except IntegrityError:
+                # On PostgreSQL a twin of the request has used the key since it was looked for.
+                action = self._ask(new)
+            self.wake()
+            return self._waited(action, until)
+
+    def get(self, action_id: str, wait: float = 0.0) -> BulkAction:
+        """Where an action stands; waits up to `wait` seconds until it is over. Raises UnknownAction."""
+        with at_most(wait) as until:
+            return self._waited(self._get(action_id), until)
+
+    def page(self, *, limit: int, after: int | None) -> ActionPage:
+        """Actions, newest first, from below the key `after`."""
+        with self._database.read() as connection:
+            found = _read(connection, action_rows.page(connection, limit=limit + 1, after=after))
+        return ActionPage(found[:limit], found[limit - 1].key if len(found) > limit else None)
+
+    def _get(self, action_id: str) -> BulkAction:
+        with self._database.read() as connection:
+            row = action_rows.by_id(connection, action_id) if action_id.isprintable() else None
+            if row is None:
+                raise UnknownAction(action_id)
+            return _read(connection, [row])[0]
+
+    def _waited(self, action: BulkAction, until: Deadline) -> BulkAction:
+        """The action as it stands when it is over, or at the deadline. What was asked stands in the database."""
+        try:
+            with self._settling.bounded(until) as bound:
+                while not action.is_over and bound.left() > 0:
+                    version = self._notifier.version()
+                    action = self._get(action.id)
+                    if not action.is_over:
+                        self._notifier.wait(version, min(bound.left(), LOOK_SECONDS))
+        except DatabaseBusy:
+            pass
+        return action
+
+    @again_on_conflict
+    def _ask(self, new: NewAction) -> BulkAction:
+        with self._database.write(urgent=True) as connection:
+            made = self._made_before(connection, new)
+            if made is not None:
+                return made
+            is_first = action_rows.count_open(connection) == 0
+            now = self._now()
+            action_id = f"{new.demand.verb}-{int(now.timestamp())}-{secrets.randbelow(MAX_NUMBERS)}"
+            named = new.demand.filter
+            key = action_rows.add(
+                connection,
+                {
+                    "id": action_id,
+                    "verb": new.demand.verb,
+                    "rollback": new.demand.rollback,
+                    "user": new.user,
+                    "filter": {
+                        "state": named.state,
+                        "kind": named.kind,
+                        "user": named.user,
+                        "paused_by": named.paused_by,
+                    },
+                    "paused_by": _paused_by(connection, new.demand),
+                    "up_to": action_rows.youngest_job(connection),
+                    # By the clock that all processes share: idempotency keys and retention count from it.
+                    "created_at": clock.read(connection, self._now),
+                    "found": 0,
+                    "done": 0,
+                    "already": 0,
+                    "skipped": {},
+                    "idempotency_key": new.idempotency.key if new.idempotency else None,
+                    "fingerprint": new.idempotency.fingerprint if new.idempotency else None,
+                },
+            )
+            if is_first:
+                # So that the answer tells how many were found, however soon it is given.
+                begin(connection, _by_id(connection, action_id), now)
+            assert key
+            return _by_id(connection, action_id)
+
+    def _made_before(self, connection: Connection, new: NewAction) -> BulkAction | None:
+        if new.idempotency is None:
+            return None
+        row = action_rows.by_idempotency_key(connection, new.user, new.idempotency.key)
+        if row is None:
+            return None
+        if row["created_at"] < clock.read(connection, self._now) - self._remembered:
+            action_rows.change(connection, row["key"], {"idempotency_key": None, "fingerprint": None})
+            return None
+        if row["fingerprint"] != new.idempotency.fingerprint:
+            raise KeyReused(new.idempotency.key)
+        return _read(connection, [row])[0]
+
+
+def _by_id(connection: Connection, action_id: str) -> BulkAction:
+    row = action_rows.by_id(connection, action_id)
+    assert row is not None
+    return _read(connection, [row])[0]
+
+
+def _read(connection: Connection, rows: Sequence[RowMapping]) -> list[BulkAction]:
+    stopping = action_rows.count_stopping(connection, [row["key"] for row in rows], STOPPING)
+    return [BulkAction.from_row(row, stopping.get(row["key"], 0)) for row in rows]
+
+
+def _paused_by(connection: Connection, demand: Demand) -> ActionKey | None:
+    """The key of the action whose jobs are meant. Raises InvalidParameter if there is none, or it has paused none."""
+    named = demand.filter.paused_by
+    if named is None:
+        return None
+    row = action_rows.by_id(connection, named)
+    if row is None:
+        raise InvalidParameter("paused_by", f"there is no action {named!r}")
+    if row["verb"] != Verb.PAUSE:
+        raise InvalidParameter("paused_by", f"action {named} has paused nothing: it was to {row['verb']}")
+    return ActionKey(row["key"])

@@ -1,0 +1,102 @@
+"""Actions on many jobs at once: pause, resume, terminate or roll back every job that a filter finds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, TypeVar
+
+from flask import Blueprint
+
+from jobsvc.jobs.bulk_action import BulkAction, Demand, Filter, Verb
+from jobsvc.jobs.errors import InvalidParameter
+from jobsvc.jobs.representation import action_json, preview_json
+from jobsvc.jobs.states import State
+from jobsvc.service.actions.asking import NewAction
+from jobsvc.service.new_job import Idempotency
+from jobsvc.web import parameters
+from jobsvc.web.creation import idempotency_key
+from jobsvc.web.services import services, user
+from jobsvc.web.takes import given, takes
+
+bp = Blueprint("actions", __name__, url_prefix="/jobs/actions")
+
+E = TypeVar("E", Verb, State)
+
+
+@bp.post("")
+@takes("action", "state", "kind", "user", "paused_by", "rollback", "dry_run", "wait", in_body=True)
+def ask() -> tuple[dict[str, Any], int]:
+    demand = _demand()
+    wait = parameters.wait()
+    if parameters.flag("dry_run", given().get("dry_run")):
+        return preview_json(demand, services().actions.preview(demand)), 200
+    return _answer(services().actions.ask(NewAction(demand, user(), _idempotency(demand)), wait))
+
+
+@bp.get("")
+@takes("limit", "after")
+def listing() -> dict[str, Any]:
+    after = parameters.after(1)
+    page = services().actions.page(limit=parameters.limit(), after=after[0] if after else None)
+    return {
+        "actions": [action_json(action) for action in page.actions],
+        "next": None if page.next is None else str(page.next),
+    }
+
+
+@bp.get("/<action_id>")
+@takes("wait")
+def one(action_id: str) -> dict[str, Any]:
+    wait = 0.0 if given().get("wait") is None else parameters.wait()
+    return action_json(services().actions.get(action_id, wait))
+
+
+def _answer(action: BulkAction) -> tuple[dict[str, Any], int]:
+    """202 while there are jobs to be asked, or on their way."""
+    return action_json(action), 200 if action.is_over else 202
+
+
+def _demand() -> Demand:
+    verb = _one_of(Verb, "action")
+    if verb is None:
+        raise InvalidParameter("action", f"it is missing; it must be one of {', '.join(Verb)}")
+    rollback = parameters.flag("rollback", given().get("rollback"))
+    if rollback and verb is not Verb.TERMINATE:
+        raise InvalidParameter(
+            "rollback", f"it belongs to action={Verb.TERMINATE}; there is action={Verb.ROLL_BACK} too"
+        )
+    paused_by = _text("paused_by")
+    if paused_by is not None and verb is not Verb.RESUME:
+        raise InvalidParameter("paused_by", f"it belongs to action={Verb.RESUME}")
+    return Demand(verb, Filter(_one_of(State, "state"), _text("kind"), _text("user"), paused_by), rollback)
+
+
+def _one_of(allowed: type[E], name: str) -> E | None:
+    text = _text(name)
+    if text is None:
+        return None
+    try:
+        return allowed(text)
+    except ValueError:
+        raise InvalidParameter(name, f"{text!r} must be one of {', '.join(allowed)}") from None
+
+
+def _text(name: str) -> str | None:
+    """A parameter that must be text. Empty text is refused: without it, an action finds every job."""
+    value = given().get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise InvalidParameter(name, f"{value!r} must be a text of printable characters; leave it out for all jobs")
+    return value
+
+
+def _idempotency(demand: Demand) -> Idempotency | None:
+    """The request's key, and a digest of what is asked."""
+    key = idempotency_key()
+    if key is None:
+        return None
+    named = demand.filter
+    content = [demand.verb, demand.rollback, named.state, named.kind, named.user, named.paused_by]
+    return Idempotency(key, hashlib.sha256(json.dumps(content).encode()).hexdigest())
