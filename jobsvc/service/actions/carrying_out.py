@@ -8,6 +8,7 @@ on PostgreSQL, it is made by the process that gets the lock of the action's row.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -18,6 +19,7 @@ from sqlalchemy import Connection
 from jobsvc.deadlines import Deadline, time_limit
 from jobsvc.identifiers import ActionKey
 from jobsvc.jobs.bulk_action import BulkAction, Skipped, Verb
+from jobsvc.jobs.errors import UnknownJob
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import UNDER_WAY, State
 from jobsvc.jobs.stopping import Asking, Engine, RollbackEngine, RollbackQueue
@@ -119,7 +121,7 @@ class CarryingOut:
         """An action of which only what was put aside is left, and until when to come back to that."""
 
     def step(self) -> Step:
-        """Do some of what is to be done next. If it raises, which the database may, nothing of it was done."""
+        """Do some of what is to be done next. It may raise what the database raises; what was done is counted then."""
         with self._database.read() as connection:
             row = action_rows.first_open(connection)
             if row is None:
@@ -194,7 +196,9 @@ class CarryingOut:
         for move in tally.moves:
             # Where there is no run any more, nobody else would obey. A rollback is begun by its queue.
             if move.job.rollback is None:
-                self._settling.settle(move.job, version, Deadline(0))
+                # One that has ended may have been deleted by now.
+                with suppress(UnknownJob):
+                    self._settling.settle(move.job, version, Deadline(0))
         self._notifier.notify()
         return Step.MADE if tally.settled or not some[0].aside else Step.WAITING
 
