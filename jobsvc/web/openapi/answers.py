@@ -43,6 +43,8 @@ class Answers:
     """The errors that its service raises. Their statuses are those of `web/problems.py`."""
     creates: str | None = None
     """The kind of the job that it creates, whose parameters it takes; EACH_KIND: the one that its path names."""
+    repeatable: bool = False
+    """Whether it creates something else, once for each idempotency key."""
     original: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     """By status, the error types that it answers as the original does."""
 
@@ -55,6 +57,7 @@ def answers(
     bodies: Body | Mapping[int, Body],
     *refusals: Refusal,
     creates: str | None = None,
+    repeatable: bool = False,
     original: Mapping[int, tuple[str, ...]] | None = None,
 ) -> Callable[[View], View]:
     """State what a route answers: a body for each status (a body alone: 200), and the errors with which it refuses.
@@ -64,7 +67,7 @@ def answers(
     by_status = bodies if isinstance(bodies, Mapping) else {200: bodies}
 
     def state(view: View) -> View:
-        _STATED[view] = Answers(by_status, refusals, creates, original or {})
+        _STATED[view] = Answers(by_status, refusals, creates, repeatable, original or {})
         return view
 
     return state

@@ -32,6 +32,7 @@ Answers may get further fields: let pass those that you do not know."""
 TAGS = {
     "original": "The four routes of the original.",
     "jobs": "Looking at jobs, steering them, and what they left over.",
+    "actions": "Pausing, resuming, terminating and rolling back many jobs at once.",
     "kinds": "The kinds of job, and creating a job of any of them.",
     "data": "What jobs made.",
     "workers": "The processes that run jobs.",
@@ -115,15 +116,17 @@ def _operation(
     made: dict[str, Any] = {"operationId": "_".join(words), "tags": [blueprint or "app"], "summary": ""}
     made["parameters"] = _in_path(rule, kind if stated.creates == EACH_KIND else None)
     for name in (*known.query, *known.known):
-        schema = _schema(name)
+        schema = _schema(name, rule.endpoint)
         made["parameters"].append(in_query(name, schema if name not in known.body else without_default(schema)))
     if known.body:
-        properties = {name: _schema(name) for name in known.body}
+        properties = {name: _schema(name, rule.endpoint) for name in known.body}
         schema = {"type": "object", "properties": properties, "additionalProperties": False}
         made["requestBody"] = {"content": {each: {"schema": schema} for each in ("application/json", URL_ENCODED)}}
     if known.known and method == "POST":
-        schema = {"type": "object", "properties": {name: _schema(name) for name in known.known}}
+        schema = {"type": "object", "properties": {name: _schema(name, rule.endpoint) for name in known.known}}
         made["requestBody"] = {"content": {URL_ENCODED: {"schema": schema}}}
+    if stated.repeatable:
+        made["parameters"].append(IDEMPOTENCY_KEY)
     if stated.creates:
         made["parameters"] += [*(creating.query(kind) if kind else ()), IDEMPOTENCY_KEY]
         made["requestBody"] = creating.body(kind, form=not stated.original) if kind else creating.any_body()
@@ -140,8 +143,8 @@ def _in_path(rule: Rule, kind: str | None) -> list[dict[str, Any]]:
     return found
 
 
-def _schema(name: str) -> parameters.Schema:
-    return parameters.NAMES.get(name, {"type": "string"})
+def _schema(name: str, endpoint: str) -> parameters.Schema:
+    return parameters.OF_ROUTES.get((endpoint, name)) or parameters.NAMES.get(name, {"type": "string"})
 
 
 def _summary(text: str | None, kind: str | None) -> str:

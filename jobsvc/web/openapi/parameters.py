@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from jobsvc.jobs.bulk_action import Verb
 from jobsvc.jobs.states import State
 from jobsvc.web.parameters import DEFAULT_LIMIT, DEFAULT_WAIT, MAX_LIMIT, MAX_WAIT
 
@@ -38,13 +39,33 @@ NAMES: dict[str, Schema] = {
         "default": False,
         "description": "then remove what the job has made",
     },
+    "paused_by": {"type": "string", "description": "with `resume`: only jobs that the action with this id has paused"},
+    "dry_run": {"type": "boolean", "default": False, "description": "only count what would be done"},
     "id": {"type": "string", "description": "the job's id"},
     "action": {"type": "string", "enum": ["start", "stop", "terminate"], "description": "what to do with the job"},
 }
 """Those of queries and of bodies. A route's own names stand here, too."""
 
+ACTIONS = "actions.ask"
+"""The endpoint for actions on many jobs, where some names mean something else."""
+
+OF_ROUTES: dict[tuple[str, str], Schema] = {
+    (ACTIONS, "action"): {
+        "type": "string",
+        "enum": [str(verb) for verb in Verb],
+        "description": "what to do with the jobs",
+    },
+    (ACTIONS, "rollback"): {
+        "type": "boolean",
+        "default": False,
+        "description": "with `terminate`: then remove what the jobs have made",
+    },
+}
+"""By endpoint and name: what a name of `NAMES` means at that route alone."""
+
 PATH_NAMES: dict[str, Schema] = {
     "job_id": {"type": "string", "description": "the job's id"},
+    "action_id": {"type": "string", "description": "the action's id"},
     "name": {"type": "string", "description": "the name of a kind"},
     "file": {"type": "string", "description": "the name of a file"},
 }
@@ -60,7 +81,7 @@ IDEMPOTENCY_KEY: Schema = {
     "minLength": 1,
     "maxLength": 255,
     "pattern": "^[ -~]+$",
-    "description": "the same key with the same request gets the job that the first one made",
+    "description": "the same key with the same request gets what the first one made",
 }
 
 FILE: Schema = {

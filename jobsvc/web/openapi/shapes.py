@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
+from jobsvc.jobs.bulk_action import Verb
 from jobsvc.jobs.states import State
 
 
@@ -99,6 +100,80 @@ class Job(Shape):
 
 class Jobs(Shape):
     jobs: list[Job]
+    next: str | None
+    """The `after` of the next page; null: this is the last one."""
+
+
+class Filter(Shape):
+    """Which jobs an action is for; null: whatever it is."""
+
+    state: State | None
+    kind: str | None
+    user: str | None
+    paused_by: str | None
+    """The action whose jobs are meant."""
+
+
+class PassedOver(Shape):
+    """Jobs that were passed over for one reason."""
+
+    why: str
+    count: int
+    jobs: list[str]
+    """The ids of the first ten."""
+
+
+class Skipped(Shape):
+    count: int
+    reasons: list[PassedOver]
+
+
+class Action(Shape):
+    """An action on many jobs, as it stands now."""
+
+    id: str
+    action: Verb
+    rollback: bool
+    filter: Filter
+    asked_by: str
+    created_at: datetime
+    finished_at: datetime | None
+    """Null while there are jobs left."""
+    found: int | None
+    """Jobs that the filter found; null while an earlier action is under way."""
+    done: int
+    """Jobs that it has asked."""
+    already: int
+    """Jobs that were there already, or on their way."""
+    skipped: Skipped
+    left: int | None
+    """Jobs that it has yet to come to."""
+    stopping: int
+    """Jobs that it has asked to stop, and that have yet to stand still."""
+    links: dict[str, str]
+
+
+class ActionPreview(Shape):
+    """What an action on many jobs would do now."""
+
+    dry_run: bool
+    action: Verb
+    rollback: bool
+    filter: Filter
+    found: int
+    would_do: int
+    already: int
+    skipped: Skipped
+    jobs: list[str]
+    """The ids of the oldest jobs that it would ask, up to a hundred."""
+
+
+class ActionOrPreview(RootModel[Action | ActionPreview]):
+    """The action, or for a dry run what it would do."""
+
+
+class Actions(Shape):
+    actions: list[Action]
     next: str | None
     """The `after` of the next page; null: this is the last one."""
 

@@ -9,13 +9,15 @@ from typing import Any, TypeVar
 from flask import Blueprint
 
 from jobsvc.jobs.bulk_action import BulkAction, Demand, Filter, Verb
-from jobsvc.jobs.errors import InvalidParameter
+from jobsvc.jobs.errors import InvalidParameter, KeyReused, UnknownAction
 from jobsvc.jobs.representation import action_json, preview_json
 from jobsvc.jobs.states import State
 from jobsvc.service.actions.asking import NewAction
 from jobsvc.service.new_job import Idempotency
 from jobsvc.web import parameters
 from jobsvc.web.creation import idempotency_key
+from jobsvc.web.openapi import shapes
+from jobsvc.web.openapi.answers import answers
 from jobsvc.web.services import services, user
 from jobsvc.web.takes import given, takes
 
@@ -26,7 +28,9 @@ E = TypeVar("E", Verb, State)
 
 @bp.post("")
 @takes("action", "state", "kind", "user", "paused_by", "rollback", "dry_run", "wait", in_body=True)
+@answers({200: shapes.ActionOrPreview, 202: shapes.Action}, KeyReused, repeatable=True)
 def ask() -> tuple[dict[str, Any], int]:
+    """Ask the same of every job that a filter finds; 202: there are jobs left, or they have yet to obey."""
     demand = _demand()
     wait = parameters.wait()
     if parameters.flag("dry_run", given().get("dry_run")):
@@ -36,7 +40,9 @@ def ask() -> tuple[dict[str, Any], int]:
 
 @bp.get("")
 @takes("limit", "after")
+@answers(shapes.Actions)
 def listing() -> dict[str, Any]:
+    """The actions on many jobs, the newest first, in pages."""
     after = parameters.after(1)
     page = services().actions.page(limit=parameters.limit(), after=after[0] if after else None)
     return {
@@ -47,7 +53,9 @@ def listing() -> dict[str, Any]:
 
 @bp.get("/<action_id>")
 @takes("wait")
+@answers(shapes.Action, UnknownAction)
 def one(action_id: str) -> dict[str, Any]:
+    """Where an action on many jobs stands. Waits, if it is to, until it is over."""
     wait = 0.0 if given().get("wait") is None else parameters.wait()
     return action_json(services().actions.get(action_id, wait))
 

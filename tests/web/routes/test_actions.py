@@ -105,7 +105,7 @@ def test_what_was_passed_over_is_told_with_its_reason(client: FlaskClient, servi
         ({"action": "pause", "state": "idle"}, "state", "queued, running"),
         ({"action": "pause", "state": ""}, "state", "leave it out for all jobs"),
         ({"action": "pause", "kind": 7}, "kind", "text"),
-        ({"action": "pause", "user": "a\ud800"}, "user", "printable"),
+        ({"action": "pause", "user": "a\x7f"}, "user", "printable"),
         ({"action": "pause", "user": "a\x00"}, "user", "printable"),
         ({"action": "pause", "status": "running"}, "status", "no such parameter"),
         ({"action": "pause", "rollback": True}, "rollback", "action=terminate"),
