@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -23,6 +23,23 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def url(service: Server) -> str:
     return service.url
+
+
+@pytest.fixture
+def make_job(service: Server) -> Iterator[Callable[..., str]]:
+    """Makes jobs that go on until the test has ended, or are done at once."""
+    made: list[str] = []
+
+    def make(count: int = 1_000_000) -> str:
+        status, job = service.post("/kinds/tocks/jobs", {"count": count, "seconds": 0.01})
+        assert status == 201, job
+        made.append(job["id"])
+        service.wait_for(job["id"], "running" if count > 1 else "succeeded")
+        return made[-1]
+
+    yield make
+    for job_id in made:
+        service.post(f"/jobs/{job_id}/terminate", {"rollback": True})
 
 
 class Told(ThreadingHTTPServer):

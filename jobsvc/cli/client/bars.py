@@ -24,6 +24,9 @@ class Bar(Protocol):
     def job(self, job: dict[str, Any]) -> None:
         """A job stands so."""
 
+    def counted(self, done: int, total: int | None) -> None:
+        """So many jobs of an action have obeyed."""
+
 
 @contextmanager
 def open_bar(output: Output, what: str) -> Iterator[Bar]:
@@ -44,6 +47,9 @@ class Silent:
     def job(self, job: dict[str, Any]) -> None:
         pass
 
+    def counted(self, done: int, total: int | None) -> None:
+        pass
+
 
 class Lines:
     def __init__(self, what: str, note: Callable[[str], None], clock: Callable[[], float] = monotonic) -> None:
@@ -60,6 +66,10 @@ class Lines:
         if job["state"] != self._last or self._is_time():
             self._last = job["state"]
             self._note(f"{job['state']}: {told(job)}")
+
+    def counted(self, done: int, total: int | None) -> None:
+        if self._is_time():
+            self._note(f"{self._what}: {_of(done, total)}")
 
     def _is_time(self) -> bool:
         if self._clock() < self._next:
@@ -80,6 +90,13 @@ class Rich:
         self._progress.update(
             self._task, description=job["state"], completed=percent or 0.0, total=100.0, told=told(job)
         )
+
+    def counted(self, done: int, total: int | None) -> None:
+        self._progress.update(self._task, completed=done, total=total, told=_of(done, total))
+
+
+def _of(done: int, total: int | None) -> str:
+    return f"{done:,} jobs" if total is None else f"{done:,} of {total:,} jobs"
 
 
 def _rich_progress() -> Progress:

@@ -84,11 +84,8 @@ def test_a_result_goes_on_after_the_part_that_is_there(service: Server, exported
     with api.stream(path, {}) as answer:
         etag = answer.headers["ETag"]
     api.close()
-    first = FileTarget(file, service.url + path)
-    first.begin(etag)
     # Told apart from what the service has, so that one sees who has written it.
-    first.write(whole[:30].upper())
-    del first
+    leave_part(file, service.url + path, etag, whole[:30].upper())
     assert jobsvc(service.url, "result", exported, "-o", str(file)).exit == 0
     assert file.read_bytes() == whole[:30].upper() + whole[30:]
     assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
@@ -180,6 +177,15 @@ def api(breaking: Breaking) -> Iterator[Api]:
     found.close()
 
 
+def leave_part(file: Path, source: str, etag: str, data: bytes) -> None:
+    """What a command leaves that was ended in the middle."""
+    target = FileTarget(file, source)
+    target.begin(etag)
+    target.write(data)
+    del target
+    assert file.with_name(f"{file.name}.part").read_bytes() == data
+
+
 def no_pause(_: float) -> None:
     pass
 
@@ -197,6 +203,14 @@ def test_a_broken_download_goes_on_where_it_broke_off(breaking: Breaking, api: A
     assert moved[-1] == (200, 200)
 
 
+def test_a_connection_may_break_as_often_as_it_likes_if_each_brings_something(breaking: Breaking, api: Api) -> None:
+    breaking.most = 10
+    pauses: list[float] = []
+    out = BytesIO()
+    fetch(api, "/x", StreamTarget(out), told_to_nobody, pauses.append)
+    assert (out.getvalue(), pauses) == (breaking.whole, [0.0] * 19)
+
+
 def test_a_stream_goes_on_just_the_same(breaking: Breaking, api: Api) -> None:
     out = BytesIO()
     fetch(api, "/x", StreamTarget(out), told_to_nobody, no_pause)
@@ -205,26 +219,19 @@ def test_a_stream_goes_on_just_the_same(breaking: Breaking, api: Api) -> None:
 
 def test_a_file_that_has_changed_is_begun_anew(breaking: Breaking, api: Api, tmp_path: Path) -> None:
     file = tmp_path / "x"
-    target = FileTarget(file, "x")
-    target.begin('"another"')
-    target.write(b"old")
+    leave_part(file, "x", '"another"', b"old")
     fetch(api, "/x", FileTarget(file, "x"), told_to_nobody, no_pause)
     assert file.read_bytes() == breaking.whole
 
 
 def test_a_part_of_something_else_is_not_gone_on_with(breaking: Breaking, api: Api, tmp_path: Path) -> None:
-    target = FileTarget(tmp_path / "x", "elsewhere")
-    target.begin(breaking.etag)
-    target.write(b"old")
+    leave_part(tmp_path / "x", "elsewhere", '"one"', b"old")
     fetch(api, "/x", FileTarget(tmp_path / "x", "x"), told_to_nobody, no_pause)
     assert (tmp_path / "x").read_bytes() == breaking.whole
 
 
 def test_a_part_that_is_whole_needs_nothing_more(breaking: Breaking, api: Api, tmp_path: Path) -> None:
-    target = FileTarget(tmp_path / "x", "x")
-    target.begin(breaking.etag)
-    target.write(breaking.whole)
-    del target
+    leave_part(tmp_path / "x", "x", '"one"', breaking.whole)
     assert fetch(api, "/x", FileTarget(tmp_path / "x", "x"), told_to_nobody, no_pause) == 200
     assert breaking.ranges == ["bytes=200-"]
     assert (tmp_path / "x").read_bytes() == breaking.whole
