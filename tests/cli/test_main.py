@@ -48,6 +48,12 @@ def test_a_client_needs_nothing_that_the_service_runs_on() -> None:
     assert (found.returncode, "upload" in found.stdout) == (0, True), found.stderr
 
 
+def test_no_command_of_the_client_needs_it() -> None:
+    loads = "from jobsvc.cli.main import CLIENT, main\nfor name in CLIENT:\n    assert main.get_command(None, name)\n"
+    code = WITHOUT.partition("from jobsvc")[0] + loads
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=client_environ(), check=True)
+
+
 def test_a_command_of_the_service_says_what_is_missing() -> None:
     found = without_the_service("purge")
     assert found.returncode == 1

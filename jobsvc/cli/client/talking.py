@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from jobsvc.cli.client.api import Api
-from jobsvc.cli.client.exits import Ended
+from jobsvc.cli.client.exits import Ended, Exit
 from jobsvc.cli.client.output import Output
 
 DEFAULT_URL = "http://127.0.0.1:8081"
@@ -39,6 +39,8 @@ def talks(command: Callable[..., None]) -> Callable[..., None]:
         try:
             api = Api(url, key)
             command(api, Output(as_json), *args, **options)
+        except KeyboardInterrupt:
+            raise Ended(Exit.INTERRUPTED, "Broken off.") from None
         except Ended as error:
             error.as_json = as_json
             raise

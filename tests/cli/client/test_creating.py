@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from jobsvc.cli.client import creating
 from jobsvc.cli.client.api import Unreachable
 from jobsvc.cli.client.watching import looks
 from tests.cli.conftest import Told
@@ -131,6 +132,16 @@ def test_a_file_that_is_not_there_is_told(url: str) -> None:
 
 def test_an_upload_to_nobody_is_told(file: Path) -> None:
     assert jobsvc(f"http://127.0.0.1:{free_port()}", "upload", str(file)).exit == 7
+
+
+def test_a_file_that_becomes_shorter_while_it_is_sent_makes_no_job(
+    service: Server, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = len(service.get("/jobs?limit=1000")["jobs"])
+    monkeypatch.setattr(creating, "_size", lambda _: 10_000)
+    found = jobsvc(service.url, "upload", str(file))
+    assert (found.exit, found.err) == (1, "Error: the file became shorter while it was sent: no job was made\n")
+    assert len(service.get("/jobs?limit=1000")["jobs"]) == before
 
 
 class Flaky:

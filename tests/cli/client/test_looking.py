@@ -85,3 +85,12 @@ def test_a_url_that_is_none_is_refused(url: str) -> None:
     found = jobsvc("", "list", "--url", url)
     assert found.exit == 2
     assert "is not usable: it must be http://host:port" in found.err
+
+
+def test_ctrl_c_has_an_exit_code_of_its_own(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("jobsvc.cli.client.api.Api.get", interrupted)
+    found = jobsvc(url, "workers")
+    assert (found.exit, found.err) == (130, "Broken off.\n")
