@@ -91,6 +91,10 @@ def test_every_setting_that_can_not_be_used_is_told_and_no_secret_is(tmp_path: P
     ]
     assert "-> it is set in .env: set it right" in told[2]
     assert "unspeakable" not in "".join(told)
+    (tmp_path / ".env").unlink()
+    _, found = look(DATABASE_URL="postgresql://ann:unspeakable@127.0.0.1:1/x")
+    assert "DATABASE_URL: 'postgresql://…@127.0.0.1:1/x' (environment)" in [finding.told for finding in found]
+    assert "unspeakable" not in str(found)
 
 
 @pytest.mark.parametrize(
