@@ -42,7 +42,7 @@ def _row(job: dict[str, Any]) -> tuple[Any, ...]:
         progress["percent"],
         progress["done"],
         progress["failed"],
-        job["created_at"],
+        job["created_at"][:16].replace("T", " "),
         job["filename"],
     )
 

@@ -9,6 +9,9 @@ from typing import Any
 
 import click
 
+MIN_FOLDED = 24
+"""So many characters of a row's last column stand in a line at least."""
+
 
 class Output:
     """Standard output has the result, standard error what happens meanwhile."""
@@ -40,12 +43,16 @@ class Output:
         from rich.text import Text  # noqa: PLC0415
 
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for place, name in enumerate(columns):
-            # The first is what people copy.
-            table.add_column(name.upper(), overflow="fold", no_wrap=place == 0)
+        for place, name in enumerate(columns, 1):
+            # Ids are copied, and a number that is cut is another one: only the last column may be folded.
+            table.add_column(name.upper(), overflow="fold", no_wrap=place < len(columns))
         for row in texts:
             table.add_row(*map(Text, row))
-        Console().print(table)
+        console = Console()
+        needed = sum(max(map(len, column)) + 1 for column in list(zip(columns, *texts, strict=True))[:-1])
+        # On a narrow terminal the lines go on below, as they are.
+        console.width = max(console.width, needed + MIN_FOLDED)
+        console.print(table)
 
     def fields(self, pairs: Iterable[tuple[str, Any]]) -> None:
         """Names and values, one a line."""
@@ -57,9 +64,9 @@ class Output:
 
 def shown(value: Any) -> str:
     """A value of JSON in words; nothing is a dash."""
+    if value in (None, "", [], {}):
+        return "-"
     match value:
-        case None | "" | [] | {}:
-            return "-"
         case bool():
             return "yes" if value else "no"
         case str():

@@ -6,7 +6,7 @@ import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -47,11 +47,13 @@ class StreamTarget(Target):
         self.etag = etag
 
     def write(self, data: bytes) -> None:
-        self._stream.write(data)
+        with _writing_to("the output"):
+            self._stream.write(data)
         self.position += len(data)
 
     def finish(self) -> int:
-        self._stream.flush()
+        with _writing_to("the output"):
+            self._stream.flush()
         return self.position
 
 
@@ -111,9 +113,16 @@ class FileTarget(Target):
             self._stream.close()
             self._stream = None
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise Ended(Exit.ERROR, f"{self._file} can't be written: {error.strerror or error}") from None
+    def _writing(self) -> AbstractContextManager[None]:
+        return _writing_to(str(self._file))
+
+
+@contextmanager
+def _writing_to(what: str) -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        # Whoever reads has had enough.
+        raise
+    except OSError as error:
+        raise Ended(Exit.ERROR, f"{what} can't be written: {error.strerror or error}") from None
