@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
+from urllib.parse import urlsplit
 
 import jsonschema_rs
 import orjson
@@ -13,31 +16,71 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
+from jobsvc.kinds.registry import load_kinds
+from jobsvc.process.app import _add_web
 from jobsvc.web.openapi.document import document, path_of
 from jobsvc.web.problems import MIMETYPE as PROBLEM
+from jobsvc.web.services import Services
 
 _LONE_HALF = re.compile(rb"\\ud[89a-f][0-9a-f]{2}")
 """Half a character, as JSON of what others have written to the database may have it: orjson refuses it."""
 
 HOW = "what a route answers is stated beside it, with @answers: see CONTRIBUTING.md, A route"
 
+
+@dataclass(frozen=True)
+class Seen:
+    """An answer, read whole, and what it answers."""
+
+    method: str
+    path: str
+    status: int
+    content_type: str
+    body: bytes
+
+    @property
+    def mimetype(self) -> str:
+        return self.content_type.partition(";")[0].strip()
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}: {self.status} {self.content_type} {self.body[:300]!r}"
+
+
 _CONTRACTS: dict[tuple[str, ...], Contract] = {}
 """By the rules of an application: what is answered does not depend on its kinds. Written by any thread, the same."""
 
 
 def check_answer(app: Flask, answer: TestResponse) -> None:
-    """Fails if the contract of the application does not have this answer, which is read whole."""
+    """Fails if the contract of the application does not have this answer."""
+    asked = answer.request
+    check_seen(app, Seen(asked.method, asked.path, answer.status_code, answer.content_type or "", answer.data))
+
+
+def check_served(method: str, url: str, status: int, content_type: str | None, body: bytes) -> None:
+    """The same for the answer of a server."""
+    check_seen(_routes(), Seen(method, urlsplit(url).path, status, content_type or "", body))
+
+
+@cache
+def _routes() -> Flask:
+    """An application that has all routes, and nothing that could answer."""
+    app = Flask("routes")
+    _add_web(app, cast("Services", SimpleNamespace(kinds=load_kinds(()))))
+    return app
+
+
+def check_seen(app: Flask, seen: Seen) -> None:
     rules = tuple(sorted(f"{rule.rule} {rule.endpoint}" for rule in app.url_map.iter_rules()))
     if rules not in _CONTRACTS:
         _CONTRACTS[rules] = Contract(document(app, app.extensions["jobsvc"].kinds))
-    method = "GET" if answer.request.method == "HEAD" else answer.request.method
-    rule = _rule(app, method, answer.request.path)
-    if method == "OPTIONS" and answer.status_code == 200:
+    method = "GET" if seen.method == "HEAD" else seen.method
+    rule = _rule(app, method, seen.path)
+    if method == "OPTIONS" and seen.status == 200:
         return
-    if rule is None or answer.status_code == 405 or method == "OPTIONS":
-        _CONTRACTS[rules].check_no_route(answer)
+    if rule is None or seen.status == 405 or method == "OPTIONS":
+        _CONTRACTS[rules].check_no_route(seen)
     elif rule.endpoint != "static":
-        _CONTRACTS[rules].check(path_of(rule.rule), method, answer)
+        _CONTRACTS[rules].check(path_of(rule.rule), method, seen)
 
 
 def _rule(app: Flask, method: str, path: str) -> Rule | None:
@@ -55,32 +98,31 @@ class Contract:
         self._document = closed(document)
         self._check = cache(self._compiled)
 
-    def check_no_route(self, answer: TestResponse) -> None:
+    def check_no_route(self, seen: Seen) -> None:
         """What is answered where there is no route, or none for this method."""
-        assert answer.status_code in (400, 403, 404, 405), told(answer)
-        assert answer.mimetype == PROBLEM, told(answer)
+        assert seen.status in (400, 403, 404, 405), seen
+        assert seen.mimetype == PROBLEM, seen
 
-    def check(self, path: str, method: str, answer: TestResponse) -> None:
+    def check(self, path: str, method: str, seen: Seen) -> None:
         responses = self._document["paths"][path][method.lower()]["responses"]
-        status = str(answer.status_code)
-        assert status in responses, f"{told(answer)}: this status is not in the contract; {HOW}"
-        response = responses[status]
+        assert str(seen.status) in responses, f"{seen}: this status is not in the contract; {HOW}"
+        response = responses[str(seen.status)]
         if "$ref" in response:
             response = self._document["components"]["responses"][response["$ref"].rpartition("/")[2]]
         content = response.get("content", {})
-        if answer.status_code in (204, 304) or (not content and not answer.data):
-            assert not answer.data, told(answer)
+        if seen.status in (204, 304) or (not content and not seen.body):
+            assert not seen.body, seen
             return
-        assert answer.mimetype in content, f"{told(answer)}: this content type is not in the contract; {HOW}"
-        described = content[answer.mimetype]
-        if answer.request.method == "HEAD" or "$ref" not in described["schema"]:
+        assert seen.mimetype in content, f"{seen}: this content type is not in the contract; {HOW}"
+        described = content[seen.mimetype]
+        if seen.method == "HEAD" or "$ref" not in described["schema"]:
             return
-        body = orjson.loads(_LONE_HALF.sub(rb"?", answer.data))
+        body = orjson.loads(_LONE_HALF.sub(rb"?", seen.body))
         wrong = [f"{error.instance_path}: {error.message}" for error in self._check(described["schema"]["$ref"])(body)]
-        assert wrong == [], f"{told(answer)}: the body is not as the contract has it; {HOW}"
-        name = body["type"] if answer.mimetype == PROBLEM else body.get("errorType")
+        assert wrong == [], f"{seen}: the body is not as the contract has it; {HOW}"
+        name = body["type"] if seen.mimetype == PROBLEM else body.get("errorType")
         if name is not None and "examples" in described:
-            assert is_example(name, described["examples"]), f"{told(answer)}: {name} is not in the contract; {HOW}"
+            assert is_example(name, described["examples"]), f"{seen}: {name} is not in the contract; {HOW}"
 
     def _compiled(self, reference: str) -> Any:
         schema = {"$ref": reference, "components": {"schemas": self._document["components"]["schemas"]}}
@@ -103,8 +145,3 @@ def closed(schema: Any) -> Any:
     if schema.get("type") == "object" and "properties" in schema:
         made.setdefault("additionalProperties", False)
     return made
-
-
-def told(answer: TestResponse) -> str:
-    request = answer.request
-    return f"{request.method} {request.path}: {answer.status} {answer.content_type} {answer.data[:300]!r}"

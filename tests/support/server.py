@@ -19,6 +19,7 @@ from typing import Any
 import psycopg
 
 from jobsvc.files.contract import IDENTITY
+from tests.support.contract import check_served
 from tests.support.waiting import poll
 
 ROOT = Path(__file__).parents[2]
@@ -142,12 +143,15 @@ class Server:
         return sorted(path.name for path in (self.data_dir / "files").iterdir() if path.name != IDENTITY)
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.url + path, timeout=30) as answer:
-            return json.load(answer)
+        return json.loads(self._get(path, 30))
 
     def get_bytes(self, path: str) -> bytes:
-        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
+        return self._get(path, 60)
+
+    def _get(self, path: str, seconds: float) -> bytes:
+        with urllib.request.urlopen(self.url + path, timeout=seconds) as answer:
             body: bytes = answer.read()
+            check_served("GET", answer.url, answer.status, answer.headers["Content-Type"], body)
             return body
 
     def post(self, path: str, body: Any = None) -> tuple[int, Any]:
@@ -155,10 +159,13 @@ class Server:
         data = b"" if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"}, method="POST")
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                return answer.status, json.load(answer)
+            answer = urllib.request.urlopen(request, timeout=60)
         except urllib.error.HTTPError as error:
-            return error.code, json.load(error)
+            answer = error
+        with answer:
+            told = answer.read()
+            check_served("POST", request.full_url, answer.status, answer.headers["Content-Type"], told)
+            return answer.status, json.loads(told)
 
     def upload(self, file: Path, route: str = "/uploadCSV", **fields: str) -> str:
         """Upload a file with curl, as people do; returns the job's id."""

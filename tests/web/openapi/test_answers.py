@@ -6,13 +6,11 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
-from werkzeug.wrappers import Request
 
 from jobsvc.web.openapi import shapes
 from jobsvc.web.openapi.answers import answers
 from jobsvc.web.openapi.document import document
-from tests.support.contract import Contract
+from tests.support.contract import Contract, Seen, check_served
 
 ALIVE = b'{"status": "ok"}'
 PROBLEM = b'{"type": "urn:jobsvc:%s", "title": "t", "status": 404}'
@@ -24,10 +22,8 @@ def contract(shared_client: FlaskClient) -> Contract:
     return Contract(document(app, app.extensions["jobsvc"].kinds))
 
 
-def answer(status: int, content_type: str, body: bytes, path: str) -> TestResponse:
-    request = Request({"REQUEST_METHOD": "GET", "PATH_INFO": path})
-    headers: Any = {"Content-Type": content_type}
-    return TestResponse([body], f"{status} X", headers, request)
+def answer(status: int, content_type: str, body: bytes, path: str) -> Seen:
+    return Seen("GET", path, status, content_type, body)
 
 
 def test_an_answer_as_the_contract_has_it_passes(contract: Contract) -> None:
@@ -61,5 +57,14 @@ def test_the_client_of_the_tests_checks_what_it_gets(client: FlaskClient, monkey
         return {"status": "ok", "more": 1}
 
     monkeypatch.setitem(client.application.view_functions, "health.healthz", more)
-    with pytest.raises(AssertionError, match=r"GET /healthz: 200 OK .*the body is not as the contract has it"):
+    with pytest.raises(
+        AssertionError, match=r"GET /healthz: 200 application/json .*the body is not as the contract has it"
+    ):
         client.get("/healthz")
+
+
+def test_what_real_servers_answer_is_checked_too() -> None:
+    url = "http://127.0.0.1:8081/healthz?x=1"
+    check_served("GET", url, 200, "application/json", ALIVE)
+    with pytest.raises(AssertionError, match="this status is not in the contract"):
+        check_served("GET", url, 500, "text/plain", b"")
