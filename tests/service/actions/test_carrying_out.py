@@ -129,6 +129,14 @@ def test_a_job_that_runs_obeys_and_goes_on(env: Environment) -> None:
     assert env.rows(job) == list(range(1, 11))
 
 
+def test_whatever_takes_a_job_elsewhere_takes_it_from_the_action_that_has_paused_it(idle: Environment) -> None:
+    job = idle.submit()
+    pause = finish(idle, ask(idle, Verb.PAUSE))
+    idle.ask_for(job, State.QUEUED)
+    idle.ask_for(job, State.PAUSED)
+    assert ask(idle, Verb.RESUME, paused_by=pause.id).found == 0
+
+
 def test_a_resume_waits_for_a_job_that_is_pausing(env: Environment) -> None:
     job = env.submit_reached(1)
     pause = finish(env, ask(env, Verb.PAUSE))
