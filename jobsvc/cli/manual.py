@@ -21,7 +21,7 @@ This page is made from the code by `make manual`. `jobsvc COMMAND --help` says t
 
 `make install` puts the command into `.venv/bin`; `python -m jobsvc` is the same command. Only to use a service on another machine, install the client alone, which brings nothing that the service runs on: `pip install .` in a clone.
 
-The commands of the first group talk to a service, those of the second work on the service of this machine, by its [settings](../README.md#settings).
+The commands of the first group talk to a service, those of the second work on the service of this machine, by its [settings](operating.md#settings).
 
 ## Every command that talks to a service
 
