@@ -25,15 +25,15 @@ TRANSITIONS: dict[State, dict[State, str]] = {
     },
     State.RUNNING: {
         State.SUCCEEDED: "every item was done or refused",
-        State.FAILED: "the job as a whole can't go on",
+        State.FAILED: "the run broke off with an error, or too many of its items were refused, or all",
         State.PAUSING: "pause was asked for; the run has yet to see it",
         State.TERMINATING: "terminate was asked for; the run has yet to see it",
         State.INTERRUPTED: "the service stopped or died, lost the database, or had no room on its disk",
     },
     State.PAUSING: {
         State.PAUSED: "the run committed what it had done and stopped, or there was no run left to ask",
-        State.SUCCEEDED: "every item was committed before the run could see the request",
-        State.FAILED: "the job as a whole can't go on",
+        State.SUCCEEDED: "the pause came after the last items were committed: nothing was left to pause",
+        State.FAILED: "the run broke off with an error, or too many of its items were refused, or all",
         State.TERMINATING: "terminate was asked for while it was pausing",
     },
     State.PAUSED: {

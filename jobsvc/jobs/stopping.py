@@ -4,7 +4,9 @@ There are two engines: threads of this process, and the queue of a fleet. A job 
 stopped the same way by both; `service/steering.py` asks, in this order:
 
 1. `with engine.asking(job)` begins, before the transaction.
-   Threads: a run that is here takes no further item. At its next checkpoint it waits for step 4.
+   Threads: a run that is here takes no further item. If it leaves items of its batch for later, it waits
+   for step 4 before it commits the others. If it has taken the last item of its batch already, it commits
+   the batch without waiting; it waits at the next item, if there is one.
    Fleet: nothing is said yet; the run goes on.
 2. The transaction changes the job's row, and calls `asking.stop`.
    Threads: the engine notes whom to tell in step 4.
@@ -14,7 +16,8 @@ stopped the same way by both; `service/steering.py` asks, in this order:
 4. The block ends, whatever came of step 3.
    Threads: the run is told, also one that has begun since step 1. The thread of a paused job ends, `for_good`.
 5. The run commits the items that it has done, reads the row and obeys, all in one transaction.
-   If nothing was asked after all, it goes on.
+   If nothing was asked after all, it goes on. A pause can be written too late for this, when no batch
+   is left: `runs/ending.py` says what becomes of a pause that meets the last row.
 6. `service/settling.py` waits for step 5. `engine.signal` says whether there is a run that will obey: if not,
    the service obeys in its place.
 

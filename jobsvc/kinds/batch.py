@@ -13,7 +13,7 @@ Cursor: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An item that was refused.
+    """An item that was refused, and why: `errors.Refused` lists where the reasons are made.
 
     `item` counts the job's items from 1. For an item that is a row of a file,
     `line` is the line it starts on (the header is line 1) and `offset` and
@@ -61,4 +61,4 @@ class Batch(ABC):
 
     @abstractmethod
     def refusal(self, item: int, error: str) -> Refusal:
-        """The refusal of the job's `item`-th item, with its place in the file if it has one."""
+        """The refusal of the job's `item`-th item, for the reason `error`; with its place in the file if it has one."""

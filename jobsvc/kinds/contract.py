@@ -9,8 +9,9 @@ items of a batch, the cursor and the counters in one transaction:
             items, stopped = work.take(batch, should_stop)    # looks before every item
             work.flush()
             (in one transaction)
-                work.apply(effects, items)
-                save batch.end(len(items))
+                end = batch.end(len(items))                   # with the rows that the source refused
+                refused = work.apply(effects, items)          # those of `items` that are refused after all
+                save end, refused and the counters
         work.finish()
 
 What each of these is stands in a file of its own: what a source gives in `batch.py`,

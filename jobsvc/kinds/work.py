@@ -75,7 +75,11 @@ class Work(ABC):
 
     @classmethod
     def acts_at_once(cls) -> bool:
-        """Whether something is done about an item when it is taken, and not at the checkpoint alone."""
+        """Whether something is done about an item when it is taken, and not at the checkpoint alone.
+
+        True for every `RowKind` and for `createExport`, never for `baselineCSV` and `bulkTeam`. In a fleet an
+        item of such a kind that outlasts its worker's lease ends the process (`engines/fleet/lease.py`).
+        """
         return cls.take is not Work.take or cls.process is not Work.process
 
     def take(self, batch: Batch, should_stop: Callable[[], bool]) -> Taken:
@@ -100,7 +104,8 @@ class Work(ABC):
     def process(self, item: Any) -> None:
         """Called for each item by `take`. What it does outside the database is at-least-once.
 
-        May raise ItemAbandoned.
+        May raise ItemAbandoned. Any other exception, `Refused` too, fails the job, once the items
+        before this one are committed. An item is refused before, where it is made, or by `apply`.
         """
 
     def flush(self) -> None:

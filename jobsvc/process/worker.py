@@ -79,6 +79,7 @@ def work(settings: Settings, *, concurrency: int, queues: Sequence[str], name: s
             rollbacks_at_once=ROLLBACKS_AT_ONCE,
         )
         process.start()
+        # The worker ends if a process with the engine `threads` has taken the database while it was away.
         lock.watch(partial(os.kill, pid, SIGTERM))
         worker.run()
     finally:

@@ -82,8 +82,9 @@ class Checkpoints:
     ) -> State:
         """Commit the items of a batch that were taken.
 
-        Whatever was asked of the job is obeyed in the same transaction: the
-        state that it has afterwards is returned. `leaving` says whether the process
+        Whatever was asked of the job is obeyed in the same transaction (see `ending.py`):
+        the state that it has afterwards is returned. It is `failed` if more rows are
+        refused than the job may have. `leaving` says whether the process
         is shutting down, `urgent` whether somebody waits for this run to stop.
         While others keep the database locked it is tried again, and no further item
         begins; a process that is leaving does not wait for them. Raises
@@ -156,8 +157,13 @@ class Checkpoints:
         return {"warnings": [*known, *(text for text in self._work.warnings if text not in known)]}
 
     @again_on_conflict
-    def succeed(self) -> State:
-        """The job has done every item: note that it succeeded, unless it is to be terminated."""
+    def end(self) -> State:
+        """End the job after its last batch, and return where it is now.
+
+        It is `terminated` if that was asked for; else `failed` if there were rows and all of
+        them were refused; else `succeeded`. A pause comes too late here (see `ending.py`).
+        Raises AttemptLost.
+        """
         with self._database.write(urgent=True) as connection:
             job = current(connection, self._job)
             values = self._header() | self._new_warnings()
@@ -178,4 +184,5 @@ def _may_pass(error: BaseException, leaving: Callable[[], bool]) -> bool:
 
 
 def _row(refusal: Refusal) -> dict[str, Any]:
+    """A refused item as it is stored: with the beginning of its reason."""
     return asdict(refusal) | {"error": refusal.error[:MAX_ERROR_CHARACTERS]}

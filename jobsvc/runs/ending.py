@@ -1,8 +1,20 @@
 """Taking a job to where its run ends: done, failed, or where somebody has asked it to go.
 
-A pause that is written before the checkpoint of the last item is obeyed there (`obey`): the
-job is paused with nothing left to do. One that is written after it finds a job of which all
-is done (`end_job`): it succeeds. A terminate is obeyed by both.
+`Checkpoints` (`checkpoint.py`) calls `obey` at each checkpoint of a batch, and `end_job` when no
+batch is left. What becomes of a pause that meets the last row depends on when it is written:
+
+* Before the checkpoint of the last batch: that checkpoint obeys it (`obey`). The job is `paused` with
+  nothing left to do. When it is resumed, its next run finds no row, and ends the job. An empty batch
+  may come after the one that has the last row (see `cut_smaller`; blank lines at the end of a file):
+  then that one is the last.
+* After that checkpoint, and before `Checkpoints.end`: no row is left to pause, so `end_job` passes over
+  it. The job goes from `pausing` to `succeeded`; or to `failed` if all of its rows were refused, or if
+  `Work.finish` raises.
+* After `Checkpoints.end`: the job has finished, and the request is refused with 409 (`NotAllowed`).
+
+If the last row is one refused row more than `max_failed` allows, its checkpoint calls `end_job` with
+`failed`, also when a pause was written before. A terminate is obeyed by `obey` and by `end_job`; after
+`Checkpoints.end` it is refused with 409 too, unless it is to roll the job back.
 """
 
 from __future__ import annotations
@@ -76,7 +88,10 @@ def current(connection: Connection, claimed: Job) -> Job:
 
 
 def end_job(connection: Connection, kind: Kind | None, job: Job, after: State, *, at: datetime, **values: Any) -> State:
-    """Take a job to its end: to `after`, or to `terminated` if that was asked for. Raises AttemptLost."""
+    """Take a job to its end: to `after`, or to `terminated` if that was asked for. Raises AttemptLost.
+
+    A pause that was asked for is passed over on purpose: of a job that ends, nothing is left to pause.
+    """
     after = OBEYED[job.state] if job.state is State.TERMINATING else after
     if transition(connection, job, after, who=RUN, at=at, **{**values, **NO_CRASH}) is None:
         raise AttemptLost

@@ -1,10 +1,12 @@
 """What a worker of the fleet does with an entry of the queue, and with jobs that have lost theirs.
 
 An entry says that a job has something to do. It is the job's own as long as the
-job's row names it, and begins one run at most. When a run has left its job
-queued, or wanting to be rolled back, the job gets a new entry: nothing is ever
-taken back from a worker that may be alive. A worker that is given up loses its
-entries, and its jobs are found by `recover` because no entry stands for them.
+job's row names it, and begins one run at most. Once a worker has begun an entry, the
+entry is not given to another one: a stop asks for it to be aborted, and when its run
+has left the job queued, or wanting to be rolled back, the job gets a new entry. A worker
+that is given up loses its entries (`rescue.py`), and its jobs are found by `recover`
+because no entry stands for them. It may be alive still: its lease has ended by then
+(`engines/fleet/lease.py`), and its commits are refused (`AttemptLost`).
 """
 
 from __future__ import annotations

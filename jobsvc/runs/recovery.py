@@ -1,4 +1,10 @@
-"""Settling jobs whose run has ended without a word: its process died (at a start), or it lost the database (later)."""
+"""Settling jobs whose run has ended without a word.
+
+Its process has died: `recover` settles such jobs when a process with the engine `threads` starts;
+in a fleet `FleetRuns.recover` does, when their worker is given up, by the same `leave_behind`.
+Or the run is here, and could not write: it has lost the database, or there was no room
+(`interrupt`).
+"""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ BATCH_ITEMS_WHEN_BUSY = 500
 
 
 class Runner:
-    """Claims queued jobs (see `Claims`) and runs them. Safe to share among threads."""
+    """Claims queued jobs (see `RunClaims`) and runs them. Safe to share among threads."""
 
     def __init__(
         self,
@@ -64,15 +64,15 @@ class Runner:
         """Called when a run that others had to wait for has come to a checkpoint; to be set before the first run."""
 
     def claim(self) -> Job | None:
-        """See `Claims`."""
+        """See `RunClaims`."""
         return self._claims.claim()
 
     def due_in(self) -> float | None:
-        """See `Claims`."""
+        """See `RunClaims`."""
         return self._claims.due_in()
 
     def claim_entry(self, key: JobKey, entry: EntryId, put_back: Callable[[Connection, Job], None]) -> Job | None:
-        """See `Claims`."""
+        """See `RunClaims`."""
         return self._claims.claim_entry(key, entry, put_back)
 
     def run(self, job: Job, signals: Signals) -> State | None:
@@ -165,6 +165,8 @@ class Runner:
                     items, stopped = work.take(batch, signals.stop.is_set)
                 work.flush()
                 if stopped:
+                    # Waits until what is asked is written. A run that was not stopped does not wait: if something
+                    # is written in time, the checkpoint obeys it all the same.
                     signals.acknowledge()
                 state = checkpoints.commit(
                     batch,
@@ -179,7 +181,7 @@ class Runner:
                 if (shortage := self._room.shortage()) is not None:
                     raise NoRoom(shortage)
             work.finish()
-            return checkpoints.succeed()
+            return checkpoints.end()
 
     def _give_way(self, job: Job, error: FilesDown, signals: Signals) -> State | None:
         """The store of the files is away: the job stops at its checkpoint as it was asked to, or fails if it was not.

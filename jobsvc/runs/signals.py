@@ -77,17 +77,17 @@ class Signals:
 class Lease(Protocol):
     """For how long a worker of the fleet can be sure that nobody else has its jobs."""
 
-    def is_over(self) -> bool:
+    def is_closed(self) -> bool:
         """Whether no further item may begin. It is asked before every item."""
 
     def items_under_way(self) -> AbstractContextManager[object]:
-        """Around items: what is done about them when it runs out is the lease's."""
+        """Around items: what becomes of them when the lease ends is up to the lease."""
 
 
 class NoLease:
     """Nobody else can have the jobs of this process."""
 
-    def is_over(self) -> bool:
+    def is_closed(self) -> bool:
         return False
 
     def items_under_way(self) -> AbstractContextManager[object]:
@@ -105,17 +105,17 @@ class FleetSignals(Signals):
     def __init__(self, should_abort: Callable[[], bool], lease: Lease | None = None) -> None:
         super().__init__()
         self._lease = lease or NoLease()
-        self.stop = self._event = AbortableEvent(should_abort, self._lease.is_over)
+        self.stop = self._event = AbortableEvent(should_abort, self._lease.is_closed)
 
     @property
     def leaving(self) -> bool:
-        return self.shutting_down or self._lease.is_over()
+        return self.shutting_down or self._lease.is_closed()
 
     def items_under_way(self) -> AbstractContextManager[object]:
         return self._lease.items_under_way()
 
     def asked_within(self, seconds: float) -> bool:
-        # Without a lease there is still something to wait for: that the database answers.
+        # A closed lease is no request: what waits here waits for the database to answer, and goes on waiting.
         return self._event.wait_asked(seconds)
 
 
@@ -126,17 +126,17 @@ LOOK_SECONDS = 0.05
 class AbortableEvent(Event):
     """An Event that is also set once `should_abort` says yes, until it is cleared: an abort is asked for only once.
 
-    And as long as `is_over` says yes: then clearing it does nothing.
+    It is also set as long as `is_closed` says yes: then clearing it does nothing.
     """
 
-    def __init__(self, should_abort: Callable[[], bool], is_over: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, should_abort: Callable[[], bool], is_closed: Callable[[], bool] = lambda: False) -> None:
         super().__init__()
-        self._should_abort, self._is_over = should_abort, is_over
+        self._should_abort, self._is_closed = should_abort, is_closed
         self._aborted = False
         """Whether the abort was seen, and cleared; used by the run's own thread alone."""
 
     def is_set(self) -> bool:
-        return super().is_set() or self._is_over() or (not self._aborted and self._should_abort())
+        return super().is_set() or self._is_closed() or (not self._aborted and self._should_abort())
 
     def is_asked(self) -> bool:
         """Whether it is set by somebody, or by an abort."""

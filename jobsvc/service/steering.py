@@ -98,8 +98,8 @@ class Steering:
     def pause(self, job_id: str, who: str, wait: float) -> Job:
         """Ask for a pause and wait up to `wait` seconds for it, and for the database.
 
-        The job that is returned is `pausing` if its run has yet to obey; it may
-        have succeeded, if all of its items were committed when it was asked. Pausing a paused job is harmless.
+        The job that is returned is `pausing` if its run has yet to obey; it may have
+        succeeded or failed, if the pause met its last row (see `runs/ending.py`). Pausing a paused job is harmless.
         Raises UnknownJob, NotAllowed; DatabaseBusy if nothing was asked for.
         """
         with at_most(wait) as until:
@@ -197,7 +197,7 @@ class Steering:
     def follow(self, moves: Sequence[Move]) -> None:
         """What follows when a transaction has moved jobs, after its commit."""
         made = [move.job for move in moves if move.made]
-        # Nobody waits for a job to begin to stop.
+        # What waits for a job that was asked to stop waits until it has stopped: there is nothing to tell yet.
         if any(job.state not in STOPPING for job in made):
             self._notifier.notify()
         self._settling.tell([job for job in made if job.state is State.TERMINATED])

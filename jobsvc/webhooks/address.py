@@ -20,7 +20,7 @@ ALLOWED = "must be an http:// or https:// URL to a public address, without crede
 PORTS = {"http": 80, "https": 443}
 
 
-class Refused(Exception):
+class AddressRefused(Exception):
     """Nothing may be sent there; the text says why."""
 
 
@@ -43,29 +43,29 @@ class Target:
 
 
 def parse(url: str) -> Target:
-    """Take a URL apart. Raises Refused for what can't be a webhook's."""
+    """Take a URL apart. Raises AddressRefused for what can't be a webhook's."""
     if len(url) > MAX_URL_CHARACTERS:
-        raise Refused(f"it has more than {MAX_URL_CHARACTERS} characters")
+        raise AddressRefused(f"it has more than {MAX_URL_CHARACTERS} characters")
     if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
-        raise Refused("it has characters that must be percent-encoded")
+        raise AddressRefused("it has characters that must be percent-encoded")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise Refused(str(error)) from error
+        raise AddressRefused(str(error)) from error
     if parts.scheme not in PORTS:
-        raise Refused("it is not an http or https URL")
+        raise AddressRefused("it is not an http or https URL")
     if "@" in parts.netloc:
-        raise Refused("it has credentials")
+        raise AddressRefused("it has credentials")
     # A "%" in a host is a zone of this machine's own, or hides what is meant.
     if not parts.hostname or "%" in parts.hostname or port == 0:
-        raise Refused("it has no usable host and port")
+        raise AddressRefused("it has no usable host and port")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(parts.scheme, parts.hostname, port or PORTS[parts.scheme], path)
 
 
 def resolve(target: Target, *, allow_private: bool) -> list[str]:
-    """The addresses of a target, all of them allowed. Raises Refused, NotResolved.
+    """The addresses of a target, all of them allowed. Raises AddressRefused, NotResolved.
 
     The resolver also knows addresses in the disguise of other numbers, such as
     2130706433, 0x7f000001 and 127.1: what is checked is what comes out of it.
@@ -75,11 +75,11 @@ def resolve(target: Target, *, allow_private: bool) -> list[str]:
     except socket.gaierror as error:
         raise NotResolved(target.host, error) from error
     except UnicodeError as error:
-        raise Refused(f"{target.host!r} is not a host name") from error
+        raise AddressRefused(f"{target.host!r} is not a host name") from error
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     for address in addresses:
         if not allow_private and not is_public(address):
-            raise Refused(f"{target.host} is at {address}, which is not a public address")
+            raise AddressRefused(f"{target.host} is at {address}, which is not a public address")
     return addresses
 
 
@@ -107,12 +107,12 @@ def check_callback(url: object, *, allow_private: bool) -> None:
     """
     try:
         if not isinstance(url, str):
-            raise Refused("it is not a string")
+            raise AddressRefused("it is not a string")
         target = parse(url)
         if not allow_private:
             resolve(target, allow_private=False)
     except NotResolved as error:
         if not error.temporary:
             raise InvalidParameter("callback_url", f"{ALLOWED}: {error}") from error
-    except Refused as error:
+    except AddressRefused as error:
         raise InvalidParameter("callback_url", f"{ALLOWED}: {error}") from error

@@ -34,7 +34,7 @@ class Post:
     ) -> int:
         """Send the request and return the answer's status. The answer's body is dropped.
 
-        Raises Refused if it may not go there, and OSError or HTTPException if no answer came.
+        Raises AddressRefused if it may not go there, and OSError or HTTPException if no answer came.
         """
         target = parse(url)
         connection = HTTPConnection(target.host, target.port)

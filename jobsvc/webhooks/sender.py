@@ -24,7 +24,7 @@ from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseClosed, unexplained
 from jobsvc.store.queries import webhook_rows
 from jobsvc.webhooks import signature
-from jobsvc.webhooks.address import Refused
+from jobsvc.webhooks.address import AddressRefused
 from jobsvc.webhooks.post import Post
 
 log = logging.getLogger(__name__)
@@ -303,7 +303,9 @@ class WebhookSender:
         }
         try:
             status = post.send(message["url"], body, headers, self._tls, allow_private=self._allow_private)
-        except (Refused, OSError, HTTPException, ValueError) as error:
+        except AddressRefused as error:
+            return f"Refused: {error}", False
+        except (OSError, HTTPException, ValueError) as error:
             return f"{type(error).__name__}: {error}", False
         except Exception as error:
             log.exception("webhook %s could not be sent", message["message_id"])

@@ -94,7 +94,7 @@ def put(idle: Environment, state: State, **values: Any) -> Job:
 
 def succeed(idle: Environment, job: Job) -> State:
     meter = ProgressMeter(lambda: 0.0, 0, 0)
-    return Checkpoints(idle.database, idle.gated, job, _NoWork(), meter, now).succeed()
+    return Checkpoints(idle.database, idle.gated, job, _NoWork(), meter, now).end()
 
 
 def rollbacks(idle: Environment) -> Any:

@@ -274,7 +274,7 @@ def test_a_run_whose_lease_has_run_out_begins_no_further_item_and_hands_its_job_
     post.gated.gate.open(2)
     post.gated.gate.wait_reached(3)
     assert lease.under_way == 1
-    lease.over = True
+    lease.closed = True
     post.gated.gate.open()
     thread.join(TIMEOUT)
     left = post.job(job)

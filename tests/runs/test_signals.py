@@ -55,7 +55,7 @@ def test_a_lease_that_has_run_out_stops_and_no_heeding_hides_it() -> None:
     signals = FleetSignals(lambda: False, lease)
     assert not signals.stop.is_set()
     assert not signals.leaving
-    lease.over = True
+    lease.closed = True
     assert signals.stop.is_set()
     assert signals.leaving
     signals.acknowledge()
@@ -65,7 +65,7 @@ def test_a_lease_that_has_run_out_stops_and_no_heeding_hides_it() -> None:
 
 def test_who_waits_for_a_request_is_not_woken_by_the_end_of_a_lease() -> None:
     lease = Paper()
-    lease.over = True
+    lease.closed = True
     signals = FleetSignals(lambda: False, lease)
     assert not signals.asked_within(0.01)
     signals.shut_down()

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 
 
 class Paper:
-    """A lease that a test lets run out. Implements `jobs.signals.Lease`."""
+    """A lease that a test closes. Implements `runs.signals.Lease`."""
 
     def __init__(self) -> None:
-        self.over = False
+        self.closed = False
         self.under_way = 0
 
-    def is_over(self) -> bool:
-        return self.over
+    def is_closed(self) -> bool:
+        return self.closed
 
     @contextmanager
     def items_under_way(self) -> Iterator[None]:

@@ -32,7 +32,7 @@ from jobsvc.store.queries import webhook_rows
 from jobsvc.store.tables import webhooks
 from jobsvc.web.services import Services
 from jobsvc.webhooks import sender as sender_module
-from jobsvc.webhooks.address import Refused, check_callback, is_public, parse, resolve
+from jobsvc.webhooks.address import AddressRefused, check_callback, is_public, parse, resolve
 from jobsvc.webhooks.post import Post
 from jobsvc.webhooks.sender import MAX_ATTEMPTS, backoff
 from jobsvc.webhooks.signature import SECRET_FILE, load_key
@@ -457,7 +457,7 @@ def test_private_addresses_are_refused_at_creation(url: str) -> None:
 
 @pytest.mark.parametrize("url", PRIVATE)
 def test_private_addresses_are_refused_at_sending(url: str) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(AddressRefused):
         Post().send(url, b"{}", {}, ssl.create_default_context(), allow_private=False)
 
 

@@ -1,7 +1,9 @@
-"""Procrastinate's dealings with its tables, as something that outlives the database's absence.
+"""What a queue worker asks of Procrastinate's tables, so that it outlives the database's absence.
 
-A queue worker ends when one of its queries fails. Here a query that fails because
-the database is away is made again, or left out where the next one comes by itself.
+Procrastinate's own queue worker ends when one of its queries fails. Here a query that
+fails because the database is away is made again after half a second, or left out where the
+next one comes by itself, as heartbeats do. Any other error still ends the queue worker, and
+so does that it was given up: then `supervised_worker.py` starts another one.
 """
 
 from __future__ import annotations
@@ -39,8 +41,9 @@ def is_away(error: ConnectorException) -> bool:
     """Whether it was the connection that failed, and not what was asked for."""
     cause = error.__cause__
     away = (psycopg.OperationalError, psycopg.InterfaceError, psycopg_pool.PoolTimeout)
-    # The last of them: this process was frozen within a transaction, and the server has ended its session.
-    return isinstance(cause, (*away, psycopg.errors.IdleInTransactionSessionTimeout))
+    # This process was frozen within a transaction, and the server has ended its session.
+    frozen = psycopg.errors.IdleInTransactionSessionTimeout
+    return isinstance(cause, (*away, frozen))
 
 
 class RetryingJobManager(JobManager):
@@ -68,10 +71,10 @@ class RetryingJobManager(JobManager):
         self._given_up = given_up
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> jobs.Job | None:
-        """The next entry; None, after a moment, if the database is away."""
-        if self._lease.is_over():
+        """The next entry; None, after a moment, if the database is away or the lease stays closed."""
+        if self._lease.is_closed():
             await self.update_heartbeat(worker_id)
-        if self._lease.is_over():
+        if self._lease.is_closed():
             await asyncio.sleep(RETRY_SECONDS)
             return None
         try:
@@ -98,7 +101,7 @@ class RetryingJobManager(JobManager):
             await self.finish_job_by_id_async(row["id"], jobs.Status.FAILED, delete_job=True)
 
     async def finish_job(self, job: jobs.Job, status: jobs.Status, delete_job: bool) -> None:
-        """An entry is over. That it is gone already means that this queue worker was given up."""
+        """An entry is done with. If it is gone already, this queue worker was given up, and its entries with it."""
         try:
             await self._again_and_again(lambda: super(RetryingJobManager, self).finish_job(job, status, delete_job))
         except ConnectorException as error:

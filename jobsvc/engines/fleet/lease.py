@@ -1,5 +1,10 @@
 """Until when a worker may have items under way, by its own clock.
 
+A lease closes first: no further item begins, and runs leave. A heartbeat that is taken opens it
+again. Later it ends, for good: if an item is under way then, the process ends. Only items of
+kinds that act outside of their checkpoint count (`Work.acts_at_once`): rows of `baselineCSV` and
+`bulkTeam` take effect with the checkpoint alone, and never end the process.
+
 The others give a worker up so many seconds after its last heartbeat, and settle its
 jobs then. Nobody can ask a worker that is cut off, so it has to know by itself when
 that may happen. A heartbeat is stamped by the database after it was sent: seconds
@@ -20,12 +25,11 @@ from threading import Lock, Thread
 
 log = logging.getLogger(__name__)
 
-STOP_AT = 0.8
-"""The part of that time after which no further item begins. Items under way have until the end of the lease."""
+CLOSE_AT = 0.8
+"""The part of that time after which the lease is closed. Items under way have until its end."""
 
 END_AT = 0.95
-"""The part of it after which the process ends if an item is still under way. The rest is for clocks that run
-unevenly."""
+"""The part of it after which the lease has ended. The rest is for clocks that run unevenly."""
 
 WATCH_SECONDS = 0.25
 """How often to look at the clock, since no timer tells that the machine was suspended."""
@@ -55,8 +59,8 @@ def allow_alarm() -> None:
 class Lease:
     """The lease of one queue worker. Safe to share among threads; `_guard` guards all that changes.
 
-    When it has run out, an item that is under way can't be called back. So the process
-    ends: by an alarm, which reaches a process that was frozen before it does anything
+    An item that is under way can't be called back when the lease ends. So the process
+    ends with it: by an alarm, which reaches a process that was frozen before it does anything
     else, and by a thread, for processes that no alarm ends (the first one of a
     container) and machines that were suspended. A process has one alarm: only one of
     its queue workers may have `items_under_way`.
@@ -70,10 +74,10 @@ class Lease:
         alarm: Callable[[float], None] = set_alarm,
     ) -> None:
         """`stalled_after`: after how many seconds without a heartbeat the others give the worker up."""
-        self._stop_after, self._end_after = STOP_AT * stalled_after, END_AT * stalled_after
+        self._close_after, self._end_after = CLOSE_AT * stalled_after, END_AT * stalled_after
         self.clock, self._alarm = clock, alarm
         self._guard = Lock()
-        self._stop_at = -inf
+        self._close_at = -inf
         """Written under `_guard`, read without it: the look before every item takes no lock."""
         self._end_at = inf
         self._under_way = 0
@@ -85,22 +89,22 @@ class Lease:
             self._set(sent)
 
     def renew(self, sent: float) -> bool:
-        """A heartbeat was taken that was sent at that time. False if that is too late: the lease has ended for good."""
+        """A heartbeat was taken that was sent at that time. False if that is too late: the lease has ended."""
         with self._guard:
             if self.clock() >= self._end_at:
                 return False
             self._set(sent)
         return True
 
-    def is_over(self) -> bool:
-        """Whether no further item may begin."""
-        return self.clock() >= self._stop_at
+    def is_closed(self) -> bool:
+        """Whether no further item may begin, at least until the next heartbeat is taken."""
+        return self.clock() >= self._close_at
 
     @contextmanager
     def items_under_way(self) -> Iterator[None]:
-        """Around items that look at `is_over` before they begin. If they outlast the lease, the process ends."""
+        """Around items that look at `is_closed` before they begin. If they outlast the lease, the process ends."""
         with self._guard:
-            # After its end it is not renewed, and none begins.
+            # After its end it is not renewed, and no item begins.
             counts = self.clock() < self._end_at
             if counts:
                 self._under_way += 1
@@ -118,7 +122,7 @@ class Lease:
                 self._alarm(0)
 
     def _set(self, sent: float) -> None:
-        self._stop_at, self._end_at = sent + self._stop_after, sent + self._end_after
+        self._close_at, self._end_at = sent + self._close_after, sent + self._end_after
         if self._under_way:
             self._arm()
 

@@ -85,7 +85,7 @@ class FleetEngine:
         self._note_entry(connection, job.key, entry)
 
     def stop(self, connection: Connection, job: Queued, *, for_good: bool) -> None:
-        """Take the job's entry back; if it is under way, its run is told to look at the job's row."""
+        """Delete the job's entry. A worker that has begun it is to abort it: the run reads the job's row."""
         if job.queue_entry is not None:
             with _told_as_sqlalchemy_does():
                 self._app.job_manager.cancel_job_by_id(

@@ -1,7 +1,8 @@
 """One of the queue workers of a worker, and another one in its place whenever it ends.
 
 A worker is a process of the fleet. A queue worker is what Procrastinate calls a worker:
-it takes entries from some of the queues. A worker has three of them.
+it takes entries from some of the queues. A worker has three of them. One ends when it was
+given up, or with an error; while the database is away it goes on (`job_manager.py`).
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ class _Records(CsvWork):
             found = self._dates.find(text)
             if found is None:
                 name = self.source.columns[self._date_index]
-                raise Refused(f"{shortened(name)} is {shortened(text, 40)!r}, which {self._dates.problem(text)}")
+                raise Refused(f"{shortened(name)} is {shortened(text, 40)!r}, which {self._dates.why_none(text)}")
             day = found
         return self._key, row, day, orjson.dumps(fields).decode()
 

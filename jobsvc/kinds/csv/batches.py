@@ -22,7 +22,7 @@ class CsvCursor(TypedDict):
     extra: int
     """Columns at the beginning of each row that are left out, since the service put them there."""
     in_vain: int
-    """Bytes that were read so far for rows that turned out to be none."""
+    """Bytes read so far that have to be read again, since a quote had swallowed their lines."""
 
 
 class CsvBatch(Batch):
@@ -82,7 +82,7 @@ class WholeBatch(CsvBatch):
 
 
 class MixedBatch(CsvBatch):
-    """Rows that were read one by one. Lines between them may be left out, and some rows refused already."""
+    """Rows that were read one by one. Blank lines between them are left out, and some rows refused already."""
 
     def __init__(self, start: CsvCursor) -> None:
         super().__init__(start)
@@ -115,8 +115,8 @@ class MixedBatch(CsvBatch):
         self.in_vain += in_vain
         self._refused.append(self.refusal(row, error))
 
-    def leave_out(self, length: int) -> None:
-        """Leave out a blank line."""
+    def leave_out_blank_line(self, length: int) -> None:
+        """Count a line of `length` bytes that is no row, since nothing is in it."""
         self._offset += length
         self.line_count += 1
         self._blank += 1

@@ -59,8 +59,11 @@ class Dates:
         self._tries = 0
         self._hint = "; date_format=%d/%m/%Y and the like read others"
 
-    def problem(self, text: str) -> str:
-        """What is wrong with a field that has no date, and which option reads it, if one is known."""
+    def why_none(self, text: str) -> str:
+        """What is wrong with a field that has no date, and a hint: which option reads it, if one is known.
+
+        For the first fields of a run a hint is looked for; later ones get the last that was found.
+        """
         wrong = "doesn't begin with a date YYYY-MM-DD" if self._form is None else f"is no date of the form {self._form}"
         if self._tries < TRIES:
             # There may be millions of such fields, and they are alike.

@@ -1,4 +1,4 @@
-"""How a CSV file is written: what its reader has to be told."""
+"""What the reader of a CSV file has to be told of how it is written."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ class Ragged(StrEnum):
 
 @dataclass(frozen=True)
 class CsvFormat:
+    """How the rows of one file are told apart and read. `UploadParams.form` makes it of the options of its upload."""
+
     encoding: str = "utf-8"
     delimiter: str = ","
     quotes: Quotes = Quotes.STRICT

@@ -80,13 +80,16 @@ def _bytes_of(file: BinaryIO, offset: int, length: int, dialect: Dialect, extra:
 
 @dataclass(frozen=True)
 class Dialect:
-    """How an upload is written."""
+    """Reads and writes pieces of the upload of a job that was accepted long ago, in the upload's own format."""
 
     form: CsvFormat
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> Dialect:
-        """As its job's parameters say, which an earlier version may have checked, or another kind."""
+        """By the job's stored parameters, which an earlier version may have checked, or another kind.
+
+        Of the options, those are read that change the header, the text of a row, or where it is cut.
+        """
         try:
             encoding = known_encoding(params.get("encoding", UTF_8))
         except ValueError:
@@ -96,9 +99,9 @@ class Dialect:
         quotes = params.get("quotes", Quotes.STRICT)
         return cls(
             CsvFormat(
-                encoding,
-                delimiter if isinstance(delimiter, str) and len(delimiter) == 1 else ",",
-                Quotes(quotes) if quotes in list(Quotes) else Quotes.STRICT,
+                encoding=encoding,
+                delimiter=delimiter if isinstance(delimiter, str) and len(delimiter) == 1 else ",",
+                quotes=Quotes(quotes) if quotes in list(Quotes) else Quotes.STRICT,
                 max_row_bytes=MAX_ROW_BYTES,
             )
         )

@@ -1,12 +1,28 @@
-"""The parameters of every kind that reads an uploaded CSV.
+"""The parameters of every kind that reads an uploaded CSV. Read this before you add an upload option.
 
-An option that changes how rows are read goes on into `format.py` (by `form`), and from there to
-`rows.py`, to the quick paths of `source.py`, which must leave rows alone that it concerns, and to
-`Dialect.of` in `left_over.py`, which reads the stored parameters again.
+Where an option stands says which kinds have it: in `UploadParams` all that take a file (`bulkTeam` too),
+in `CsvParams` those whose rows have a field for each column, in a kind's own `Params` that kind alone.
+
+An option that changes how rows are read is a field of `CsvFormat` (`format.py`), which `form` fills in.
+It is accepted and ignored until these obey it, as far as it concerns them:
+
+* `rows.py`, which reads rows one by one: what is a row, what its fields are, why it is refused,
+  and what is blank (`RowReader.is_blank`).
+* The quick paths: `CsvSource._whole_batch` and what it calls in `source.py`, and `simple_lines.py`.
+  They must give the same, or leave alone the rows that the option concerns. What is blank is told
+  in each of them (`_fit_rows`, `_of_one_width`).
+* `header.py` and `detection.py`. They read rows by `rows.py`; what stands before the header
+  (`read_opening`), and what counts as nothing in a sample, they tell by themselves.
+* `Dialect.of` in `left_over.py`, which reads the stored parameters again: only if the option changes
+  the header, the text of a row, or where a row is cut.
+
+An option that changes what is done with rows, as `max_failed` and `dry_run` do, needs none of this:
+the run reads `KindParams.most_refused`, and each kind obeys `dry_run` itself.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
@@ -57,13 +73,14 @@ class UploadParams(KindParams):
         return encoding
 
     def form(self, max_row_bytes: int) -> CsvFormat:
-        """How the file is read, once the delimiter is settled."""
-        delimiter = "," if self.delimiter == AUTO else self.delimiter
-        return CsvFormat(self.encoding, delimiter, self.quotes, self._ragged, max_row_bytes)
-
-    @property
-    def _ragged(self) -> Ragged:
-        return Ragged.ANY
+        """How the file is read, once the delimiter is settled. A row may have any number of fields."""
+        return CsvFormat(
+            encoding=self.encoding,
+            delimiter="," if self.delimiter == AUTO else self.delimiter,
+            quotes=self.quotes,
+            ragged=Ragged.ANY,
+            max_row_bytes=max_row_bytes,
+        )
 
 
 class CsvParams(UploadParams):
@@ -73,6 +90,6 @@ class CsvParams(UploadParams):
         "refuse", description="rows with fewer fields than the header: refuse them, or pad them with empty fields"
     )
 
-    @property
-    def _ragged(self) -> Ragged:
-        return Ragged(self.ragged)
+    def form(self, max_row_bytes: int) -> CsvFormat:
+        """The same, where a row has a field for each column."""
+        return replace(super().form(max_row_bytes), ragged=Ragged(self.ragged))

@@ -2,8 +2,9 @@
 
 A batch takes the first of three paths that can read it whole: simple lines, which need
 no CSV parser at all (`simple_lines`); rows without a fault, which `csv.reader` reads at
-one go; and rows that are read one by one (`rows`). All give the same items, which a test
-checks on generated files.
+one go; and rows that are read one by one (`rows`). Only the last refuses rows: the others
+leave a batch that may have a fault to it. All give the same items, which a test checks on
+generated files.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ PADDED = "missing fields at the end of rows were filled with nothing (ragged=pad
 
 READ_IN_VAIN_BYTES = 8 * 1024 * 1024
 READ_IN_VAIN_FACTOR = 8
-"""For rows that turn out to be none, so many bytes may be read, and so many times what the job has covered."""
+"""How many bytes may be read a second time because a quote had swallowed their lines: so many, and so many times
+what the job has covered."""
 
 # What JSON must escape, except for quotes and line ends, which have checks of their own.
 _ESCAPED = bytes(set(range(32)) - {10, 13}) + b"\\"
@@ -115,7 +117,7 @@ class CsvSource:
         fields, ends = self._fields(text, len(lines))
         if not fields or (ends[-1] > len(fields) and len(data) > self._form.max_row_bytes):
             return None
-        items = rows(first, fields) if self._fit(fields) else None
+        items = rows(first, fields) if self._fit_rows(fields) else None
         return None if items is None else WholeBatch(self._cursor, items, lines[: ends[-1]], ends)
 
     def _text(self, data: bytes) -> str | None:
@@ -157,8 +159,8 @@ class CsvSource:
             pass
         return found, ends
 
-    def _fit(self, rows: list[list[str]]) -> bool:
-        """Give rows the width of the header; False if one of them needs a closer look."""
+    def _fit_rows(self, rows: list[list[str]]) -> bool:
+        """Give rows the width of the header, in place; False if one of them needs a closer look."""
         form, width = self._form, self._width
         widths = set(map(len, rows))
         if 0 in widths or any(not any(fields) for fields in rows if not fields[0]):
@@ -187,14 +189,14 @@ class CsvSource:
         available = min(len(lines), count)
         while (first := batch.line_count) < available:
             if self._rows.is_blank(first):
-                batch.leave_out(len(lines[first]))
+                batch.leave_out_blank_line(len(lines[first]))
                 continue
             found = self._rows.read(first)
             if found.swallowed:
                 self._refuse_swallowing(batch, found)
                 continue
             length = len(lines[first]) if found.lines == 1 else sum(map(len, lines[first : first + found.lines]))
-            error = found.error or self._problem(found.fields)
+            error = found.error or self._fit_row(found.fields)
             if not error:
                 try:
                     batch.add(row(batch.next_row, found.fields), length, found.lines)
@@ -222,8 +224,8 @@ class CsvSource:
         if PADDED not in self.warnings:
             self.warnings.append(PADDED)
 
-    def _problem(self, fields: list[str]) -> str:
-        """Give a row the width of the header; returns what is wrong if that can't be done."""
+    def _fit_row(self, fields: list[str]) -> str:
+        """Give a row the width of the header, in place: `_fit_rows` for one. Returns why not, if that can't be done."""
         count, ragged = len(fields), self._form.ragged
         if ragged is Ragged.PAD and count < self._width:
             fields += [""] * (self._width - count)

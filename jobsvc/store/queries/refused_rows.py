@@ -1,4 +1,7 @@
-"""Queries on `refused_rows`: the items that could not be taken, and why."""
+"""Queries on `refused_rows`: the items that could not be taken, and why.
+
+`Refused` in `kinds/errors.py` lists where the reasons are made.
+"""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def document(app: Flask, kinds: Mapping[str, Kind]) -> dict[str, Any]:
     """The contract. Raises UnstatedRoute."""
     creating = Creating(kinds)
     paths: dict[str, Any] = {}
-    used: set[type[BaseModel]] = {shapes.Problem, shapes.Refused}
+    used: set[type[BaseModel]] = {shapes.Problem, shapes.RefusedRequest}
     for rule in rules(app):
         view = app.view_functions[rule.endpoint]
         stated = answers.stated(view)

@@ -44,7 +44,7 @@ def _answer(status: int, answers: Answers, problems: list[Told]) -> dict[str, An
         made["description"] = _description(status, body)
     if status in answers.original:
         kinds = {name: {"value": {"errorType": name, "message": "…"}} for name in answers.original[status]}
-        refused = {"schema": reference(shapes.Refused.__name__), "examples": kinds}
+        refused = {"schema": reference(shapes.RefusedRequest.__name__), "examples": kinds}
         made["content"] = {"application/json": refused} | made["content"]
         made["description"] = ", ".join([*answers.original[status], *(told.title for told in problems)])
     if status == HTTPStatus.CREATED:

@@ -36,7 +36,7 @@ class Problem(Shape):
     """The same as `detail`, beside `errorType`."""
 
 
-class Refused(Shape):
+class RefusedRequest(Shape):
     """Why a request was refused, as the original's routes tell it."""
 
     errorType: str  # noqa: N815 (the original's word)

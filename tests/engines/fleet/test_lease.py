@@ -18,7 +18,7 @@ from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import ConnectorException
 
 from jobsvc.engines.fleet.job_manager import RetryingJobManager
-from jobsvc.engines.fleet.lease import END_AT, STOP_AT, Lease
+from jobsvc.engines.fleet.lease import CLOSE_AT, END_AT, Lease
 from jobsvc.engines.fleet.supervised_worker import SupervisedWorker, Times
 from jobsvc.identifiers import EntryId, JobKey, Purpose
 from jobsvc.runs.signals import FleetSignals
@@ -28,7 +28,7 @@ from tests.support.waiting import TIMEOUT, poll
 from tests.support.worker_process import PlainProcess
 
 STALLED_AFTER = 10.0
-STOP, END = STOP_AT * STALLED_AFTER, END_AT * STALLED_AFTER
+CLOSE, END = CLOSE_AT * STALLED_AFTER, END_AT * STALLED_AFTER
 
 
 class Clock:
@@ -45,33 +45,33 @@ def clock() -> Clock:
 
 def test_no_item_begins_before_the_first_heartbeat_and_long_after_the_last(clock: Clock) -> None:
     lease = clock.lease
-    assert lease.is_over()
+    assert lease.is_closed()
     lease.begin(0)
-    assert not lease.is_over()
-    clock.now = STOP
-    assert lease.is_over()
+    assert not lease.is_closed()
+    clock.now = CLOSE
+    assert lease.is_closed()
 
 
 def test_a_lease_is_counted_from_when_the_heartbeat_was_sent_not_from_its_answer(clock: Clock) -> None:
     clock.lease.begin(0)
     clock.now = 7
     assert clock.lease.renew(3)
-    clock.now = 3 + STOP
-    assert clock.lease.is_over()
+    clock.now = 3 + CLOSE
+    assert clock.lease.is_closed()
 
 
 def test_an_answer_that_comes_before_the_end_renews_and_one_that_comes_later_never_does(clock: Clock) -> None:
     lease = clock.lease
     lease.begin(0)
     clock.now = END - 0.01
-    assert lease.is_over()
+    assert lease.is_closed()
     assert lease.renew(END - 0.1)
-    assert not lease.is_over()
+    assert not lease.is_closed()
     clock.now = END - 0.1 + END
     assert not lease.renew(clock.now), "the others may have given the worker up before it was stamped"
-    assert lease.is_over()
+    assert lease.is_closed()
     lease.begin(clock.now)
-    assert not lease.is_over()
+    assert not lease.is_closed()
 
 
 def test_an_alarm_is_set_for_the_end_as_long_as_items_are_under_way(clock: Clock) -> None:
@@ -94,7 +94,7 @@ def test_what_begins_to_look_for_items_when_the_lease_has_ended_ends_no_process(
     clock.lease.begin(0)
     clock.now = END
     with clock.lease.items_under_way():
-        assert clock.lease.is_over()
+        assert clock.lease.is_closed()
     assert clock.alarms == []
 
 
@@ -120,7 +120,7 @@ def test_a_process_that_was_frozen_within_an_item_does_nothing_more_when_it_wake
         frozen.send_signal(signal.SIGSTOP)
         assert frozen.stdin is not None
         print(file=frozen.stdin, flush=True)
-        poll(lambda: alarm_is_pending(frozen.pid), TIMEOUT, "the lease to run out")
+        poll(lambda: alarm_is_pending(frozen.pid), TIMEOUT, "the lease to end")
         frozen.send_signal(signal.SIGCONT)
         said, _ = frozen.communicate(timeout=TIMEOUT)
         assert (frozen.returncode, said) == (-signal.SIGALRM, "")
@@ -159,26 +159,26 @@ def test_a_worker_s_heartbeats_renew_its_lease_until_it_has_ended(
                 connector, clock.lease, registered=lambda _: None, given_up=lambda: given_up.append(clock.now)
             )
             worker = await manager.register_worker()
-            assert not clock.lease.is_over()
+            assert not clock.lease.is_closed()
             clock.now = END - 0.01
             # What asks for work first makes sure that it may.
             assert await manager.fetch_job(None, worker) is None
-            assert not clock.lease.is_over()
+            assert not clock.lease.is_closed()
             sent, ask = clock.now, connector.execute_query_one_async
 
             async def slowly(*arguments: Any, **more: Any) -> Any:
-                clock.now = sent + STOP
+                clock.now = sent + CLOSE
                 return await ask(*arguments, **more)
 
             with monkeypatch.context() as patch:
                 patch.setattr(connector, "execute_query_one_async", slowly)
                 await manager.update_heartbeat(worker)
-            assert clock.lease.is_over(), "the time that the answer took counts"
+            assert clock.lease.is_closed(), "the time that the answer took counts"
             assert given_up == []
             clock.now += END
             await manager.update_heartbeat(worker)
             assert given_up == [clock.now]
-            assert clock.lease.is_over()
+            assert clock.lease.is_closed()
 
     asyncio.run(live())
 

@@ -1,4 +1,4 @@
-"""How an upload is to be read: delimiter, encoding, max_failed, dry_run."""
+"""Upload options: what each does, how a value that is not usable is refused, and which ones a kind has."""
 
 from __future__ import annotations
 
