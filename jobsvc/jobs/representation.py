@@ -11,6 +11,7 @@ from sqlalchemy import Row, RowMapping
 
 from jobsvc.jobs.bulk_action import BulkAction, Demand, Preview, Skipped
 from jobsvc.jobs.job import Job
+from jobsvc.jobs.version import version_of
 from jobsvc.store.queries.record_fields import Header, OddRecord, fields, shown
 
 
@@ -29,7 +30,8 @@ _LISTS = ("records", "teams")
 
 
 def job_json(job: Job) -> dict[str, Any]:
-    return {
+    """A job. Nothing in it moves with the clock: it changes only where the job's row does."""
+    shown = {
         "id": job.id,
         "kind": job.kind,
         "state": job.state,
@@ -59,6 +61,7 @@ def job_json(job: Job) -> dict[str, Any]:
             **{name: f"/{name}?job={job.id}" for name in _LISTS},
         },
     }
+    return {**shown, "version": version_of(shown)}
 
 
 def action_json(action: BulkAction) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from typing import Any
 
 from flask import Response
 
+from jobsvc.web.conditional import tagged
+
 
 def json_list(
     name: str, read: Callable[[int], Sequence[Any]], represented: Callable[[Any], dict[str, Any]]
@@ -15,17 +17,20 @@ def json_list(
     """An object with a list called `name`, of all that `read` finds.
 
     `read` is given the id of the entry that was last (0: none), and returns some more;
-    what it raises at first is the request's answer.
+    what it raises at first is the request's answer. A list that is read at once has a tag.
     """
     first = read(0)
+    more = read(first[-1]["id"]) if first else ()
 
     def pieces() -> Iterator[str]:
         yield f'{{"{name}":['
-        entries, separator = first, ""
+        entries, rest, separator = first, more, ""
         while entries:
             yield separator + ",".join(json.dumps(represented(entry)) for entry in entries)
             separator = ","
-            entries = read(entries[-1]["id"])
+            entries, rest = rest, read(rest[-1]["id"]) if rest else ()
         yield "]}\n"
 
-    return Response(pieces(), mimetype="application/json")
+    if more:
+        return Response(pieces(), mimetype="application/json")
+    return tagged(Response("".join(pieces()), mimetype="application/json"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel
@@ -47,6 +48,11 @@ class Answers:
     """Whether it creates something else, once for each idempotency key."""
     original: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     """By status, the error types that it answers as the original does."""
+
+    @property
+    def can_be_unchanged(self) -> bool:
+        """Whether its answers have tags, by which clients can ask for what is new alone."""
+        return HTTPStatus.NOT_MODIFIED in self.bodies
 
 
 _STATED: dict[Callable[..., Any], Answers] = {}

@@ -52,6 +52,14 @@ IDEMPOTENCY_KEY = {
 }
 
 
+IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "the ETag of an earlier answer: 304 if the answer would be the same",
+    "schema": {"type": "string"},
+}
+
+
 class UnstatedRoute(Exception):
     """A route does not state what it answers."""
 
@@ -125,6 +133,8 @@ def _operation(
     if known.known and method == "POST":
         schema = {"type": "object", "properties": {name: _schema(name, rule.endpoint) for name in known.known}}
         made["requestBody"] = {"content": {URL_ENCODED: {"schema": schema}}}
+    if stated.can_be_unchanged:
+        made["parameters"].append(IF_NONE_MATCH)
     if stated.repeatable:
         made["parameters"].append(IDEMPOTENCY_KEY)
     if stated.creates:

@@ -47,6 +47,9 @@ def _answer(status: int, answers: Answers, problems: list[Told]) -> dict[str, An
         refused = {"schema": reference(shapes.RefusedRequest.__name__), "examples": kinds}
         made["content"] = {"application/json": refused} | made["content"]
         made["description"] = ", ".join([*answers.original[status], *(told.title for told in problems)])
+    if status in (HTTPStatus.OK, HTTPStatus.NOT_MODIFIED) and answers.can_be_unchanged:
+        tag = {"description": "for `If-None-Match`: the next time, what is the same is answered with 304"}
+        made["headers"] = {"ETag": {**tag, "schema": {"type": "string"}}}
     if status == HTTPStatus.CREATED:
         made["headers"] = {"Location": {"description": "the job", "schema": {"type": "string"}}}
     return {name: value for name, value in made.items() if value}

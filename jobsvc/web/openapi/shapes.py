@@ -96,6 +96,8 @@ class Job(Shape):
     rollback: RollbackProgress | None
     """How far a rollback is that was asked for."""
     links: dict[str, str]
+    version: str
+    """Another one whenever any other field is. As the ETag of the job it stands in quotes."""
 
 
 class Jobs(Shape):

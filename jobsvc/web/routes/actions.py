@@ -6,7 +6,8 @@ import hashlib
 import json
 from typing import Any, TypeVar
 
-from flask import Blueprint
+from flask import Blueprint, Response
+from werkzeug.exceptions import PreconditionFailed
 
 from jobsvc.jobs.bulk_action import BulkAction, Demand, Filter, Verb
 from jobsvc.jobs.errors import InvalidParameter, KeyReused, UnknownAction
@@ -15,6 +16,7 @@ from jobsvc.jobs.states import State
 from jobsvc.service.actions.asking import NewAction
 from jobsvc.service.new_job import Idempotency
 from jobsvc.web import parameters
+from jobsvc.web.conditional import conditional
 from jobsvc.web.creation import idempotency_key
 from jobsvc.web.openapi import shapes
 from jobsvc.web.openapi.answers import answers
@@ -40,24 +42,22 @@ def ask() -> tuple[dict[str, Any], int]:
 
 @bp.get("")
 @takes("limit", "after")
-@answers(shapes.Actions)
-def listing() -> dict[str, Any]:
+@answers({200: shapes.Actions, 304: None}, PreconditionFailed)
+def listing() -> Response:
     """The actions on many jobs, the newest first, in pages."""
     after = parameters.after(1)
     page = services().actions.page(limit=parameters.limit(), after=after[0] if after else None)
-    return {
-        "actions": [action_json(action) for action in page.actions],
-        "next": None if page.next is None else str(page.next),
-    }
+    following = None if page.next is None else str(page.next)
+    return conditional({"actions": [action_json(action) for action in page.actions], "next": following})
 
 
 @bp.get("/<action_id>")
 @takes("wait")
-@answers(shapes.Action, UnknownAction)
-def one(action_id: str) -> dict[str, Any]:
+@answers({200: shapes.Action, 304: None}, UnknownAction, PreconditionFailed)
+def one(action_id: str) -> Response:
     """Where an action on many jobs stands. Waits, if it is to, until it is over."""
     wait = 0.0 if given().get("wait") is None else parameters.wait()
-    return action_json(services().actions.get(action_id, wait))
+    return conditional(action_json(services().actions.get(action_id, wait)))
 
 
 def _answer(action: BulkAction) -> tuple[dict[str, Any], int]:

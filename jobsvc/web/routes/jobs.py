@@ -18,6 +18,7 @@ from jobsvc.jobs.representation import event_json, job_json, webhook_json
 from jobsvc.jobs.states import STOPPING
 from jobsvc.service.results import NoResult
 from jobsvc.web import parameters
+from jobsvc.web.conditional import conditional, list_tag
 from jobsvc.web.json_list import json_list
 from jobsvc.web.openapi import shapes
 from jobsvc.web.openapi.answers import Raw, answers
@@ -36,8 +37,8 @@ CONDITIONS = (PreconditionFailed, RequestedRangeNotSatisfiable)
 
 @bp.get("")
 @takes("state", "kind", "user", "limit", "after")
-@answers(shapes.Jobs)
-def listing() -> dict[str, Any]:
+@answers({200: shapes.Jobs, 304: None}, PreconditionFailed)
+def listing() -> Response:
     """The jobs, the newest first, in pages."""
     after = parameters.after(1)
     page = services().jobs.page(
@@ -47,15 +48,20 @@ def listing() -> dict[str, Any]:
         kind=parameters.text("kind"),
         user=parameters.text("user"),
     )
-    return {"jobs": [job_json(job) for job in page.jobs], "next": None if page.next is None else str(page.next)}
+    jobs = [job_json(job) for job in page.jobs]
+    following = None if page.next is None else str(page.next)
+    # The versions stand for all that is in it, and cost less than to write it down.
+    tag = list_tag([*(job["version"] for job in jobs), str(following)])
+    return conditional({"jobs": jobs, "next": following}, tag)
 
 
 @bp.get("/<job_id>")
 @takes()
-@answers(shapes.Job, UnknownJob)
-def one(job_id: str) -> dict[str, Any]:
+@answers({200: shapes.Job, 304: None}, UnknownJob, PreconditionFailed)
+def one(job_id: str) -> Response:
     """One job."""
-    return job_json(services().jobs.get(job_id))
+    job = job_json(services().jobs.get(job_id))
+    return conditional(job, job["version"])
 
 
 @bp.delete("/<job_id>")
@@ -69,7 +75,7 @@ def delete(job_id: str) -> tuple[str, int]:
 
 @bp.get("/<job_id>/events")
 @takes()
-@answers(shapes.Events, UnknownJob)
+@answers({200: shapes.Events, 304: None}, UnknownJob, PreconditionFailed)
 def events(job_id: str) -> Response:
     """A job's history: when it went from which state to which, who did it, and why."""
     return json_list("events", partial(services().jobs.events, job_id), event_json)
@@ -77,7 +83,7 @@ def events(job_id: str) -> Response:
 
 @bp.get("/<job_id>/webhooks")
 @takes()
-@answers(shapes.Webhooks, UnknownJob)
+@answers({200: shapes.Webhooks, 304: None}, UnknownJob, PreconditionFailed)
 def webhooks(job_id: str) -> Response:
     """What was sent to a job's callback URL, or will be."""
     return json_list("webhooks", partial(services().jobs.webhooks, job_id), webhook_json)

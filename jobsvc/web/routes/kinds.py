@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, request
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import PreconditionFailed
 
 from jobsvc.jobs.errors import InvalidParameter, KeyReused, QueueFull, UnknownJob, UnknownKind
 from jobsvc.jobs.representation import job_json
 from jobsvc.kinds.contract import Kind
+from jobsvc.web.conditional import conditional
 from jobsvc.web.creation import create_from_fields, create_from_upload
 from jobsvc.web.openapi import shapes
 from jobsvc.web.openapi.answers import EACH_KIND, answers
@@ -20,18 +22,18 @@ bp = Blueprint("kinds", __name__, url_prefix="/kinds")
 
 @bp.get("")
 @takes()
-@answers(shapes.Kinds)
-def listing() -> dict[str, Any]:
+@answers({200: shapes.Kinds, 304: None}, PreconditionFailed)
+def listing() -> Response:
     """The kinds of job, with the JSON schema of their parameters."""
-    return {"kinds": [_kind_json(kind) for kind in services().kinds.values()]}
+    return conditional({"kinds": [_kind_json(kind) for kind in services().kinds.values()]})
 
 
 @bp.get("/<name>")
 @takes()
-@answers(shapes.Kind, UnknownKind)
-def one(name: str) -> dict[str, Any]:
+@answers({200: shapes.Kind, 304: None}, UnknownKind, PreconditionFailed)
+def one(name: str) -> Response:
     """One kind of job."""
-    return _kind_json(_find(name))
+    return conditional(_kind_json(_find(name)))
 
 
 @bp.route("/<name>/jobs", methods=["POST", "PUT"])

@@ -11,6 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from jobsvc.jobs.states import State
+from jobsvc.jobs.version import is_version
 from jobsvc.web.services import Services
 from tests.support.gated import Gated
 from tests.support.requests import assert_problem, held, meanwhile, submit_gated, upload
@@ -43,6 +44,7 @@ def test_a_finished_job_shows_everything_about_it(client: FlaskClient, services:
     for moment in ("created_at", "started_at", "finished_at"):
         assert re.fullmatch(SECOND, job.pop(moment))
     links, progress = job.pop("links"), job.pop("progress")
+    assert is_version(job.pop("version"))
     assert job == {
         "id": job_id,
         "kind": "baselineCSV",
