@@ -14,7 +14,7 @@ from jobsvc.jobs.states import State
 from jobsvc.web.services import Services
 from tests.support.gated import Gated
 from tests.support.requests import assert_problem, held, meanwhile, submit_gated, upload
-from tests.support.waiting import wait_for
+from tests.support.waiting import TIMEOUT, poll, wait_for
 
 pytestmark = pytest.mark.both_databases
 
@@ -60,6 +60,7 @@ def test_an_action_on_many_jobs_has_a_tag_that_changes_with_it(
     with meanwhile(client, "POST", "/jobs/actions?action=pause&wait=0"):
         wait_for(services, job_id, State.PAUSING)
     path = client.get("/jobs/actions").json["actions"][0]["links"]["self"]  # type: ignore[index]
+    poll(lambda: client.get(path).json["finished_at"] is not None, TIMEOUT, "all jobs to be asked")  # type: ignore[index]
     under_way = tag_of(client, path)
     gated.gate.open(1)
     assert client.get(f"{path}?wait=30").json["stopping"] == 0  # type: ignore[index]
