@@ -1,7 +1,8 @@
 """Taking a job to where its run ends: done, failed, or where somebody has asked it to go.
 
 `Checkpoints` (`checkpoint.py`) calls `obey` at each checkpoint of a batch, and `end_job` when no
-batch is left. What becomes of a pause that meets the last row depends on when it is written (`tests/runs/test_last_row.py` has each case):
+batch is left. What becomes of a pause that meets the last row depends on when it is written;
+`tests/runs/test_last_row.py` has each case:
 
 * Before the checkpoint of the last batch: that checkpoint obeys it (`obey`). The job is `paused` with
   nothing left to do. When it is resumed, its next run finds no row, and ends the job. An empty batch

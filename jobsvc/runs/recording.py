@@ -23,8 +23,8 @@ def until_recorded(record: Callable[[], T], signals: Signals) -> T | None:
     """Call `record` until the database takes it: that it is away, full or locked passes.
 
     Returns None if the process shuts down before. Then the next start finds the job,
-    or in a fleet the sweep of another worker. A signal to the run makes it try again at once, since the sender
-    has just written to the database.
+    or in a fleet the sweep of another worker. A signal to the run makes it try again
+    at once, since the sender has just written to the database.
     """
     pause = FIRST_DELAY_SECONDS
     while True:
