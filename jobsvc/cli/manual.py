@@ -33,8 +33,13 @@ Standard output has the result, such as a job's id. What happens meanwhile goes 
 
 Ctrl-C while a job is watched ends the watching; the job goes on. A watched service may be away for a minute, to be started again. A download that breaks off goes on where it broke off, also when the same command is given again later.
 
-    ID=$(jobsvc upload flights.csv -p date_column=time_hour)
+<!-- first: printf 'date,name\\n2026-01-31,Ann\\nyesterday,Bob\\n' > guests.csv -->
+
+    ID=$(jobsvc upload guests.csv)
     jobsvc watch $ID || jobsvc failed $ID -o refused.csv
+
+<!-- not run: needs jq -->
+
     jobsvc list --state running --json | jq -r '.jobs[].id'
 
 ## Exit codes
@@ -47,6 +52,8 @@ COMPLETION = """
 ## Completion
 
 The shell completes commands, options and states after one of these lines in its start file:
+
+<!-- not run: one line for each shell; tests/cli/test_main.py completes -->
 
     eval "$(_JOBSVC_COMPLETE=bash_source jobsvc)"     # ~/.bashrc
     eval "$(_JOBSVC_COMPLETE=zsh_source jobsvc)"      # ~/.zshrc
@@ -79,7 +86,7 @@ def _one(command: click.Command, context: click.Context) -> Iterator[str]:
             yield from _one(inner, click.Context(inner, context, name))
         return
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
-    yield f"\n### {context.command_path}\n\n    {usage}\n\n{_text(command.help or '')}\n"
+    yield f"\n### {context.command_path}\n\n```text\n{usage}\n```\n\n{_text(command.help or '')}\n"
     records = [
         record
         for param in command.get_params(context)
