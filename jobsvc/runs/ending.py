@@ -10,7 +10,8 @@ batch is left. What becomes of a pause that meets the last row depends on when i
   then that one is the last.
 * After that checkpoint, and before `Checkpoints.end`: no row is left to pause, so `end_job` passes over
   it. The job goes from `pausing` to `succeeded`; or to `failed` if all of its rows were refused, or if
-  `Work.finish` raises.
+  `Work.finish` raises. If the run is broken off just then (the disk or the database is in the way,
+  the process ends), the job is `paused`, as one that has rows left is.
 * After `Checkpoints.end`: the job has finished, and the request is refused with 409 (`NotAllowed`).
 
 If the last row is one refused row more than `max_failed` allows, its checkpoint calls `end_job` with

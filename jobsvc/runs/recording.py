@@ -22,7 +22,7 @@ T = TypeVar("T")
 def until_recorded(record: Callable[[], T], signals: Signals) -> T | None:
     """Call `record` until the database takes it: that it is away, full or locked passes.
 
-    Returns None if the process shuts down before. Then the next start finds the job,
+    Returns None if the process, or its queue worker, shuts down before. Then the next start finds the job,
     or in a fleet the sweep of another worker. A signal to the run makes it try again
     at once, since the sender has just written to the database.
     """

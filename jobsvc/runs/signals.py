@@ -14,9 +14,10 @@ class Signals:
 
     `stop` is set for a pause, a terminate and a shutdown alike, so that the run
     has one thing to look at. What was asked is read from the job's row, which is
-    the truth; only a shutdown, which concerns the process and not the job, is
-    told by `shutting_down`. Both are written by other threads and read by the
-    run without a lock: an Event and a bool that only ever turns true.
+    the truth; only a shutdown, which concerns the process (or, in a fleet, the
+    queue worker that was given up) and not the job, is told by `shutting_down`. Both
+    are written by other threads and read by the run without a lock: an Event and a
+    bool that only ever turns true.
 
     The run is told before what is asked is written, which can take a while on a
     database that is in trouble: it takes no item meanwhile. `_asked` guards
@@ -67,7 +68,7 @@ class Signals:
                 self.stop.clear()
 
     def shut_down(self) -> None:
-        """Ask the run to commit and leave because the process ends."""
+        """Ask the run to commit and leave because its process, or its queue worker, ends."""
         with self._asked:
             self.shutting_down = True
             self.stop.set()

@@ -26,7 +26,7 @@ from jobsvc.identifiers import EntryId, JobKey, Purpose
 log = logging.getLogger(__name__)
 
 FETCH_SECONDS = 1.0
-"""Polling interval for new entries; needed only after a lost connection."""
+"""Polling interval for entries that nobody tells of: after a lost connection, and those that are to begin later."""
 
 LOOK_FOR_ABORTS_SECONDS = 1.0
 """The same for requests to stop."""

@@ -5,7 +5,7 @@ one pool of connections. One has the slots for runs. One has a few more for roll
 a rollback doesn't wait for other people's jobs. One looks, by turns with those of
 other workers, for workers that have gone; it must not wait for either.
 
-When PostgreSQL does not answer, the queue workers ask again every half second (`job_manager.py`).
+When PostgreSQL does not answer, the queue workers ask again half a second after each failure (`job_manager.py`).
 A run that needs it ends, and writes down how when the database is back (`runs/runner.py`,
 `runs/recording.py`). Without heartbeats the lease closes, and no further item begins; then it
 ends, and the process with it if an item is under way of a kind that acts outside of its

@@ -14,7 +14,7 @@ from jobsvc.store.errors import OutputLost
 
 
 class RemoteOutput:
-    """Implements `store.files.Output` in `folder` of `store`."""
+    """Implements `files.contract.Output` in `folder` of `store`."""
 
     def __init__(self, store: RemoteStore, folder: str, attempt: int, mark: Mapping[str, Any] | None) -> None:
         self._store = store

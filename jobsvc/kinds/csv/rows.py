@@ -1,9 +1,10 @@
 """Reading the rows of a CSV file one at a time, where a row may have any fault.
 
 A row begins on the line after the row before it, wherever reading began: which
-lines are a row depends on the file alone. Where a quote makes a row impossible,
-only its first line is refused. The lines that the quote swallowed are most likely
-rows, and are read again.
+lines are a row depends on the file and its options alone. Where a quote makes a row
+impossible, only its first line is refused. The lines that the quote swallowed are most
+likely rows, and are read again; in a file that is full of such lines, they are refused
+too (`CsvSource._refuse_swallowing`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ MAX_ROW_LINES = 10_000
 
 NOT_CLOSED = "a quoted field is never closed"
 AFTER_QUOTE = "there is text after a closing quote"
-OTHER_QUOTES = "; quotes=lazy or quotes=none takes such quote marks as characters"
+LAZY_OR_NONE = "; quotes=lazy or quotes=none takes such quote marks as characters"
+NONE = "; quotes=none takes such quote marks as characters"
 
 # The limit is the whole process's. Rows are bounded in this file, where their end is known.
 csv.field_size_limit(64 * 1024 * 1024)
@@ -150,10 +152,10 @@ class RowReader:
 
     def _unreadable(self, feed: _Feed) -> str:
         if not feed.cut_short:
-            return AFTER_QUOTE + OTHER_QUOTES
+            return AFTER_QUOTE + LAZY_OR_NONE
         if feed.at_end:
-            return NOT_CLOSED + OTHER_QUOTES
-        return f"{NOT_CLOSED} within {self._form.max_row_bytes} bytes and {MAX_ROW_LINES} lines{OTHER_QUOTES}"
+            return NOT_CLOSED + NONE
+        return f"{NOT_CLOSED} within {self._form.max_row_bytes} bytes and {MAX_ROW_LINES} lines{NONE}"
 
     def _decoded(self, line: bytes) -> tuple[str, str]:
         """The text of a line, and what is wrong with it."""
