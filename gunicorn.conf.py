@@ -5,6 +5,7 @@ import math
 import os
 import sys
 
+from jobsvc.metrics import shared_files
 from jobsvc.settings import EngineName, SettingError, Settings
 from jobsvc.store.database import Database, is_postgresql
 
@@ -36,6 +37,9 @@ graceful_timeout = math.floor(_settings.shutdown_timeout) - 1
 # One file in everybody's home directory, shared by all servers of a user.
 control_socket_disable = True
 
+# The processes of workers that ended and whose files were being read then. Only the master's.
+_to_bury = set()
+
 log = logging.getLogger("gunicorn.error")
 
 ONE_WORKER = (
@@ -56,6 +60,9 @@ def on_starting(server):
                 raise RuntimeError(str(error)) from None
     if is_postgresql(_settings.url):
         _check_database()
+    if _fleet:
+        # Also for one worker: others may come later. Before the first one, which reads the environment.
+        shared_files.begin()
 
 
 def _check_database():
@@ -79,6 +86,17 @@ def nworkers_changed(server, new_value, old_value):
     if old_value is not None and new_value > 1 and not _fleet:
         log.error("not adding a worker: %s", ONE_WORKER)
         server.num_workers = 1
+
+
+def child_exit(server, worker):
+    """What an ended worker has counted stays counted, in one file for all of them."""
+    _to_bury.add(worker.pid)
+    _to_bury.difference_update({pid for pid in _to_bury if shared_files.bury(pid)})
+
+
+def on_exit(server):
+    """The master ends, the last of its processes."""
+    shared_files.end()
 
 
 def worker_exit(server, worker):

@@ -80,6 +80,7 @@ class Settings:
     heartbeat: float = 2.0
     stalled_after: float = 7.0
     sweep_every: int = 3
+    metrics_port: int = 0
     webhook_secret: str = field(default="", repr=False)
     webhook_allow_private: bool = False
 
@@ -326,6 +327,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("JOBSVC_HEARTBEAT", "heartbeat", _number(0.1, 3600), "a number of seconds from 0.1 to 3600"),
     Variable("JOBSVC_STALLED_AFTER", "stalled_after", _number(0.2, 86400), "a number of seconds from 0.2 to 86400"),
     Variable("JOBSVC_SWEEP_EVERY", "sweep_every", _part_of_a_minute, "1, 2, 3, 4, 5, 6, 10, 12, 15, 20 or 30 seconds"),
+    Variable("JOBSVC_METRICS_PORT", "metrics_port", _whole(0, 65535), "a port from 1 to 65535, or 0 for none"),
     Variable("JOBSVC_RECOVER", "recover", Recover, "auto or manual"),
     Variable("JOBSVC_MAX_CRASHES", "max_crashes", _whole(1), "a whole number of attempts, 1 or more"),
     Variable("JOBSVC_MAX_UPLOAD_BYTES", "max_upload_bytes", _whole(1), "a whole number of bytes, 1 or more"),

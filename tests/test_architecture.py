@@ -77,10 +77,12 @@ FLOORS = (
     "kinds",
     "files",
     "store",
+    "metrics",
     "deadlines",
     "settings",
     "identifiers",
     "clock",
+    "version",
 )
 """The rooms, from the top down. A room knows those below it, and none above."""
 

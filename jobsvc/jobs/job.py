@@ -84,6 +84,8 @@ class Job:
     """What its owner should know, and what did not stop it."""
     stopped_by: ActionKey | None
     """The action on many jobs that has stopped it, unless somebody has asked something else of it since."""
+    taken_back: int
+    """Items that took effect and were rolled back since; `done` counts them no more."""
 
     unreadable: str = ""
     """What can't be read of it, since somebody else wrote it. Something harmless is in its place."""

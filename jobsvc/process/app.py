@@ -9,24 +9,29 @@ from functools import partial
 from flask import Flask
 
 from jobsvc.kinds.contract import Kind
-from jobsvc.process.choice_of_engine import fleet, threads
+from jobsvc.process.choice_of_engine import Engines, fleet, threads
 from jobsvc.process.locks import Locks
 from jobsvc.process.parts import build_core
 from jobsvc.process.web_process import WebProcess
 from jobsvc.service.actions.thread import ActionThread
+from jobsvc.service.core import Core
+from jobsvc.service.figures import DatabaseFigures
 from jobsvc.service.left_over import LeftOver
+from jobsvc.service.measured import Measured
 from jobsvc.service.pruner import Pruner
 from jobsvc.service.results import Results
 from jobsvc.service.retention import Retention, RetentionPolicy
 from jobsvc.settings import EngineName, Settings
 from jobsvc.store import clock
+from jobsvc.store.disk.open_room import filled_disks
 from jobsvc.store.queries import worker_rows
 from jobsvc.store.readiness import Readiness
-from jobsvc.web import local_only, problems, takes
+from jobsvc.version import VERSION
+from jobsvc.web import local_only, measuring, problems, takes
 from jobsvc.web.in_flight import InFlight
 from jobsvc.web.request_deadline import RequestDeadline
 from jobsvc.web.routes import actions as action_routes
-from jobsvc.web.routes import contract, data, health, jobs, kinds, original, workers
+from jobsvc.web.routes import contract, data, health, jobs, kinds, metrics, original, workers
 from jobsvc.web.services import Services, provide
 from jobsvc.webhooks.address import check_callback
 
@@ -89,6 +94,7 @@ def _build(settings: Settings, locks: Locks, own_process: bool, extra_kinds: Ite
         kinds=core.kinds,
         check_callback=partial(check_callback, allow_private=settings.webhook_allow_private),
         workers=engines.workers,
+        measured=_measured(core, settings, engines),
         not_ready=process.not_ready,
         close=process.close,
     )
@@ -96,6 +102,16 @@ def _build(settings: Settings, locks: Locks, own_process: bool, extra_kinds: Ite
     engines.recover()
     process.start(own=own_process)
     return app
+
+
+def _measured(core: Core, settings: Settings, engines: Engines) -> Measured:
+    return Measured(
+        DatabaseFigures(core.database, engines.workers, core.now),
+        engines.workers,
+        frozenset(core.kinds),
+        filled_disks(settings),
+        {"version": VERSION, "engine": settings.engine, "database": core.database.backend.engine.name},
+    )
 
 
 def _count_requests(app: Flask) -> InFlight:
@@ -110,9 +126,9 @@ def _add_web(app: Flask, services: Services) -> None:
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
     provide(app, services)
-    for routes in (original, jobs, action_routes, kinds, data, workers, health, contract):
+    for routes in (original, jobs, action_routes, kinds, data, workers, health, metrics, contract):
         app.register_blueprint(routes.bp)
-    for concern in (problems, local_only, takes):
+    for concern in (measuring, problems, local_only, takes):
         concern.register(app)
 
 

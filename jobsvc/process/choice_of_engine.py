@@ -52,7 +52,7 @@ def threads(core: Core, settings: Settings) -> Engines:
     return Engines(
         runs,
         rollbacks,
-        OwnWorker(core.database, core.now, slots=settings.max_running),
+        OwnWorker(core.database, core.now, slots=settings.max_running, used=lambda: runs.counts()["running"]),
         (runs, rollbacks, webhook_sender(core, settings)),
         recover_jobs,
     )

@@ -16,7 +16,8 @@ from jobsvc.engines.fleet.supervised_worker import Times
 from jobsvc.engines.fleet.worker import FleetWorker
 from jobsvc.files.tidying import tidy_strays
 from jobsvc.identifiers import EntryId, JobKey, Purpose
-from jobsvc.process.parts import ROLLBACKS_AT_ONCE, FleetQueues, build_core, webhook_sender
+from jobsvc.process.metrics_port import MetricsPort
+from jobsvc.process.parts import ROLLBACKS_AT_ONCE, FleetQueues, Part, build_core, webhook_sender
 from jobsvc.runs.rescue import WorkerRescue
 from jobsvc.runs.signals import FleetSignals, Lease
 from jobsvc.service.core import Core
@@ -92,6 +93,11 @@ def _check_queues(queues: Sequence[str], kinds: Collection[str]) -> None:
         raise SettingError(f"--queues {','.join(unknown)}: the kinds are {', '.join(sorted(kinds))}")
 
 
+def _metrics_port(settings: Settings) -> MetricsPort:
+    settings.check_listen(settings.host)
+    return MetricsPort(settings.host, settings.metrics_port)
+
+
 class OwnProcess:
     """What there is to do in this process. Implements `engines.fleet.worker.WorkerProcess`."""
 
@@ -101,7 +107,9 @@ class OwnProcess:
         queues = FleetQueues.make()
         self._runs = core.fleet_runs(queues.runs, queues.rollbacks, resume=settings.recover is Recover.AUTO)
         self._rescue = WorkerRescue(core.database, self._runs.recover, stalled_after=settings.stalled_after)
-        self._parts = (webhook_sender(core, settings), Listener(settings.url, core.notifier.notify))
+        self._parts: list[Part] = [webhook_sender(core, settings), Listener(settings.url, core.notifier.notify)]
+        if settings.metrics_port:
+            self._parts.append(_metrics_port(settings))
 
     def start(self) -> None:
         for part in self._parts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from time import monotonic
 from typing import Any
 
 from sqlalchemy import Connection
@@ -12,6 +13,7 @@ from sqlalchemy import Connection
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import Batch, End, Kind, Refusal, Work
+from jobsvc.metrics.instruments import COMMIT_SECONDS
 from jobsvc.runs.commonest import commonest
 from jobsvc.runs.crashes import NO_CRASH, on_probation
 from jobsvc.runs.ending import current, end_job, obey
@@ -76,6 +78,7 @@ class Checkpoints:
         self._warned = 0
         self._columns_saved = has_header
         self._max_refused = most_refused
+        self._note_seconds = COMMIT_SECONDS.labels(kind=job.kind).observe
 
     def commit(
         self, batch: Batch, items: Sequence[Any], *, leaving: Callable[[], bool], urgent: Callable[[], bool]
@@ -98,6 +101,7 @@ class Checkpoints:
         )
 
     def _commit(self, taken: Committed, leaving: Callable[[], bool], urgent: Callable[[], bool]) -> State:
+        begun = monotonic()
         end, items = taken.end, taken.items
         with self._database.write(urgent_when=urgent) as connection:
             job = current(connection, self._job)
@@ -121,6 +125,7 @@ class Checkpoints:
             else:
                 values = self._with_header(values)
                 state = obey(connection, self._kind, job, leaving=leaving(), at=self._now(), **values)
+        self._note_seconds(monotonic() - begun)
         self._done, self._refused, self._blank, self._columns_saved = done, refused, blank, True
         self._warned = len(self._work.warnings)
         if proved:

@@ -172,7 +172,7 @@ class Rollbacks:
             if signals.stop.is_set():
                 return None
             raise
-        return self._end(job, rolled_back=True, done=0, cursor=None, position=0, error=None)
+        return self._end(job, rolled_back=True, cursor=None, position=0, error=None)
 
     @again_on_conflict
     def _undo_some(self, job: Job) -> int:
@@ -183,7 +183,7 @@ class Rollbacks:
             undone = self._kind(job).undo(CheckpointEffects(connection, job.key), ITEMS_PER_BATCH)
             if undone:
                 proved = NO_CRASH if current.crashes else {}
-                _change(connection, current, done=max(0, current.done - undone), **proved)
+                _change(connection, current, **_taken_back(current, undone), **proved)
         return undone
 
     @again_on_conflict
@@ -199,6 +199,8 @@ class Rollbacks:
     def _end(self, job: Job, **values: object) -> State:
         with self._database.write(urgent=True) as connection:
             kind, current = self._kinds.get(job.kind), self._current(connection, job)
+            if "rolled_back" in values:
+                values |= _taken_back(current, current.done)
             return end_job(connection, kind, current, State.TERMINATED, at=self._now(), rollback=None, **values)
 
     def _current(self, connection: Connection, claimed: Job) -> Job:
@@ -206,6 +208,12 @@ class Rollbacks:
         if job.attempt != claimed.attempt or job.state is not State.TERMINATING:
             raise AttemptLost
         return job
+
+
+def _taken_back(job: Job, undone: int) -> dict[str, int]:
+    """The counters of a job of which so many items more were undone: what it ever did stays counted."""
+    taken = min(job.done, undone)
+    return {"done": job.done - taken, "taken_back": job.taken_back + taken}
 
 
 def _change(connection: Connection, job: Job, **values: object) -> None:

@@ -17,6 +17,7 @@ from jobsvc.jobs.job import Job, Place
 from jobsvc.jobs.states import HOOKS, WITHOUT_OUTPUT, State
 from jobsvc.kinds.contract import JobContext, JobFailed, JobInfo, Kind
 from jobsvc.kinds.csv.format import DEFAULT_MAX_ROW_BYTES
+from jobsvc.runs import obedience
 from jobsvc.runs.checkpoint import Checkpoints
 from jobsvc.runs.claims import RunClaims
 from jobsvc.runs.ending import AttemptLost, break_off, ended_by_run, fail
@@ -87,7 +88,9 @@ class Runner:
             state = self._ended_unheard(job)
             if state is None:
                 log.info("job %s, attempt %d: taken over or settled elsewhere", job.id, job.attempt)
+        ended_at = self._now()
         self._clear_files(job, state)
+        obedience.note(self._database, job, state, ended_at)
         if state in HOOKS:
             try:
                 tell(self._kinds, self._reread(job), state)

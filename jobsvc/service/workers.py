@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import RowMapping
+from sqlalchemy import Connection, RowMapping
 
 from jobsvc.jobs.states import UNDER_WAY
 from jobsvc.store import clock
@@ -34,6 +34,14 @@ class WorkerProcess:
     """Of each job that it runs: id, kind, state, attempt."""
 
 
+@dataclass(frozen=True)
+class Slots:
+    """How many jobs can run at a time, and how many do."""
+
+    total: int
+    used: int
+
+
 class Workers(Protocol):
     def all(self) -> list[WorkerProcess]:
         """Every known worker, the oldest first."""
@@ -41,14 +49,22 @@ class Workers(Protocol):
     def count(self) -> int | None:
         """How many are alive; None if this process runs the jobs by itself."""
 
+    def count_in(self, connection: Connection) -> int | None:
+        """The same, in the caller's transaction."""
+
+    def slots(self, connection: Connection | None) -> Slots | None:
+        """The slots for runs; None if nobody can tell without a `connection`."""
+
 
 class OwnWorker:
     """With the engine `threads`: this process alone."""
 
-    def __init__(self, database: Database, now: Callable[[], datetime], *, slots: int) -> None:
+    def __init__(self, database: Database, now: Callable[[], datetime], *, slots: int, used: Callable[[], int]) -> None:
+        """`used` says how many of the slots are taken now."""
         self._database = database
         self._now = now
         self._slots = slots
+        self._used = used
         self._started_at = now()
 
     def all(self) -> list[WorkerProcess]:
@@ -60,6 +76,12 @@ class OwnWorker:
 
     def count(self) -> None:
         return None
+
+    def count_in(self, connection: Connection) -> None:
+        return None
+
+    def slots(self, connection: Connection | None) -> Slots:
+        return Slots(self._slots, self._used())
 
 
 class FleetWorkers:
@@ -90,7 +112,16 @@ class FleetWorkers:
 
     def count(self) -> int:
         with self._database.read() as connection:
-            return worker_rows.count_since(connection, self._stalled_after)
+            return self.count_in(connection)
+
+    def count_in(self, connection: Connection) -> int:
+        return worker_rows.count_since(connection, self._stalled_after)
+
+    def slots(self, connection: Connection | None) -> Slots | None:
+        if connection is None:
+            return None
+        total = worker_rows.slots_since(connection, self._stalled_after)
+        return Slots(total, worker_rows.count_under_way(connection, self._stalled_after))
 
 
 def _told(row: RowMapping) -> Mapping[str, Any]:

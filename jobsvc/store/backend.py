@@ -50,5 +50,8 @@ class Backend(Protocol):
     def try_write(self, connection: Connection) -> None:
         """Change something, as little as possible, that means nothing."""
 
+    def sizes(self, connection: Connection) -> dict[str, int]:
+        """Bytes on the disk: of the `database`, and of its `log` where it is known."""
+
     def translated(self, error: SQLAlchemyError) -> Exception | None:
         """DatabaseDown, DatabaseBusy, DiskFull, Conflict or NotStorable, if an error means one of these."""

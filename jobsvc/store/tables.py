@@ -52,7 +52,11 @@ jobs = Table(
     Column("warnings", Json, nullable=False, default=list, server_default="[]"),
     # The action on many jobs that has stopped it, unless somebody has asked something else of it since.
     Column("stopped_by", Big),
+    # Items that took effect and were rolled back since; `done` has them no more.
+    Column("taken_back", Big, nullable=False, default=0, server_default="0"),
     Index("jobs_state", "state", "queued_at", "key"),
+    # All that is summed up of all jobs, so that it takes no look at their rows.
+    Index("jobs_figures", "kind", "state", "deleted_at", "done", "failed", "blank", "taken_back"),
     Index("jobs_finished", "finished_at"),
     sqlite_autoincrement=True,
 )

@@ -1,4 +1,4 @@
-"""Which requests are being answered, so that a shutdown can wait for them under any server."""
+"""Which requests are being answered, so that a shutdown can wait for them under any server; and how each went."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from threading import Condition
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.wsgi import ClosingIterator
+
+from jobsvc.web.measuring import Exchange
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -26,14 +28,20 @@ class InFlight:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         with self._changed:
             self._count += 1
-        try:
-            answer = self._app(environ, start_response)
-        except BaseException:
+        exchange = Exchange(environ)
+
+        def done() -> None:
             self._done()
+            exchange.end()
+
+        try:
+            answer = self._app(environ, exchange.noting_status(start_response))
+        except BaseException:
+            done()
             raise
         if _is_file(answer, environ):
-            return _counted_file(answer, self._done)
-        return ClosingIterator(answer, self._done)
+            return _counted_file(answer, done)
+        return ClosingIterator(answer, done)
 
     def wait(self, seconds: float) -> bool:
         """Wait until no request is being answered. Returns False if that takes longer than `seconds`."""

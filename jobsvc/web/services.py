@@ -12,6 +12,7 @@ from jobsvc.kinds.contract import Kind
 from jobsvc.service.actions.asking import Actions
 from jobsvc.service.jobs import JobService
 from jobsvc.service.left_over import LeftOver
+from jobsvc.service.measured import Measured
 from jobsvc.service.pruner import Pruner
 from jobsvc.service.results import Results
 from jobsvc.service.workers import Workers
@@ -35,6 +36,7 @@ class Services:
     check_callback: Callable[[object], None]
     """Raises InvalidParameter if that can't be a callback URL."""
     workers: Workers
+    measured: Measured
     not_ready: Callable[[], str | None]
     """Why the service can't take work at the moment; None if it can."""
     close: Callable[[], None]

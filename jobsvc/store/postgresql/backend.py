@@ -156,6 +156,10 @@ class Postgresql:
         # Takes the number of a transaction, which a server that only reads can't give.
         connection.execute(text("SELECT txid_current()"))
 
+    def sizes(self, connection: Connection) -> dict[str, int]:
+        # Who may see the log's files is the administrator's to say.
+        return {"database": connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one()}
+
     def translated(self, error: SQLAlchemyError) -> Exception | None:
         return translated(error)
 

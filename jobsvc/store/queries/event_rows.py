@@ -24,6 +24,12 @@ def of_job(connection: Connection, key: JobKey, after: int, limit: int) -> Seque
     return connection.execute(query.limit(limit)).mappings().all()
 
 
+def latest(connection: Connection, key: JobKey, limit: int) -> Sequence[RowMapping]:
+    """The latest lines of a job's history, the latest first."""
+    query = select(job_events).where(job_events.c.job_key == key).order_by(job_events.c.id.desc()).limit(limit)
+    return connection.execute(query).mappings().all()
+
+
 def last(connection: Connection, key: JobKey) -> RowMapping:
     """The latest line of a job's history."""
     query = select(job_events).where(job_events.c.job_key == key).order_by(job_events.c.id.desc()).limit(1)

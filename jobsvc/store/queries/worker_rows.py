@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, delete, exists, func, insert, or_, select, text, union
+from sqlalchemy import Connection, RowMapping, Select, delete, exists, func, insert, or_, select, text, union
 
 from jobsvc.identifiers import Purpose
 from jobsvc.store.locks.process_lock import MAX_NAME_BYTES
@@ -116,9 +116,25 @@ def present(connection: Connection) -> Sequence[RowMapping]:
 
 def count_since(connection: Connection, ago: timedelta) -> int:
     """How many processes had a heartbeat within that time."""
-    query = select(func.count()).select_from(workers.join(live_workers, live_workers.c.id == workers.c.id))
-    query = query.where(workers.c.purpose == Purpose.RUNS, live_workers.c.last_heartbeat >= func.now() - ago)
-    return connection.execute(query).scalar_one()
+    return int(connection.execute(_alive(select(func.count()), ago)).scalar_one())
+
+
+def slots_since(connection: Connection, ago: timedelta) -> int:
+    """How many jobs the processes run at a time that had a heartbeat within that time."""
+    query = select(func.coalesce(func.sum(workers.c.concurrency), 0))
+    return int(connection.execute(_alive(query, ago)).scalar_one())
+
+
+def count_under_way(connection: Connection, ago: timedelta) -> int:
+    """How many jobs they have at work."""
+    query = _alive(select(func.count()), ago).join(entries, entries.c.worker_id == workers.c.id)
+    return int(connection.execute(query.where(status == "doing")).scalar_one())
+
+
+def _alive(query: Select[Any], ago: timedelta) -> Select[Any]:
+    """Of the workers that run jobs, those that had a heartbeat within that time."""
+    query = query.select_from(workers).join(live_workers, live_workers.c.id == workers.c.id)
+    return query.where(workers.c.purpose == Purpose.RUNS, live_workers.c.last_heartbeat >= func.now() - ago)
 
 
 def under_way(connection: Connection) -> Sequence[RowMapping]:

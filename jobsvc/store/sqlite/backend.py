@@ -84,6 +84,12 @@ class Sqlite:
         version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
         connection.exec_driver_sql(f"PRAGMA user_version={0 if version else 1}")
 
+    def sizes(self, connection: Connection) -> dict[str, int]:
+        pages, page = (
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("page_count", "page_size")
+        )
+        return {"database": pages * page, "log": self._log.size()}
+
     def translated(self, error: SQLAlchemyError) -> Exception | None:
         return translated(error)
 

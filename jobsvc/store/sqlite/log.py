@@ -44,15 +44,19 @@ class BoundedLog:
 
     def keep_short(self, urgent: Callable[[], bool]) -> None:
         """Give the log back if it is too long. Somebody who is in a hurry leaves that to the next, up to a point."""
-        try:
-            size = self._path.stat().st_size
-        except OSError:
-            return
+        size = self.size()
         if size <= MAX_BYTES or monotonic() < self._not_before or (size <= 2 * MAX_BYTES and urgent()):
             return
         if not self._truncated():
             log.warning("the database's log has %d MiB: somebody else is reading", size >> 20)
             self._not_before = monotonic() + RETRY_SECONDS
+
+    def size(self) -> int:
+        """How many bytes it has on the disk; for any thread."""
+        try:
+            return self._path.stat().st_size
+        except OSError:
+            return 0
 
     def _truncated(self) -> bool:
         try:

@@ -37,6 +37,7 @@ TAGS = {
     "data": "What jobs made.",
     "workers": "The processes that run jobs.",
     "health": "Is it alive, and can it take work?",
+    "metrics": "What is measured, for Prometheus.",
     "contract": "This document, and a page that shows it.",
 }
 """By blueprint."""

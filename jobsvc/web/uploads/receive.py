@@ -20,6 +20,7 @@ from werkzeug.sansio.multipart import File
 
 from jobsvc.files.contract import Files, NewInput, Readable
 from jobsvc.jobs.errors import InvalidParameter
+from jobsvc.metrics.instruments import UPLOADED_BYTES, UPLOADS
 from jobsvc.store.errors import DatabaseBusy, DatabaseDown, DiskFull, FilesDown, NoRoom
 from jobsvc.web.services import services
 from jobsvc.web.uploads.arrival import Arrival
@@ -68,7 +69,8 @@ def receive(job_id: str, *, digest: bool = False) -> Iterator[Upload]:
     target = _Target(job_id, services().settings.max_upload_bytes, digest)
     committed = kept = False
     try:
-        options = _read(target)
+        with UPLOADS.track_inprogress():
+            options = _read(target)
         if target.file is None:
             raise UploadRefused(f"there is no file: send it in the form field `{FILE_FIELD}`, or as the body")
         if target.file.tell() == 0:
@@ -209,6 +211,7 @@ class _Target:
 
     def write(self, data: bytes) -> None:
         self._arrived_bytes += len(data)
+        UPLOADED_BYTES.inc(len(data))
         if self._arrived_bytes > self._most:
             raise self._too_large()
         for piece in self._arrival.feed(data):

@@ -1,0 +1,83 @@
+"""A port at which a worker of the fleet tells what it measures: it answers no other requests."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from socketserver import ThreadingMixIn
+from threading import Thread
+from typing import TYPE_CHECKING
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from jobsvc.metrics.exposition import CONTENT_TYPE, exposition
+from jobsvc.settings import SettingError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+log = logging.getLogger(__name__)
+
+CLIENT_SECONDS = 5.0
+"""How long to wait for a client that says nothing, or takes nothing."""
+
+
+class MetricsPort:
+    """Implements `process.parts.Part`. Its threads are daemons: nobody waits for a client at the end."""
+
+    def __init__(self, host: str, port: int) -> None:
+        """Listens at once. Raises SettingError if it can't."""
+        try:
+            self._server = make_server(host, port, answer, _Server, _Handler)
+        except OSError as error:
+            raise SettingError(
+                f"JOBSVC_METRICS_PORT={port} can't be used: {error.strerror or error}; each worker of a machine "
+                "needs a port of its own, and 0 is for none"
+            ) from None
+        self._thread = Thread(target=self._server.serve_forever, name="jobsvc-metrics", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+        log.info("metrics are at http://%s:%d/metrics", *self._server.server_address[:2])
+
+    def begin_shut_down(self) -> None:
+        """Runs that end are still told of."""
+
+    def shut_down(self, seconds: float) -> None:
+        self._server.shutdown()
+        self._thread.join(max(0.0, seconds))
+        self._server.server_close()
+
+
+def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """The WSGI application."""
+    if environ["PATH_INFO"] != "/metrics":
+        return _plainly(start_response, "404 Not Found", b"there is only /metrics here\n")
+    if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+        return _plainly(start_response, "405 Method Not Allowed", b"it is read by GET\n", ("Allow", "GET, HEAD"))
+    return _plainly(start_response, "200 OK", exposition(), ("Cache-Control", "no-store"), content_type=CONTENT_TYPE)
+
+
+def _plainly(
+    start_response: StartResponse,
+    status: str,
+    body: bytes,
+    *headers: tuple[str, str],
+    content_type: str = "text/plain; charset=utf-8",
+) -> Iterable[bytes]:
+    start_response(status, [("Content-Type", content_type), ("Content-Length", str(len(body))), *headers])
+    return [body]
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        log.info("a client of the metrics has gone: %s", client_address)
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = CLIENT_SECONDS
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: there is a request every few seconds."""
