@@ -369,6 +369,12 @@ def test_nothing_but_the_top_of_a_run_or_a_thread_catches_every_exception() -> N
     assert found == set(MAY_CATCH_ALL), "catch what you expect; only the top of a run or a thread catches everything"
 
 
+def test_only_the_room_for_metrics_imports_prometheus_client() -> None:
+    """It decides while it is imported where values are kept, so that the room has to come before it."""
+    others = set(PACKAGE.rglob("*.py")) - set((PACKAGE / "metrics").rglob("*.py"))
+    assert_imports_none(sorted(others), "prometheus_client")
+
+
 def test_nobody_sets_the_size_of_stacks() -> None:
     """It is the process's: a thread that somebody else starts at that moment has it too."""
     assert_imports_none(list(PACKAGE.rglob("*.py")), "threading.stack_size")

@@ -64,6 +64,9 @@ TRANSITIONS: dict[State, dict[State, str]] = {
 OBEYED = {State.PAUSING: State.PAUSED, State.TERMINATING: State.TERMINATED}
 """Where a job goes that was asked to stop: once its run has stopped, or at once if it has none."""
 
+ASKED_BY = {State.PAUSING: "pause", State.TERMINATING: "terminate"}
+"""What is asked of a job that is on its way there; in what is measured."""
+
 STOPPING = frozenset(OBEYED)
 """States of a job that is still on its way to where it was sent."""
 

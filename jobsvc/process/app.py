@@ -15,9 +15,9 @@ from jobsvc.process.parts import build_core
 from jobsvc.process.web_process import WebProcess
 from jobsvc.service.actions.thread import ActionThread
 from jobsvc.service.core import Core
-from jobsvc.service.figures import DatabaseFigures
+from jobsvc.service.monitoring.figures import DatabaseFigures
 from jobsvc.service.left_over import LeftOver
-from jobsvc.service.measured import Measured
+from jobsvc.service.monitoring.measured import Measured
 from jobsvc.service.pruner import Pruner
 from jobsvc.service.results import Results
 from jobsvc.service.retention import Retention, RetentionPolicy

@@ -13,11 +13,11 @@ from sqlalchemy import Connection
 
 from jobsvc.files.contract import Files
 from jobsvc.identifiers import EntryId, JobKey
+from jobsvc.jobs import obedience
 from jobsvc.jobs.job import Job, Place
 from jobsvc.jobs.states import HOOKS, WITHOUT_OUTPUT, State
 from jobsvc.kinds.contract import JobContext, JobFailed, JobInfo, Kind
 from jobsvc.kinds.csv.format import DEFAULT_MAX_ROW_BYTES
-from jobsvc.runs import obedience
 from jobsvc.runs.checkpoint import Checkpoints
 from jobsvc.runs.claims import RunClaims
 from jobsvc.runs.ending import AttemptLost, break_off, ended_by_run, fail

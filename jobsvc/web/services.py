@@ -12,7 +12,7 @@ from jobsvc.kinds.contract import Kind
 from jobsvc.service.actions.asking import Actions
 from jobsvc.service.jobs import JobService
 from jobsvc.service.left_over import LeftOver
-from jobsvc.service.measured import Measured
+from jobsvc.service.monitoring.measured import Measured
 from jobsvc.service.pruner import Pruner
 from jobsvc.service.results import Results
 from jobsvc.service.workers import Workers

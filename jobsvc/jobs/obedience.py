@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import RowMapping
 
 from jobsvc.jobs.job import Job
-from jobsvc.jobs.states import OBEYED, RUN, STOPPING, UNDER_WAY, State
+from jobsvc.jobs.states import ASKED_BY, OBEYED, RUN, STOPPING, UNDER_WAY, State
 from jobsvc.metrics.instruments import STOP_SECONDS
 from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseDown
@@ -16,8 +16,6 @@ from jobsvc.store.queries import event_rows, job_rows
 
 READ_SECONDS = 0.5
 """A run that has obeyed does not hold its slot for longer than that to say so."""
-
-_ACTIONS = {State.PAUSING: "pause", State.TERMINATING: "terminate"}
 
 
 def note(database: Database, job: Job, left: State | None, at: datetime) -> None:
@@ -37,7 +35,7 @@ def note(database: Database, job: Job, left: State | None, at: datetime) -> None
     asked = _asked(events, left) if attempt == job.attempt else None
     if asked is not None:
         seconds = max(0.0, (at - asked["at"]).total_seconds())
-        STOP_SECONDS.labels(action=_ACTIONS[State(asked["to"])]).observe(seconds)
+        STOP_SECONDS.labels(action=ASKED_BY[State(asked["to"])]).observe(seconds)
 
 
 def _asked(events: Sequence[RowMapping], left: State | None) -> RowMapping | None:

@@ -12,7 +12,7 @@ from time import monotonic
 from jobsvc.jobs.states import State
 from jobsvc.metrics.exposition import CONTENT_TYPE, exposition
 from jobsvc.metrics.families import Metric, counters, gauge, gauges
-from jobsvc.service.figures import DatabaseFigures, Figures
+from jobsvc.service.monitoring.figures import DatabaseFigures, Figures
 from jobsvc.service.workers import Workers
 
 NO_KIND = "(unregistered)"

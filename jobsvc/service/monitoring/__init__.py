@@ -1,0 +1,1 @@
+"""What the whole service tells whoever watches it."""
