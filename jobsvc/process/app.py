@@ -15,8 +15,8 @@ from jobsvc.process.parts import build_core
 from jobsvc.process.web_process import WebProcess
 from jobsvc.service.actions.thread import ActionThread
 from jobsvc.service.core import Core
-from jobsvc.service.monitoring.figures import DatabaseFigures
 from jobsvc.service.left_over import LeftOver
+from jobsvc.service.monitoring.figures import DatabaseFigures
 from jobsvc.service.monitoring.measured import Measured
 from jobsvc.service.pruner import Pruner
 from jobsvc.service.results import Results

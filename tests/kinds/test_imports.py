@@ -23,6 +23,7 @@ HEAVY = {
     "tenacity",
     "asyncio",
     "concurrent.futures",
+    "prometheus_client",
 }
 
 MODEL = "from pydantic import BaseModel, Field\nclass Model(BaseModel):\n    n: int = Field(1)"

@@ -23,8 +23,11 @@ LOCK_SECONDS = 2.0
 WAIT_SECONDS = 3.0
 """How long a caller waits for a reading, whatever keeps it: a lock, a slow disk, a network that has gone."""
 
+CHEAP_SECONDS = 0.05
+"""A reading that takes no longer is made anew for each call."""
+
 SHARE = 0.05
-"""Readings take at most this share of the time: figures that took long to read answer further calls for a while."""
+"""Those that do take at most this share of the time: their figures answer further calls for a while."""
 
 MAX_AGE_SECONDS = 5.0
 """But not longer than this, or two processes would tell Prometheus different ages of a counter in turn."""
@@ -50,7 +53,7 @@ class Figures:
 
     @property
     def good_until(self) -> float:
-        return self.read_at + min(MAX_AGE_SECONDS, self.took / SHARE)
+        return self.read_at + (0 if self.took <= CHEAP_SECONDS else min(MAX_AGE_SECONDS, self.took / SHARE))
 
 
 class DatabaseFigures:
