@@ -37,6 +37,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         JOBSVC_MAX_QUEUED="4",
         JOBSVC_PARK_AFTER="0.5",
         JOBSVC_SHUTDOWN_TIMEOUT="7",
+        JOBSVC_METRICS_PORT="9101",
         JOBSVC_RECOVER="manual",
         JOBSVC_MAX_CRASHES="3",
         JOBSVC_MAX_UPLOAD_BYTES="1000",
@@ -60,6 +61,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         max_queued=4,
         park_after=0.5,
         shutdown_timeout=7.0,
+        metrics_port=9101,
         recover=Recover.MANUAL,
         max_crashes=3,
         max_upload_bytes=1000,
@@ -336,6 +338,11 @@ def test_what_settings_print_of_themselves_holds_no_password() -> None:
             "JOBSVC_STALLED_AFTER=7 can't be used: it must be at least twice JOBSVC_HEARTBEAT=5",
         ),
         ({"JOBSVC_SWEEP_EVERY": "7"}, "JOBSVC_SWEEP_EVERY='7' can't be used: it must be 1, 2, 3"),
+        (
+            {"JOBSVC_METRICS_PORT": "65536"},
+            "JOBSVC_METRICS_PORT='65536' can't be used: it must be a port from 1 to 65535",
+        ),
+        ({"JOBSVC_METRICS_PORT": "-1"}, "JOBSVC_METRICS_PORT='-1' can't be used"),
         ({"JOBSVC_SWEEP_EVERY": "0"}, "JOBSVC_SWEEP_EVERY='0' can't be used"),
     ],
 )

@@ -110,7 +110,7 @@ def test_after_a_kill_in_the_middle_of_an_import_counters_are_the_rows_in_the_da
 
 
 def test_it_is_answered_while_all_slots_for_uploads_are_taken(server: Server) -> None:
-    uploads = [SlowUpload(server, b"date,n\n" + b"2026-01-01,1\n" * 20_000) for _ in range(24)]
+    uploads = [SlowUpload(server, b"date,n\n" + b"2026-01-01,1\n" * 100_000) for _ in range(24)]
     begun = time.monotonic()
     found = scraped(server)
     assert time.monotonic() - begun < 10
