@@ -343,6 +343,7 @@ MAY_CATCH_ALL = {
     "runs/hooks.py": "a hook that tells of something that has happened can't undo it, nor can its cleaning up",
     "webhooks/sender.py": "the top of the threads that send: a delivery that breaks is tried again",
     "service/actions/thread.py": "the top of a thread: an action that could not go on is gone on with later",
+    "service/following/follower.py": "the top of a thread: requests that wait look by themselves then, and tell",
     "engines/live_run.py": "the top of a thread: its slot is given back whatever happens",
     "engines/threads.py": "the top of the dispatcher: a job that could not be begun is tried again",
     "engines/fleet/supervised_worker.py": "the top of a worker: another one begins in its place",

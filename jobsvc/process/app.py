@@ -10,11 +10,13 @@ from flask import Flask
 
 from jobsvc.kinds.contract import Kind
 from jobsvc.process.choice_of_engine import Engines, fleet, threads
+from jobsvc.process.http.waiting_place import PLACE
 from jobsvc.process.locks import Locks
 from jobsvc.process.parts import build_core
 from jobsvc.process.web_process import WebProcess
 from jobsvc.service.actions.thread import ActionThread
 from jobsvc.service.core import Core
+from jobsvc.service.following.follower import Follower
 from jobsvc.service.left_over import LeftOver
 from jobsvc.service.monitoring.figures import DatabaseFigures
 from jobsvc.service.monitoring.measured import Measured
@@ -72,12 +74,13 @@ def _build(settings: Settings, locks: Locks, own_process: bool, extra_kinds: Ite
     carrying_out = core.carrying_out(service, engines.runs, engines.rollbacks)
     action_thread = ActionThread(carrying_out.step, shared=settings.engine is EngineName.FLEET)
     actions.wake = action_thread.wake
+    follower = Follower(service.lookup, core.notifier)
     pruner = Pruner(Retention(database, files, RetentionPolicy.of(settings), partial(clock.read, own=core.now)))
     app = Flask(__name__)
     process = WebProcess(
         database,
         locks,
-        [*engines.parts, action_thread, pruner],
+        [*engines.parts, action_thread, follower, pruner],
         _count_requests(app),
         Readiness(database, core.room),
         shutdown_seconds=settings.shutdown_timeout,
@@ -86,6 +89,8 @@ def _build(settings: Settings, locks: Locks, own_process: bool, extra_kinds: Ite
         settings=settings,
         jobs=service,
         actions=actions,
+        follower=follower,
+        place=PLACE,
         results=Results(database, files),
         files=files,
         shortage=core.room.shortage,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, RowMapping
@@ -59,6 +59,11 @@ class Lookup:
         """Raises UnknownJob."""
         with self._database.read() as connection:
             return find(connection, job_id)
+
+    def some(self, ids: Collection[str]) -> dict[str, Job]:
+        """The jobs with these ids, as far as there are any, by their ids. Each id was found before."""
+        with self._database.read() as connection:
+            return {row["id"]: Job.from_row(row) for row in job_rows.by_ids(connection, ids)}
 
     def standing(self, job_id: str) -> Standing:
         """Raises UnknownJob."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jobsvc.jobs.errors import InvalidParameter
 from jobsvc.jobs.states import State
+from jobsvc.service.following.unless import Unless
 from jobsvc.web.takes import given
 
 DEFAULT_LIMIT = 100
@@ -11,7 +12,7 @@ MAX_LIMIT = 1000
 
 DEFAULT_WAIT = 5.0
 MAX_WAIT = 30.0
-"""Seconds for which a request may wait for a run to obey."""
+"""Seconds for which a request may wait for a run to obey, or for a job to change."""
 
 
 def limit() -> int:
@@ -40,7 +41,7 @@ def after(parts: int) -> tuple[int, ...] | None:
 
 
 def wait() -> float:
-    """For how many seconds to wait for a run to obey."""
+    """For how many seconds to wait."""
     value = given().get("wait")
     if value is None:
         return DEFAULT_WAIT
@@ -52,6 +53,21 @@ def wait() -> float:
     if not 0 <= seconds <= MAX_WAIT:
         raise InvalidParameter("wait", f"{value!r} must be a number of seconds from 0 to {MAX_WAIT:.0f}")
     return seconds
+
+
+def unless() -> Unless | None:
+    """What the client knows of a job: a state, or a version; None: it does not say, and does not wait."""
+    text = given().get("unless")
+    if text is None:
+        if given().get("wait") is not None:
+            raise InvalidParameter("wait", "it takes `unless` beside it: the state, or the version, that you know")
+        return None
+    known = Unless.read(text)
+    if known is None:
+        raise InvalidParameter(
+            "unless", f"{text!r} must be a job's `version`, without quotes, or one of {', '.join(State)}"
+        )
+    return known
 
 
 def state() -> State | None:

@@ -10,6 +10,7 @@ from flask import Flask, current_app
 from jobsvc.files.contract import Files
 from jobsvc.kinds.contract import Kind
 from jobsvc.service.actions.asking import Actions
+from jobsvc.service.following.follower import Follower
 from jobsvc.service.jobs import JobService
 from jobsvc.service.left_over import LeftOver
 from jobsvc.service.monitoring.measured import Measured
@@ -26,6 +27,9 @@ class Services:
     settings: Settings
     jobs: JobService
     actions: Actions
+    follower: Follower
+    place: str
+    """The name in the WSGI environment of a request's place to wait in, under a server that counts its threads."""
     results: Results
     files: Files
     shortage: Callable[[], str | None]

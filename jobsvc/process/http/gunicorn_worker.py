@@ -19,6 +19,7 @@ from jobsvc.process.http.application_errors import of_application
 from jobsvc.process.http.client_socket import ClientTooSlow
 from jobsvc.process.http.connection import Connection, hold_back_continue
 from jobsvc.process.http.loop import HttpLoop
+from jobsvc.process.http.waiting_place import PLACE, WaitingPlace
 
 
 class HttpWorker(HttpLoop):
@@ -71,6 +72,7 @@ class HttpWorker(HttpLoop):
             hold_back_continue(req, conn.sock)
             resp, environ = wsgi.create(req, conn.sock, conn.client, conn.server, self.cfg, response_class=Answer)
             environ["wsgi.multithread"] = True
+            environ[PLACE] = WaitingPlace(self._slots, conn.sock)
             self._count(resp)
             with of_application():
                 pieces = self.wsgi(environ, resp.start_response)

@@ -258,7 +258,8 @@ class HttpLoop(ThreadWorker):  # type: ignore[misc]
         if conn.has_slot:
             conn.has_slot = False
             self._slots.give_back()
-            self._admit()
+        # A request that waited for a job, too, has given back its slot.
+        self._admit()
         failed = None if fs.cancelled() else fs.exception()
         if failed is not None:
             self.log.error("a request ended its thread", exc_info=failed)

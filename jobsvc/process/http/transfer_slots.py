@@ -1,4 +1,4 @@
-"""How many request threads may be busy with sending or receiving at the same time."""
+"""How many request threads may be busy with sending or receiving, or wait for a job to change, at the same time."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ RETRY_SECONDS = 5
 class TransferSlots:
     """Three quarters of the request threads: an upload or a large answer takes one. Safe to share among threads.
 
-    `_lock` guards `_taken`.
+    A request that waits for a job to change takes one too, of which there are a quarter of
+    the threads, so that what is left for all other requests is always the same.
+    `_lock` guards `_taken` and `_waiting`.
     """
 
     def __init__(self, threads: int) -> None:
         self.count = threads * 3 // 4
+        self.to_wait = threads // 4
         self._lock = Lock()
         self._taken = 0
+        self._waiting = 0
 
     def take(self) -> bool:
         """Returns False, at once, where none is free."""
@@ -33,6 +37,20 @@ class TransferSlots:
     def give_back(self) -> None:
         with self._lock:
             self._taken -= 1
+
+    def take_to_wait(self) -> bool:
+        """The same for a request that waits."""
+        with self._lock:
+            if self._taken >= self.count or self._waiting >= self.to_wait:
+                return False
+            self._taken += 1
+            self._waiting += 1
+            return True
+
+    def give_back_from_wait(self) -> None:
+        with self._lock:
+            self._taken -= 1
+            self._waiting -= 1
 
     def refusal(self) -> bytes:
         """The body of the 503 where none is free: a problem document that old and new clients understand."""

@@ -50,6 +50,12 @@ def by_id(connection: Connection, job_id: str, *, lock: bool = False) -> RowMapp
     return connection.execute(_locked(query) if lock else query).mappings().one_or_none()
 
 
+def by_ids(connection: Connection, ids: Collection[str]) -> Sequence[RowMapping]:
+    """Those of some jobs that were not forgotten."""
+    query = select(*JOB).where(jobs.c.id.in_(ids), jobs.c.deleted_at.is_(None))
+    return connection.execute(query).mappings().all()
+
+
 def standing(connection: Connection, job_id: str) -> RowMapping | None:
     """`key`, `state` and `attempt` of a job that was not forgotten."""
     query = select(jobs.c.key, jobs.c.state, jobs.c.attempt).where(jobs.c.id == job_id, jobs.c.deleted_at.is_(None))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from jobsvc.jobs import version
 from jobsvc.jobs.bulk_action import Verb
 from jobsvc.jobs.states import State
 from jobsvc.web.parameters import DEFAULT_LIMIT, DEFAULT_WAIT, MAX_LIMIT, MAX_WAIT
 
 Schema = dict[str, Any]
+
+_WHOLE = f"^{version.SHAPE}$"
 
 NAMES: dict[str, Schema] = {
     "limit": {
@@ -29,6 +32,11 @@ NAMES: dict[str, Schema] = {
         "maximum": MAX_WAIT,
         "default": DEFAULT_WAIT,
         "description": "for how many seconds to wait at most",
+    },
+    "unless": {
+        "anyOf": [{"type": "string", "enum": [str(state) for state in State]}, {"type": "string", "pattern": _WHOLE}],
+        "description": "the state, or the version, of the job that you know: the answer comes when it is another one, "
+        "or after `wait`. With Retry-After: at once, since too many others wait",
     },
     "state": {"type": "string", "enum": [str(state) for state in State], "description": "only jobs in this state"},
     "kind": {"type": "string", "description": "only jobs of this kind"},

@@ -16,6 +16,7 @@ from jobsvc.jobs.errors import CantRollBack, FilesRemoved, NotAllowed, UnknownJo
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.representation import event_json, job_json, webhook_json
 from jobsvc.jobs.states import STOPPING
+from jobsvc.service.following.follower import RETRY_SECONDS
 from jobsvc.service.results import NoResult
 from jobsvc.web import parameters
 from jobsvc.web.conditional import conditional, list_tag
@@ -56,12 +57,23 @@ def listing() -> Response:
 
 
 @bp.get("/<job_id>")
-@takes()
+@takes("wait", "unless")
 @answers({200: shapes.Job, 304: None}, UnknownJob, PreconditionFailed)
 def one(job_id: str) -> Response:
-    """One job."""
-    job = job_json(services().jobs.get(job_id))
-    return conditional(job, job["version"])
+    """One job. Waits, if it is to, until it is no longer as the client knows it."""
+    unless = parameters.unless()
+    if unless is None:
+        return _current(services().jobs.get(job_id))
+    followed = services().follower.follow(job_id, unless, parameters.wait(), request.environ.get(services().place))
+    answer = _current(followed.job)
+    if followed.turned_away:
+        answer.headers["Retry-After"] = str(RETRY_SECONDS)
+    return answer
+
+
+def _current(job: Job) -> Response:
+    shown = job_json(job)
+    return conditional(shown, shown["version"])
 
 
 @bp.delete("/<job_id>")

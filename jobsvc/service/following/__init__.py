@@ -1,0 +1,1 @@
+"""Requests that wait until a job has changed."""
