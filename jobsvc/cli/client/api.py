@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from jobsvc.cli.client.exits import Ended, Exit
@@ -21,6 +21,9 @@ ANSWER_SECONDS = 60.0
 UPLOAD_SECONDS = 600.0
 """After its last byte, an upload is flushed to a disk or to S3 before it is answered."""
 
+WAIT_SECONDS = 30
+"""How long the service is asked to wait for a job to change: the most that it takes."""
+
 MAX_PAGE = 1000
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -31,6 +34,17 @@ class Unreachable(Ended):
 
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(Exit.UNREACHABLE, message, status)
+
+
+class CantWait(Exception):
+    """The service is of a version that does not know how to wait for a job to change."""
+
+
+class Seen(NamedTuple):
+    """A job, and how many seconds the service wants it to be left alone."""
+
+    job: dict[str, Any]
+    pause: float
 
 
 class Api:
@@ -73,6 +87,16 @@ class Api:
     def job(self, job_id: str) -> dict[str, Any]:
         return self.get(job_path(job_id))
 
+    def changed_job(self, job_id: str, version: str) -> Seen:
+        """The job, as soon as its version is another one, or after `WAIT_SECONDS` as it is. Raises CantWait."""
+        query: dict[str, str | int] = {"wait": WAIT_SECONDS, "unless": version}
+        with self._told():
+            answer = self._http.get(self.url + job_path(job_id), params=query)
+        if answer.status_code == 400 and _parameter_of(answer) in query:
+            raise CantWait
+        pause = answer.headers.get("Retry-After", "") if answer.is_success else ""
+        return Seen(self._object_of(answer), float(pause) if pause.isdigit() else 0.0)
+
     def jobs(self, limit: int | None, query: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
         """The latest jobs that the query finds, `limit` at most (None: all), and where the next page would begin."""
         found: list[dict[str, Any]] = []
@@ -98,6 +122,9 @@ class Api:
     def _object(self, method: str, path: str, **more: Any) -> dict[str, Any]:
         with self._told():
             answer = self._http.request(method, self.url + path, **more)
+        return self._object_of(answer)
+
+    def _object_of(self, answer: httpx2.Response) -> dict[str, Any]:
         if not answer.is_success:
             raise self._refusal(answer)
         found = _json(answer)
@@ -136,6 +163,12 @@ def job_path(job_id: str, *more: str) -> str:
 
 def kind_path(name: str, *more: str) -> str:
     return "/".join(("/kinds", quote(name, safe=""), *more))
+
+
+def _parameter_of(answer: httpx2.Response) -> object:
+    """The parameter that a refusal is about, if it says so."""
+    found = _json(answer)
+    return found.get("parameter") if isinstance(found, dict) else None
 
 
 def _json(answer: httpx2.Response) -> Any:

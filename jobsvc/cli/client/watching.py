@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from jobsvc.cli.client.api import Api, Unreachable
+from jobsvc.cli.client.api import Api, CantWait, Seen, Unreachable
 from jobsvc.cli.client.bars import Bar, open_bar
 from jobsvc.cli.client.exits import Ended, Exit
 from jobsvc.cli.client.output import Output
@@ -18,7 +18,8 @@ from jobsvc.jobs.states import FINISHED, State
 
 FIRST_PAUSE_SECONDS = 0.1
 MAX_PAUSE_SECONDS = 1.0
-"""Between two looks at a job: a short one is seen at once, a long one is not asked all the time."""
+"""Between two looks at a job where the service can't wait, or is away: a short job is seen at once,
+a long one is not asked for all the time."""
 
 PATIENCE_SECONDS = 60.0
 """For how long a service may be away, to be restarted, while a job of it is watched."""
@@ -74,13 +75,21 @@ def looks(
     pause: Callable[[float], None] = sleep,
     clock: Callable[[], float] = monotonic,
 ) -> Iterator[dict[str, Any]]:
-    """A job, whenever there is something new of it, for ever. Raises Unreachable if the service stays away."""
+    """A job, whenever there is something new of it, for ever. Raises Unreachable if the service stays away.
+
+    The service waits until there is; one of an older version is asked again and again.
+    """
     last: dict[str, Any] | None = None
-    wait = FIRST_PAUSE_SECONDS
+    interval = FIRST_PAUSE_SECONDS
     away_since: float | None = None
+    can_wait = True
     while True:
+        version = last.get("version") if can_wait and last is not None and away_since is None else None
         try:
-            job = api.job(job_id)
+            seen = api.changed_job(job_id, version) if version else Seen(api.job(job_id), 0.0)
+        except CantWait:
+            can_wait = False
+            continue
         except Unreachable as error:
             # What has never answered is no service that is being restarted.
             if last is None or (away_since is not None and clock() - away_since > PATIENCE_SECONDS):
@@ -88,13 +97,16 @@ def looks(
             if away_since is None:
                 away_since = clock()
                 note(f"{error.message}; asking again for {PATIENCE_SECONDS:.0f} s")
+            rest = interval
         else:
             away_since = None
-            if job != last:
-                yield job
-            last = job
-        pause(wait)
-        wait = min(MAX_PAUSE_SECONDS, wait * 1.3)
+            if seen.job != last:
+                yield seen.job
+            last = seen.job
+            rest = seen.pause if can_wait and "version" in last else interval
+        if rest:
+            pause(rest)
+            interval = min(MAX_PAUSE_SECONDS, interval * 1.3)
 
 
 def end_with(job: dict[str, Any]) -> None:

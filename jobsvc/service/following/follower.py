@@ -40,7 +40,7 @@ GONE_SECONDS = 1.0
 """The interval at which a request that waits looks whether its client is still there."""
 
 RETRY_SECONDS = 1
-"""When to ask again after an answer that could not be waited for."""
+"""When to ask again where it could not be waited for: not at once, over and over."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Followed:
 
     job: Job
     turned_away: bool = False
-    """Whether the request was answered at once since too many others wait."""
+    """Whether it could not be waited for: too many others wait, or the process ends."""
 
 
 @dataclass(eq=False)
@@ -113,7 +113,8 @@ class Follower:
             return Followed(job, turned_away=True)
         try:
             with self._listed(waiting):
-                return Followed(self._waited(waiting, until, place))
+                job = self._waited(waiting, until, place)
+            return Followed(job, turned_away=self._closing and not waiting.is_answered_by(job))
         finally:
             place.give_back()
 

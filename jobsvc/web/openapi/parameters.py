@@ -36,7 +36,7 @@ NAMES: dict[str, Schema] = {
     "unless": {
         "anyOf": [{"type": "string", "enum": [str(state) for state in State]}, {"type": "string", "pattern": _WHOLE}],
         "description": "the state, or the version, of the job that you know: the answer comes when it is another one, "
-        "or after `wait`. With Retry-After: at once, since too many others wait",
+        "or after `wait`. With Retry-After: it came at once, since too many others wait",
     },
     "state": {"type": "string", "enum": [str(state) for state in State], "description": "only jobs in this state"},
     "kind": {"type": "string", "description": "only jobs of this kind"},

@@ -7,15 +7,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from jobsvc.cli.client import creating
-from jobsvc.cli.client.api import Unreachable
-from jobsvc.cli.client.watching import looks
 from tests.cli.conftest import Told
 from tests.support.server import ROOT, Server, free_port
 from tests.support.shell import client_environ, jobsvc, start
@@ -142,39 +138,6 @@ def test_a_file_that_becomes_shorter_while_it_is_sent_makes_no_job(
     found = jobsvc(service.url, "upload", str(file))
     assert (found.exit, found.err) == (1, "Error: the file became shorter while it was sent: no job was made\n")
     assert len(service.get("/jobs?limit=1000")["jobs"]) == before
-
-
-class Flaky:
-    """A service that answers with these jobs, and is away in between."""
-
-    def __init__(self, *answers: dict[str, Any] | None) -> None:
-        self._answers = iter(answers)
-
-    def job(self, job_id: str) -> dict[str, Any]:
-        answer = next(self._answers, None)
-        if answer is None:
-            raise Unreachable("away")
-        return answer
-
-
-def seen(*answers: dict[str, Any] | None, seconds: float = 1.0) -> Iterator[dict[str, Any]]:
-    clock = count(0.0, seconds)
-    return looks(Flaky(*answers), "x", lambda _: None, lambda _: None, lambda: next(clock))  # type: ignore[arg-type]
-
-
-def test_a_service_that_is_started_again_meanwhile_is_waited_for() -> None:
-    first, last = {"state": "running"}, {"state": "succeeded"}
-    found = seen(first, None, None, first, None, last)
-    assert [next(found), next(found)] == [first, last]
-
-
-def test_a_service_that_stays_away_is_not_waited_for_without_end() -> None:
-    found = seen({"state": "running"})
-    next(found)
-    with pytest.raises(Unreachable):
-        next(found)
-    with pytest.raises(Unreachable):
-        next(seen(None, {"state": "running"}))
 
 
 SENT = """

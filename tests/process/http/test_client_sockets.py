@@ -22,6 +22,7 @@ from jobsvc.process.http.gunicorn_worker import HttpWorker
 from jobsvc.process.http.loop import HttpLoop
 from jobsvc.process.http.request_head import PROXY_V2, Head, chunked_end, find_head
 from jobsvc.process.http.transfer_slots import TransferSlots
+from jobsvc.process.http.waiting_place import WaitingPlace
 from jobsvc.web.in_flight import InFlight
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -306,3 +307,25 @@ def test_gunicorn_has_the_attributes_that_the_worker_relies_on() -> None:
     assert {name for name in ours if hasattr(gthread.ThreadWorker, name)} == {"_keepalive_after"}
     for name in ("_held", "_waiting", "_busy", "_slots", "_stop_at", "_look_at", "_accept_at"):
         assert f"self.{name} " not in source, name
+
+
+def test_requests_that_wait_take_a_quarter_of_the_threads_and_leave_one_always() -> None:
+    slots = TransferSlots(32)
+    assert [slots.take_to_wait() for _ in range(9)] == [True] * 8 + [False]
+    # With them, uploads and large answers still take no more than three quarters.
+    assert [slots.take() for _ in range(17)] == [True] * 16 + [False]
+    slots.give_back_from_wait()
+    assert slots.take()
+    assert not slots.take_to_wait(), "a transfer has its slot"
+    slots.give_back()
+    assert slots.take_to_wait()
+    assert not TransferSlots(2).take_to_wait()
+
+
+def test_a_request_that_waits_sees_that_its_client_has_gone(pair: Pair) -> None:
+    place = WaitingPlace(TransferSlots(32), ClientSocket(pair[0], QUICK))
+    assert not place.client_is_gone()
+    pair[1].sendall(b"GET / HTTP/1.1")
+    assert not place.client_is_gone(), "what it sends is its next request"
+    pair[1].shutdown(socket.SHUT_WR)
+    assert place.client_is_gone()

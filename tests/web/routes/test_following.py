@@ -181,6 +181,7 @@ def test_a_shutdown_ends_the_waits_with_what_is_there(make_app: Callable[..., Fl
     with followed(app.test_client(), job_id, "queued") as answer, ThreadPoolExecutor(1) as aside:
         closing = aside.submit(services.close)
         assert shown(answer.result(TIMEOUT / 2))["state"] == "queued"
+        assert answer.result().headers["Retry-After"] == "1"
         gated.gate.open()
         closing.result(TIMEOUT)
 
