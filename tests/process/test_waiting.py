@@ -65,8 +65,8 @@ class Waiting:
             return json.load(found), found.headers["Retry-After"]
 
 
-def wait_taken(server: Server, job_id: str, places: int) -> list[Waiting]:
-    """Requests that wait, so many, whatever others still have of the places."""
+def wait_taken(server: Server, job_id: str) -> list[Waiting]:
+    """As many requests as can wait, once others have left their places: which must be before their wait is over."""
     found: list[Waiting] = []
 
     def one_more() -> bool:
@@ -75,9 +75,9 @@ def wait_taken(server: Server, job_id: str, places: int) -> list[Waiting]:
             assert one.answer()[1] == "1"
         else:
             found.append(one)
-        return len(found) == places
+        return len(found) == PLACES
 
-    poll(one_more, TIMEOUT, f"{places} places")
+    poll(one_more, TIMEOUT / 2, f"{PLACES} places")
     return found
 
 
@@ -104,9 +104,9 @@ def test_a_hundred_who_wait_hold_up_neither_steering_nor_an_upload(
 
 
 def test_a_client_that_goes_away_makes_room_for_another(server: Server, running: str) -> None:
-    for one in wait_taken(server, running, PLACES):
+    for one in wait_taken(server, running):
         one.socket.close()
-    for one in wait_taken(server, running, PLACES):
+    for one in wait_taken(server, running):
         one.socket.close()
 
 
