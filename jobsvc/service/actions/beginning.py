@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -31,12 +32,21 @@ def which(demand: Demand, up_to: JobKey, paused_by: ActionKey | None) -> Which:
     return Which(up_to, named.state, named.kind, named.user, paused_by)
 
 
+def of_those_to_act_on(demand: Demand, jobs: Which) -> Which:
+    """Of what the filter finds in the states that are acted on: one that is rolled back is where it is to be."""
+    return replace(jobs, not_rolled_back=demand.rolls_back)
+
+
 def look(connection: Connection, demand: Demand, jobs: Which) -> Found:
     """Count the jobs that the filter finds, by what their states allow."""
     counts = action_rows.count_by_state(connection, jobs)
+    to_act_on = (
+        action_rows.count_by_state(connection, of_those_to_act_on(demand, jobs)) if demand.rolls_back else counts
+    )
     already, skipped = 0, Skipped()
     for state, count in counts.items():
         if state in demand.acted_on():
+            already += count - to_act_on.get(state, 0)
             continue
         why = demand.why_not(state)
         if why is None:
@@ -51,7 +61,7 @@ def preview(connection: Connection, demand: Demand, paused_by: ActionKey | None)
     jobs = which(demand, action_rows.youngest_job(connection), paused_by)
     found = look(connection, demand, jobs)
     would_do = found.jobs - found.already - found.skipped.total
-    ids = action_rows.first_ids(connection, jobs, demand.acted_on(), IDS_PREVIEWED)
+    ids = action_rows.first_ids(connection, of_those_to_act_on(demand, jobs), demand.acted_on(), IDS_PREVIEWED)
     return Preview(found.jobs, would_do, found.already, found.skipped, ids)
 
 
@@ -65,7 +75,8 @@ def begin(connection: Connection, action: BulkAction, at: datetime) -> None:
     jobs = which(action.demand, action.up_to, action.paused_by)
     found = look(connection, action.demand, jobs)
     last = None if action.demand.action is Action.RESUME else UNDER_WAY
-    listed = action_rows.list_jobs(connection, action.key, jobs, action.demand.acted_on(), last)
+    to_act_on = of_those_to_act_on(action.demand, jobs)
+    listed = action_rows.list_jobs(connection, action.key, to_act_on, action.demand.acted_on(), last)
     values: Mapping[str, object] = {
         "begun_at": at,
         "finished_at": None if listed else at,

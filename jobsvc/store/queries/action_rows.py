@@ -39,6 +39,8 @@ class Which:
     kind: str | None = None
     user: str | None = None
     stopped_by: ActionKey | None = None
+    not_rolled_back: bool = False
+    """Only those whose rollback nobody has asked for."""
 
     def clauses(self) -> list[ColumnElement[bool]]:
         pairs = (
@@ -48,6 +50,8 @@ class Which:
             (jobs.c.stopped_by, self.stopped_by),
         )
         named = [column == wanted for column, wanted in pairs if wanted is not None]
+        if self.not_rolled_back:
+            named += [jobs.c.rolled_back.is_(False), jobs.c.rollback.is_(None)]
         return [jobs.c.key <= self.up_to, jobs.c.deleted_at.is_(None), *named]
 
 

@@ -266,6 +266,26 @@ def test_what_is_rolled_back_is_what_has_ended(env: Environment) -> None:
     assert finish(env, again).already == 1
 
 
+def test_what_is_rolled_back_already_is_counted_so_also_by_a_dry_run(env: Environment) -> None:
+    env.gated.gate.open(4)
+    done, other = env.submit(count=2), env.submit(count=2)
+    for job in (done, other):
+        env.wait_for(job, State.SUCCEEDED)
+    env.service.roll_back(done.id, WHO, 30)
+    env.service.terminate(env.submit(count=2).id, WHO, 30)
+    actions = env.core.actions(env.service)
+    for demand in (
+        Demand(Verb.ROLL_BACK, Filter()),
+        Demand(Verb.TERMINATE, Filter(state=State.TERMINATED), rollback=True),
+    ):
+        preview = actions.preview(demand)
+        assert preview.already == 1
+        assert preview.would_do == preview.found - 1
+        assert done.id not in preview.ids
+    action = finish(env, ask(env, Verb.ROLL_BACK))
+    assert counts(action) == (3, 2, 1, {})
+
+
 def test_a_job_that_runs_can_be_terminated_and_rolled_back_and_what_is_done_stays(env: Environment) -> None:
     env.gated.gate.open(2)
     done = env.submit(count=2)
