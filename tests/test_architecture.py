@@ -206,6 +206,7 @@ def test_kinds_know_neither_http_nor_threads_nor_the_database_itself() -> None:
 
 KNOWS_MORE_OF_KINDS = {
     "process/parts.py": ("kinds.registry", "kinds.own_tables"),  # finds the kinds there are, and makes their tables
+    "cli/context.py": ("kinds.registry",),  # whose jobs should have files
     "cli/fleet.py": ("kinds.registry.KindError", "kinds.registry"),  # says why there is no service
     "cli/doctor/of_settings.py": ("kinds.registry.KindError", "kinds.registry"),  # says which kinds can't be used
     "runs/runner.py": ("kinds.csv.format",),  # the longest row, where no setting says otherwise

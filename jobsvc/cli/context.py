@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from sqlalchemy import make_url
 
+from jobsvc.kinds.registry import BUILT_IN, KindError, load_kinds, taking_files
 from jobsvc.process.locks import Locks
 from jobsvc.settings import SettingError, Settings
 from jobsvc.store.database import Database, is_postgresql, shown
@@ -43,6 +44,14 @@ def existing(settings: Settings) -> Iterator[Database]:
         raise click.ClickException(f"{shown(settings.url)} does not answer: {error}") from None
     finally:
         database.close()
+
+
+def kinds_taking_files(settings: Settings) -> frozenset[str]:
+    """The names of the kinds whose jobs have an upload each; of those that are there, where some can't be loaded."""
+    try:
+        return taking_files(load_kinds(settings.kinds))
+    except KindError:
+        return taking_files({kind.name: kind() for kind in BUILT_IN})
 
 
 @contextmanager

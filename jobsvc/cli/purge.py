@@ -7,7 +7,7 @@ from functools import partial
 
 import click
 
-from jobsvc.cli.context import existing, load_settings
+from jobsvc.cli.context import existing, kinds_taking_files, load_settings
 from jobsvc.clock import now
 from jobsvc.files.belonging import settle
 from jobsvc.files.open_files import open_files
@@ -35,7 +35,7 @@ def purge(finished_days: float | None, files_days: float | None, dry_run: bool) 
     try:
         with existing(settings) as database:
             files = open_files(settings)
-            settle(database, files, dry=dry_run)
+            settle(database, files, kinds_taking_files(settings), dry=dry_run)
             retention = Retention(database, files, RetentionPolicy.of(settings), partial(clock.read, own=now))
             swept = retention.preview() if dry_run else retention.sweep()
     except FilesDown as error:

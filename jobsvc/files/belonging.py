@@ -8,6 +8,7 @@ identities; and a folder whose volume is not mounted looks like a new store.
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -44,8 +45,11 @@ def belong_together(database: Database, files: Files) -> bool:
     return theirs is not None and theirs == identity_of(database)
 
 
-def fault_between(database: Database, files: Files) -> str | None:
-    """Why they do not belong together; None if one of them only lacks its identity."""
+def fault_between(database: Database, files: Files, kinds: Collection[str]) -> str | None:
+    """Why they do not belong together; None if one of them only lacks its identity.
+
+    `kinds` are the names of those whose jobs have an upload each.
+    """
     theirs, ours = files.identity(), identity_of(database)
     if theirs is not None:
         if theirs == ours:
@@ -55,7 +59,7 @@ def fault_between(database: Database, files: Files) -> str | None:
     kept = files.job_ids()
     with database.read() as connection:
         known, forgotten = job_rows.ids_by_files(connection)
-        uploads = job_rows.count_uploads(connection)
+        uploads = job_rows.count_uploads(connection, kinds)
     unknown = kept - known - forgotten
     if unknown:
         return (
@@ -69,14 +73,15 @@ def fault_between(database: Database, files: Files) -> str | None:
     return None
 
 
-def settle(database: Database, files: Files, *, dry: bool = False) -> None:
+def settle(database: Database, files: Files, kinds: Collection[str], *, dry: bool = False) -> None:
     """Be sure that both belong together; they get an identity if they have none and can only be each other's.
 
-    Many processes may do this at once. `dry` changes nothing. Raises NotTogether, FilesDown.
+    `kinds` are the names of those whose jobs have an upload each. Many processes may do
+    this at once. `dry` changes nothing. Raises NotTogether, FilesDown.
     """
     if belong_together(database, files):
         return
-    fault = fault_between(database, files)
+    fault = fault_between(database, files, kinds)
     if fault is None and not dry:
         files.identify(_made(database))
     # Meanwhile another process may have made them, and received an upload.
@@ -84,10 +89,10 @@ def settle(database: Database, files: Files, *, dry: bool = False) -> None:
         raise _not_together(fault or f"another database was given the files in {files.place} in this moment")
 
 
-def settle_if_it_answers(database: Database, files: Files) -> None:
+def settle_if_it_answers(database: Database, files: Files, kinds: Collection[str]) -> None:
     """`settle`, for a start, which does not need the store. Raises NotTogether, SettingError if it can't be used."""
     try:
-        settle(database, files)
+        settle(database, files, kinds)
     except FilesDown as error:
         log.warning("whether the files are those of this database is not known yet: %s", error)
     except OSError as error:

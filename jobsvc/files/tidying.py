@@ -22,7 +22,8 @@ def tidy_strays(database: Database, files: Files, at: datetime, *, older_than: t
     try:
         if not belong_together(database, files):
             if identity_of(database) is not None:
-                log.error("files of jobs that the database does not know stay: %s", fault_between(database, files))
+                fault = fault_between(database, files, ()) or f"{files.place} has no identity"
+                log.error("files of jobs that the database does not know stay: %s", fault)
             return Tidied()
         with database.read() as connection:
             known, forgotten = job_rows.ids_by_files(connection)

@@ -50,6 +50,11 @@ def load_kinds(named: Iterable[str], extra: Iterable[Kind] = ()) -> Mapping[str,
     return kinds
 
 
+def taking_files(kinds: Mapping[str, Kind]) -> frozenset[str]:
+    """The names of the kinds whose jobs have an upload each."""
+    return frozenset(name for name, kind in kinds.items() if kind.takes_file)
+
+
 def _instance(where: str, path: str) -> Kind:
     try:
         kind: Any = resolve_name(path)

@@ -12,7 +12,7 @@ from jobsvc.files.belonging import settle_if_it_answers
 from jobsvc.files.open_files import open_files
 from jobsvc.kinds.contract import Kind
 from jobsvc.kinds.own_tables import make_tables
-from jobsvc.kinds.registry import load_kinds
+from jobsvc.kinds.registry import load_kinds, taking_files
 from jobsvc.service.core import Core
 from jobsvc.settings import EngineName, Settings
 from jobsvc.store.database import Database
@@ -45,8 +45,8 @@ def build_core(settings: Settings, extra_kinds: Iterable[Kind] = (), session: st
     database = Database(settings.url, session, max(IDLE_SECONDS, settings.stalled_after), room)
     prepare(database)
     files = open_files(settings)
-    settle_if_it_answers(database, files)
     kinds = load_kinds(settings.kinds, extra_kinds)
+    settle_if_it_answers(database, files, taking_files(kinds))
     with database.write() as connection:
         # Two processes that make the same table at once would stand in each other's way.
         database.backend.lock_for_migrations(connection)

@@ -31,6 +31,9 @@ pytestmark = [pytest.mark.both_databases, pytest.mark.stores(LOCAL, FAKE)]
 
 TIMEOUT = 60
 
+UPLOADED = ("baselineCSV", "bulkTeam")
+"""The kinds whose jobs have an upload each."""
+
 
 @pytest.fixture
 def files(files_url: str, tmp_path: Path) -> Files:
@@ -67,10 +70,9 @@ def other(tmp_path: Path) -> Iterator[Database]:
     database.close()
 
 
-def add(database: Database, job_id: str, *, uploaded: bool = True) -> None:
-    values = {"id": job_id, "kind": "baselineCSV", "user": "Jon-Doe", "state": "succeeded", "params": {}}
+def add(database: Database, job_id: str, *, kind: str = "baselineCSV", filename: str | None = "x.csv") -> None:
+    values = {"id": job_id, "kind": kind, "user": "Jon-Doe", "state": "succeeded", "params": {}}
     with database.write() as connection:
-        filename = "x.csv" if uploaded else None
         connection.execute(insert(jobs).values(**values, filename=filename, created_at=NOON, queued_at=NOON))
 
 
@@ -83,7 +85,7 @@ def assert_refused(database: Database, files: Files, *words: str) -> None:
     """It is, the text says why and the way out, and nothing is changed."""
     before = stored(files), files.identity(), identities(database)
     with pytest.raises(NotTogether) as refused:
-        settle(database, files)
+        settle(database, files, UPLOADED)
     for word in (*words, files.place, database.shown, "DATABASE_URL", "python -m jobsvc files adopt"):
         assert word in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -92,11 +94,11 @@ def assert_refused(database: Database, files: Files, *words: str) -> None:
 
 def test_what_is_new_gets_one_identity_and_keeps_it(database: Database, files: Files) -> None:
     assert not belong_together(database, files)
-    settle(database, files)
+    settle(database, files, UPLOADED)
     assert belong_together(database, files)
     assert identities(database) == [files.identity()]
     FakeRemote.calls.clear()
-    settle(database, files)
+    settle(database, files, UPLOADED)
     assert {what for what, _ in FakeRemote.calls} <= {"get"}
     assert identities(database) == [files.identity()]
 
@@ -105,17 +107,17 @@ def test_what_was_there_before_there_were_identities_is_recognized_by_its_jobs(
     database: Database, files: Files
 ) -> None:
     add(database, FIRST)
-    add(database, SECOND, uploaded=False)
+    add(database, SECOND, kind="createExport", filename=None)
     keep(files, f"{FIRST}.input", b"x")
     keep(files, f"{SECOND}.output/result.1", b"x")
     keep(files, "finance/2026/ledger.parquet", b"mine")
-    settle(database, files)
+    settle(database, files, UPLOADED)
     assert belong_together(database, files)
     assert len(stored(files)) == 3
 
 
 def test_files_that_another_database_has_are_refused(database: Database, files: Files, other: Database) -> None:
-    settle(database, files)
+    settle(database, files, UPLOADED)
     add(database, FIRST)
     keep(files, f"{FIRST}.input", b"x")
     assert_refused(other, files, str(files.identity()), "another database's")
@@ -135,14 +137,29 @@ def test_a_store_without_the_files_that_should_be_there_is_refused(
 ) -> None:
     """A volume that is not mounted."""
     if known:
-        settle(database, files)
+        settle(database, files, UPLOADED)
         lose(files, "jobsvc-identity")
+    # Sent as a form, as the body of its request, for a kind that is no more; and one without a file.
     add(database, FIRST)
+    add(database, SECOND, filename=None)
+    add(database, f"{SECOND}1", kind="gone")
+    add(database, f"{SECOND}2", kind="createExport", filename=None)
+    assert_refused(database, files, "3 jobs whose files should be there")
+
+
+def test_a_file_without_a_name_is_missed_as_one_with_a_name_is(database: Database, files: Files) -> None:
+    add(database, FIRST, filename=None)
     assert_refused(database, files, "1 jobs whose files should be there")
 
 
+def test_jobs_that_had_no_file_miss_none(database: Database, files: Files) -> None:
+    add(database, FIRST, kind="createExport", filename=None)
+    settle(database, files, UPLOADED)
+    assert belong_together(database, files)
+
+
 def test_another_store_is_refused_also_if_the_database_has_no_files(database: Database, files: Files) -> None:
-    settle(database, files)
+    settle(database, files, UPLOADED)
     lose(files, "jobsvc-identity")
     keep(files, f"{SECOND}.input", b"x")
     assert_refused(database, files, SECOND)
@@ -165,33 +182,33 @@ def test_a_crash_between_the_database_and_the_store_is_made_up_for(
     with monkeypatch.context() as patch:
         patch.setattr(files, "identify", crash)
         with pytest.raises(Crash):
-            settle(database, files)
+            settle(database, files, UPLOADED)
     made = identities(database)
     assert len(made) == 1
-    settle(database, files)
+    settle(database, files, UPLOADED)
     assert [files.identity()] == identities(database) == made
 
 
 def test_files_that_were_adopted_are_the_databases_own_and_no_longer_the_others(
     database: Database, files: Files, other: Database
 ) -> None:
-    settle(other, files)
+    settle(other, files, UPLOADED)
     add(database, FIRST)
     for job_id in (FIRST, SECOND):
         keep(files, f"{job_id}.input", b"x")
     adopted = adopt(database, files)
     assert (adopted.known, adopted.unknown) == (1, 1)
-    settle(database, files)
+    settle(database, files, UPLOADED)
     assert_refused(other, files)
     assert len(stored(files)) == 2
 
 
 def test_a_dry_look_changes_nothing_and_refuses_what_is_refused(database: Database, files: Files) -> None:
-    settle(database, files, dry=True)
+    settle(database, files, UPLOADED, dry=True)
     assert (identities(database), files.identity()) == ([], None)
     keep(files, f"{SECOND}.input", b"x")
     with pytest.raises(NotTogether):
-        settle(database, files, dry=True)
+        settle(database, files, UPLOADED, dry=True)
 
 
 def test_processes_that_start_at_once_make_one_identity(
@@ -204,7 +221,7 @@ def test_processes_that_start_at_once_make_one_identity(
     def start(database: Database) -> str | None:
         files = opened(files_url, tmp_path)
         gate.wait(TIMEOUT)
-        settle(database, files)
+        settle(database, files, UPLOADED)
         return files.identity()
 
     with ThreadPoolExecutor(len(databases)) as threads:
@@ -220,12 +237,12 @@ def test_a_process_that_comes_while_another_makes_them_and_receives_a_file_is_no
 
     def job_ids() -> set[str]:
         monkeypatch.undo()
-        settle(database, files)
+        settle(database, files, UPLOADED)
         keep(files, f"{SECOND}.input", b"is being received")
         return asked()
 
     monkeypatch.setattr(files, "job_ids", job_ids)
-    settle(database, files)
+    settle(database, files, UPLOADED)
     assert belong_together(database, files)
 
 

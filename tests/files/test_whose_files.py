@@ -63,9 +63,15 @@ def test_a_start_with_another_database_is_refused_and_removes_nothing(make_app: 
 
 
 @pytest.mark.stores(LOCAL)
-def test_a_start_without_its_volume_is_refused(make_app: MakeApp, tmp_path: Path) -> None:
+def test_a_start_without_its_volume_is_refused_also_if_its_files_have_no_names(
+    make_app: MakeApp, tmp_path: Path
+) -> None:
     folder = tmp_path / "shared files"
-    used(make_app)
+    app = start(make_app)
+    answer = app.test_client().put("/uploadCSV", data=CSV, content_type="application/octet-stream")
+    assert answer.status_code == 200, answer.text
+    wait_for(app.extensions["jobsvc"], answer.json["Job ID"], State.SUCCEEDED)
+    end(app)
     folder.rename(tmp_path / "unmounted")
     folder.mkdir()
     with pytest.raises(NotTogether, match="1 jobs whose files should be there"):

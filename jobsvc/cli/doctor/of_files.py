@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
+from jobsvc.cli.context import kinds_taking_files
 from jobsvc.cli.doctor.finding import Finding, good, note, wrong
 from jobsvc.files.belonging import ADOPT, fault_between
 from jobsvc.files.contract import Files
@@ -27,10 +29,10 @@ def files(settings: Settings, database: Database | None) -> Finding:
     folder = folder_of(settings)
     try:
         if folder is not None and not folder.is_dir():
-            return _no_folder(folder, database)
+            return _no_folder(folder, database, kinds_taking_files(settings))
         if folder is not None and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
             return wrong(FILES, f"{folder} can't be written by this user", "chown it to the user of the service")
-        return _of_the_database(open_files(settings), database)
+        return _of_the_database(open_files(settings), database, kinds_taking_files(settings))
     except FilesDown as error:
         return wrong(FILES, str(error), "is JOBSVC_FILES_URL right, is the store running, are its keys set?")
     except DatabaseDown as error:
@@ -39,22 +41,22 @@ def files(settings: Settings, database: Database | None) -> Finding:
         return wrong(FILES, str(error), "may this user read and write there?")
 
 
-def _of_the_database(found: Files, database: Database | None) -> Finding:
+def _of_the_database(found: Files, database: Database | None, kinds: Collection[str]) -> Finding:
     found.identity()
     if database is None:
         return good(FILES, f"{found.place} can be read")
-    fault = fault_between(database, found)
+    fault = fault_between(database, found, kinds)
     if fault is None:
         return good(FILES, f"{found.place} belongs to the database")
     mend = f"set JOBSVC_DATA_DIR, DATABASE_URL or JOBSVC_FILES_URL right; if they do belong together: {ADOPT}"
     return wrong(FILES, fault, mend)
 
 
-def _no_folder(folder: Path, database: Database | None) -> Finding:
+def _no_folder(folder: Path, database: Database | None, kinds: Collection[str]) -> Finding:
     uploads = 0
     if database is not None:
         with database.read() as connection:
-            uploads = job_rows.count_uploads(connection)
+            uploads = job_rows.count_uploads(connection, kinds)
     if uploads:
         told = f"{folder} is missing, and the database has {uploads} jobs whose files should be there"
         return wrong(FILES, told, "is a volume not mounted? Or set JOBSVC_DATA_DIR or JOBSVC_FILES_URL right")

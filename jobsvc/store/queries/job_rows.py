@@ -114,10 +114,14 @@ def ids_by_files(connection: Connection) -> tuple[set[str], set[str]]:
     return ids
 
 
-def count_uploads(connection: Connection) -> int:
-    """How many jobs have a file that was uploaded and not removed since."""
-    query = select(func.count()).select_from(jobs)
-    return connection.execute(query.where(jobs.c.filename.is_not(None), jobs.c.files_removed_at.is_(None))).scalar_one()
+def count_uploads(connection: Connection, kinds: Collection[str]) -> int:
+    """How many jobs have a file that was uploaded and not removed since: those of these kinds.
+
+    So have those of other kinds, which there may be no more, whose file has a name; it has none if
+    it came as the body of its request.
+    """
+    query = select(func.count()).select_from(jobs).where(jobs.c.files_removed_at.is_(None))
+    return connection.execute(query.where(or_(jobs.c.kind.in_(kinds), jobs.c.filename.is_not(None)))).scalar_one()
 
 
 def under_way(connection: Connection, states: Collection[str]) -> Sequence[RowMapping]:
