@@ -72,7 +72,7 @@ def wait_taken(server: Server, job_id: str) -> list[Waiting]:
     def one_more() -> bool:
         one = Waiting(server, job_id)
         if one.answered(0.2):
-            assert one.answer()[1] == "1"
+            assert one.answer()[1] == "2"
         else:
             found.append(one)
         return len(found) == PLACES
@@ -98,7 +98,7 @@ def test_a_hundred_who_wait_hold_up_neither_steering_nor_an_upload(
         assert (status, paused["state"]) == (200, "paused")
         assert monotonic() - begun < 5
         told = [one.answer() for one in crowd]
-        assert sorted(after or "" for _, after in told) == [""] * PLACES + ["1"] * (CLIENTS - PLACES)
+        assert sorted(after or "" for _, after in told) == [""] * PLACES + ["2"] * (CLIENTS - PLACES)
         assert {job["state"] for job, after in told if after is None} <= {"pausing", "paused"}
         server.wait_for(uploaded, "succeeded")
 
@@ -118,5 +118,5 @@ def test_a_stop_of_the_server_ends_the_waits_at_once(server: Server, running: st
     server.process.send_signal(signal.SIGTERM)
     with ThreadPoolExecutor(PLACES) as threads:
         told = list(threads.map(lambda one: one.answer(), waiting))
-    assert {(job["state"], after) for job, after in told} == {("queued", "1")}
+    assert {(job["state"], after) for job, after in told} == {("queued", "2")}
     assert server.stop(seconds=10) == 0

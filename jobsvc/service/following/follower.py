@@ -27,11 +27,12 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.25
 """The polling interval, for what nobody tells of."""
 
-SOONEST_SECONDS = 0.05
-"""Between two looks, however much changes: an action on many jobs tells of thousands a second."""
+ASIDE_SECONDS = 0.05
+"""Before each look: the request that has made the change is answered first, and changes that follow
+one another are seen as one. An action on many jobs makes hundreds a second."""
 
-PROGRESS_SECONDS = 0.25
-"""Progress alone is told no sooner: whoever follows a job gets a few answers a second, and not one a checkpoint."""
+PROGRESS_SECONDS = 0.5
+"""Progress alone is told no sooner: whoever follows a job gets two answers a second, and not one a checkpoint."""
 
 LOOK_LIMIT_SECONDS = 2.0
 """How long a look waits for the database."""
@@ -39,7 +40,7 @@ LOOK_LIMIT_SECONDS = 2.0
 GONE_SECONDS = 1.0
 """The interval at which a request that waits looks whether its client is still there."""
 
-RETRY_SECONDS = 1
+RETRY_SECONDS = 2
 """When to ask again where it could not be waited for: not at once, over and over."""
 
 
@@ -147,17 +148,16 @@ class Follower:
 
     def _live(self) -> None:
         while True:
-            # Before the look, so that what changes during it isn't missed.
-            version = self._notifier.version()
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._closing)
+                self._changed.wait_for(lambda: self._closing, ASIDE_SECONDS)
                 if self._closing:
                     return
                 all_waiting = list(self._waiting)
+            # Before the look, so that what changes during it isn't missed.
+            version = self._notifier.version()
             self._look(all_waiting)
-            with self._changed:
-                self._changed.wait_for(lambda: self._closing, SOONEST_SECONDS)
-            self._notifier.wait(version, LOOK_SECONDS - SOONEST_SECONDS)
+            self._notifier.wait(version, LOOK_SECONDS - ASIDE_SECONDS)
 
     def _look(self, all_waiting: Sequence[_Waiting]) -> None:
         try:
