@@ -6,6 +6,8 @@ them apart, at run time they are plain ints.
 
 from __future__ import annotations
 
+import secrets
+from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 
@@ -26,3 +28,12 @@ class Purpose(StrEnum):
     """It has the worker's slots. Its row stands for the worker."""
     ROLLBACKS = "rollbacks"
     RECOVERY = "recovery"
+
+
+MAX_NUMBERS = 10**12
+"""The last part of an id is a number below this."""
+
+
+def new_id(name: str, at: datetime) -> str:
+    """An id for clients: what `name` says of it, the seconds since 1970, a random number. A unique column holds it."""
+    return f"{name}-{int(at.timestamp())}-{secrets.randbelow(MAX_NUMBERS)}"

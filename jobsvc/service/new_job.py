@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
+from sqlalchemy.exc import IntegrityError
 
 from jobsvc.jobs.errors import InvalidParameter
 from jobsvc.kinds.contract import BadParameter, Kind, KnownJobs, Prepared, Readable
 from jobsvc.runs.hooks import contained
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,20 @@ class Idempotency:
 
     key: str
     fingerprint: str
+
+
+def once_for_each_key(idempotency: Idempotency | None, transaction: Callable[[], T]) -> T:
+    """Call `transaction`, which finds what the same request has made before, or makes it and notes the key.
+
+    On PostgreSQL a twin of the request may use the key after it was looked for: then the
+    transaction breaks off, and what the twin has made is found by another one.
+    """
+    try:
+        return transaction()
+    except IntegrityError:
+        if idempotency is None:
+            raise
+        return transaction()
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
 
 from jobsvc.deadlines import REQUEST_SECONDS, time_limit
 from jobsvc.files import job_ids
@@ -15,7 +13,7 @@ from jobsvc.jobs.errors import KeyReused, QueueFull
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.jobs.stopping import Asking, Engine
-from jobsvc.service.new_job import NewJob
+from jobsvc.service.new_job import NewJob, once_for_each_key
 from jobsvc.store import clock
 from jobsvc.store.again import again_on_conflict
 from jobsvc.store.database import Database
@@ -42,7 +40,7 @@ class Submission:
 
     def new_id(self, user: str, kind: str) -> str:
         """An id for a job to be. The unique column `jobs.id` holds it to its promise."""
-        return job_ids.make(user, kind, self._now(), secrets.randbelow(job_ids.MAX_NUMBERS))
+        return job_ids.make(user, kind, self._now())
 
     def submit(self, new: NewJob) -> Job:
         """Queue a new job, or return the one that the same request made before.
@@ -52,13 +50,7 @@ class Submission:
         """
         # However long the upload has taken.
         with time_limit(REQUEST_SECONDS):
-            try:
-                return self._submit(new)
-            except IntegrityError:
-                if new.idempotency is None:
-                    raise
-                # On PostgreSQL a twin of the request has used the key since it was looked for.
-                return self._submit(new)
+            return once_for_each_key(new.idempotency, lambda: self._submit(new))
 
     def _submit(self, new: NewJob) -> Job:
         with self._engine.asking() as asking:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import Connection, RowMapping
-from sqlalchemy.exc import IntegrityError
 
 from jobsvc.deadlines import Deadline
-from jobsvc.identifiers import ActionKey
+from jobsvc.identifiers import ActionKey, new_id
 from jobsvc.jobs.bulk_action import BulkAction, Demand, Preview, Verb
 from jobsvc.jobs.errors import InvalidParameter, KeyReused, UnknownAction
 from jobsvc.jobs.states import STOPPING
 from jobsvc.service.actions.beginning import begin, preview
-from jobsvc.service.new_job import Idempotency
+from jobsvc.service.new_job import Idempotency, once_for_each_key
 from jobsvc.service.notifier import Notifier
 from jobsvc.service.settling import Settling
 from jobsvc.service.steering import at_most
@@ -26,9 +24,6 @@ from jobsvc.store.again import again_on_conflict
 from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseBusy
 from jobsvc.store.queries import action_rows
-
-MAX_NUMBERS = 10**9
-"""The last part of an action's id is a number below this."""
 
 LOOK_SECONDS = 0.5
 """The polling interval of a request that waits: nobody tells of what another process has done of an action."""
@@ -83,11 +78,7 @@ class Actions:
         Raises InvalidParameter, KeyReused; DatabaseBusy if nothing was asked for.
         """
         with at_most(wait) as until:
-            try:
-                action = self._ask(new)
-            except IntegrityError:
-                # On PostgreSQL a twin of the request has used the key since it was looked for.
-                action = self._ask(new)
+            action = once_for_each_key(new.idempotency, lambda: self._ask(new))
             self.wake()
             return self._waited(action, until)
 
@@ -130,12 +121,11 @@ class Actions:
                 return made
             is_first = action_rows.count_open(connection) == 0
             now = self._now()
-            action_id = f"{new.demand.verb}-{int(now.timestamp())}-{secrets.randbelow(MAX_NUMBERS)}"
             named = new.demand.filter
             key = action_rows.add(
                 connection,
                 {
-                    "id": action_id,
+                    "id": new_id(new.demand.verb, now),
                     "verb": new.demand.verb,
                     "rollback": new.demand.rollback,
                     "user": new.user,
@@ -159,9 +149,8 @@ class Actions:
             )
             if is_first:
                 # So that the answer tells how many were found, however soon it is given.
-                begin(connection, _by_id(connection, action_id), now)
-            assert key
-            return _by_id(connection, action_id)
+                begin(connection, _by_key(connection, key), now)
+            return _by_key(connection, key)
 
     def _made_before(self, connection: Connection, new: NewAction) -> BulkAction | None:
         if new.idempotency is None:
@@ -177,10 +166,8 @@ class Actions:
         return _read(connection, [row])[0]
 
 
-def _by_id(connection: Connection, action_id: str) -> BulkAction:
-    row = action_rows.by_id(connection, action_id)
-    assert row is not None
-    return _read(connection, [row])[0]
+def _by_key(connection: Connection, key: ActionKey) -> BulkAction:
+    return _read(connection, [action_rows.by_key(connection, key)])[0]
 
 
 def _read(connection: Connection, rows: Sequence[RowMapping]) -> list[BulkAction]:

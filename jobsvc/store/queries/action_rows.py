@@ -82,6 +82,10 @@ def by_id(connection: Connection, action_id: str) -> RowMapping | None:
     return connection.execute(select(actions).where(actions.c.id == action_id)).mappings().one_or_none()
 
 
+def by_key(connection: Connection, key: ActionKey) -> RowMapping:
+    return connection.execute(select(actions).where(actions.c.key == key)).mappings().one()
+
+
 def by_idempotency_key(connection: Connection, user: str, key: str) -> RowMapping | None:
     query = select(actions).where(actions.c.user == user, actions.c.idempotency_key == key)
     return connection.execute(query).mappings().one_or_none()
