@@ -20,6 +20,7 @@ from jobsvc.service.following.follower import Follower
 from jobsvc.service.left_over import LeftOver
 from jobsvc.service.monitoring.figures import DatabaseFigures
 from jobsvc.service.monitoring.measured import Measured
+from jobsvc.service.previews import Previews
 from jobsvc.service.pruner import Pruner
 from jobsvc.service.results import Results
 from jobsvc.service.retention import Retention, RetentionPolicy
@@ -33,7 +34,7 @@ from jobsvc.web import local_only, measuring, problems, takes
 from jobsvc.web.in_flight import InFlight
 from jobsvc.web.request_deadline import RequestDeadline
 from jobsvc.web.routes import actions as action_routes
-from jobsvc.web.routes import contract, data, health, jobs, kinds, metrics, original, workers
+from jobsvc.web.routes import contract, data, health, jobs, kinds, metrics, original, previews, workers
 from jobsvc.web.services import Services, provide
 from jobsvc.webhooks.address import check_callback
 
@@ -85,16 +86,18 @@ def _build(settings: Settings, locks: Locks, own_process: bool, extra_kinds: Ite
         Readiness(database, core.room),
         shutdown_seconds=settings.shutdown_timeout,
     )
+    results = Results(database, files)
     services = Services(
         settings=settings,
         jobs=service,
         actions=actions,
         follower=follower,
         place=PLACE,
-        results=Results(database, files),
+        results=results,
         files=files,
         shortage=core.room.shortage,
         left_over=LeftOver(database, files, core.kinds),
+        previews=Previews(database, results, core.now, max_row_bytes=settings.max_row_bytes),
         pruner=pruner,
         kinds=core.kinds,
         check_callback=partial(check_callback, allow_private=settings.webhook_allow_private),
@@ -131,7 +134,7 @@ def _add_web(app: Flask, services: Services) -> None:
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
     provide(app, services)
-    for routes in (original, jobs, action_routes, kinds, data, workers, health, metrics, contract):
+    for routes in (original, jobs, action_routes, kinds, previews, data, workers, health, metrics, contract):
         app.register_blueprint(routes.bp)
     for concern in (measuring, problems, local_only, takes):
         concern.register(app)

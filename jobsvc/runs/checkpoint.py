@@ -14,7 +14,7 @@ from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import Batch, End, Kind, Refusal, Work
 from jobsvc.metrics.instruments import COMMIT_SECONDS
-from jobsvc.runs.commonest import commonest
+from jobsvc.runs.commonest import nothing_done, too_many
 from jobsvc.runs.crashes import NO_CRASH, on_probation
 from jobsvc.runs.ending import current, end_job, obey
 from jobsvc.runs.hooks import CheckpointEffects
@@ -120,7 +120,7 @@ class Checkpoints:
             if proved:
                 values |= NO_CRASH
             if taken.too_many or (refused_late and self._over_limit(refused)):
-                values["error"] = f"{refused} rows were refused, more than max_failed={self._max_refused}"
+                values["error"] = too_many(refused, self._max_refused)
                 state = end_job(connection, self._kind, job, State.FAILED, at=self._now(), **self._with_header(values))
             else:
                 values = self._with_header(values)
@@ -179,8 +179,7 @@ class Checkpoints:
 
     def _nothing_done(self, connection: Connection) -> str:
         rows = refused_rows.of_job(connection, self._job.key, 0, REASONS_LOOKED_AT)
-        what = "the only row was refused" if self._refused == 1 else f"all {self._refused} rows were refused"
-        return f"{what}, most often since {commonest([row['error'] for row in rows])}"
+        return nothing_done(self._refused, [row["error"] for row in rows])
 
 
 def _may_pass(error: BaseException, leaving: Callable[[], bool]) -> bool:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
 
 from jobsvc.jobs.errors import InvalidParameter
-from jobsvc.kinds.contract import BadParameter, Kind, KnownJobs, Prepared, Readable
+from jobsvc.kinds.contract import BadParameter, Kind, KindParams, KnownJobs, Prepared, Readable
 from jobsvc.runs.hooks import contained
 
 T = TypeVar("T")
@@ -67,23 +67,50 @@ def checked(kind: Kind, given: Mapping[str, Any], upload: Readable | None, jobs:
     says something to the kind. Raises BadUpload, and InvalidParameter, which names a
     parameter that is not known, or the first that is not usable.
     """
+    params = validated(kind, given)
+    try:
+        found = prepared(kind, params, upload, jobs)
+    except BadParameter as error:
+        raise InvalidParameter(error.name, str(error)) from None
+    return Checked(stored(found.params), found.warnings)
+
+
+def validated(kind: Kind, given: Mapping[str, Any]) -> KindParams:
+    """The parameters by themselves. Raises InvalidParameter."""
     try:
         empty = kind.Params.may_be_empty
         said = {name: value for name, value in given.items() if value != "" or name in empty}
         with contained(kind):
-            prepared = kind.prepare(kind.Params.model_validate(said), upload)
-            if not isinstance(prepared, Prepared):
-                prepared = Prepared(prepared)
-            kind.check_jobs(prepared.params, jobs)
+            return kind.Params.model_validate(said)
     except ValidationError as error:
-        errors = error.errors(include_url=False)
-        # A name that is not known says more than the one that is missing in its place.
-        first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
-        name = ".".join(map(str, first["loc"])) or "parameters"
-        if first["type"] == "extra_forbidden":
-            allowed = ", ".join(field.alias or name for name, field in kind.Params.model_fields.items())
-            raise InvalidParameter(name, f"{kind.name} has no such parameter; it has {allowed or 'none'}") from None
-        raise InvalidParameter(name, first["msg"].removeprefix("Value error, ")) from None
-    except BadParameter as error:
-        raise InvalidParameter(error.name, str(error)) from None
-    return Checked(prepared.params.model_dump(mode="json", by_alias=True, exclude_none=True), prepared.warnings)
+        raise _invalid(kind, error) from None
+
+
+def prepared(kind: Kind, params: KindParams, upload: Readable | None, jobs: KnownJobs) -> Prepared:
+    """The parameters beside the upload and the jobs. Raises BadUpload, BadParameter, InvalidParameter."""
+    try:
+        with contained(kind):
+            found = kind.prepare(params, upload)
+            if not isinstance(found, Prepared):
+                found = Prepared(found)
+            kind.check_jobs(found.params, jobs)
+            return found
+    except ValidationError as error:
+        raise _invalid(kind, error) from None
+
+
+def stored(params: Any) -> dict[str, Any]:
+    """Parameters as they are stored with a job."""
+    found: dict[str, Any] = params.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return found
+
+
+def _invalid(kind: Kind, error: ValidationError) -> InvalidParameter:
+    errors = error.errors(include_url=False)
+    # A name that is not known says more than the one that is missing in its place.
+    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
+    name = ".".join(map(str, first["loc"])) or "parameters"
+    if first["type"] == "extra_forbidden":
+        allowed = ", ".join(field.alias or name for name, field in kind.Params.model_fields.items())
+        return InvalidParameter(name, f"{kind.name} has no such parameter; it has {allowed or 'none'}")
+    return InvalidParameter(name, first["msg"].removeprefix("Value error, "))

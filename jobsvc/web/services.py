@@ -14,6 +14,7 @@ from jobsvc.service.following.follower import Follower
 from jobsvc.service.jobs import JobService
 from jobsvc.service.left_over import LeftOver
 from jobsvc.service.monitoring.measured import Measured
+from jobsvc.service.previews import Previews
 from jobsvc.service.pruner import Pruner
 from jobsvc.service.results import Results
 from jobsvc.service.workers import Workers
@@ -35,6 +36,7 @@ class Services:
     shortage: Callable[[], str | None]
     """Why nothing should fill the disks at the moment; None if there is room."""
     left_over: LeftOver
+    previews: Previews
     pruner: Pruner
     kinds: Mapping[str, Kind]
     check_callback: Callable[[object], None]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count, repeat
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import orjson
 from pydantic import AfterValidator, Field
@@ -29,6 +29,7 @@ from jobsvc.kinds.csv.simple_lines import SimpleLines
 from jobsvc.kinds.csv.text import shortened
 from jobsvc.kinds.csv.upload_check import settled
 from jobsvc.kinds.csv.work import CsvWork
+from jobsvc.kinds.preview.dates import better_formats, columns_of_dates
 from jobsvc.store.tables import records
 
 Record: TypeAlias = tuple[int, int, str, str]
@@ -88,7 +89,9 @@ class _Records(CsvWork):
         except LookupError as error:
             self.close()
             raise JobFailed(str(error)) from None
-        self._dates = Dates(context.params.date_format)
+        self._date_column: str | None = context.params.date_column
+        self._date_format: str | None = context.params.date_format
+        self._dates = Dates(self._date_format)
 
     def batches(self) -> Iterator[Batch]:
         return self.source.batches(self._record, self._simple_records, self._records, self._batch_items)
@@ -98,6 +101,28 @@ class _Records(CsvWork):
             return ()
         effects.insert(records, ("job_key", "row", "date", "data"), items)
         return ()
+
+    def shown(self, item: Record) -> Mapping[str, Any]:
+        _, _, day, data = item
+        return {"date": day, "data": dict(zip(self.source.columns, orjson.loads(data), strict=True))}
+
+    def told(self, rows: Sequence[Sequence[str]]) -> Mapping[str, Any]:
+        """Where the dates come from, and the options with which there would be more of them."""
+        index, columns, form = self._date_index, self.source.columns, self._date_format
+        suggestions: list[dict[str, str]] = []
+        if index is not None:
+            suggestions = [{"date_format": other or ""} for other in better_formats([row[index] for row in rows], form)]
+        elif self._date_column is None:
+            for at, found in columns_of_dates(rows):
+                suggestions.append({"date_column": columns[at]} | ({"date_format": found} if found else {}))
+        return {
+            "dates": {
+                "column": None if index is None else columns[index],
+                "format": None if index is None else form or "YYYY-MM-DD",
+                "day_of_upload": self._default_date if index is None else None,
+                "suggestions": suggestions,
+            }
+        }
 
     def _record(self, row: int, fields: list[str]) -> Record:
         day = self._default_date

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, repeat
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sqlalchemy import delete, func, select
 
@@ -73,6 +73,9 @@ class _Teams(CsvWork):
             raise JobFailed(
                 f"the first column must be called {TEAM!r}; the header has {shortened(', '.join(header), 500)}"
             )
+        self._read = context.read
+        self._foreseen: set[str] = set()
+        """The names of all teams so far, in a preview."""
         self._lists = [name.strip().casefold() == MEMBERS for name in header[1:]]
 
     def batches(self) -> Iterator[Batch]:
@@ -110,6 +113,21 @@ class _Teams(CsvWork):
                 for position, member in enumerate(new[name][2], 1)
             ],
         )
+        return refused
+
+    def shown(self, item: Team) -> Mapping[str, Any]:
+        return {"name": item[1], "members": item[2]}
+
+    def foreseen(self, items: Sequence[Team]) -> Sequence[RefusedLate]:
+        """Teams whose names exist already, in the database or further up in the file."""
+        new = {name for _, name, _ in items} - self._foreseen
+        with self._read() as connection:
+            existing = set(connection.execute(select(teams.c.name).where(teams.c.name.in_(new))).scalars())
+        refused = []
+        for row, name, _ in items:
+            if name in existing or name in self._foreseen:
+                refused.append(RefusedLate(row, _exists(name)))
+            self._foreseen.add(name)
         return refused
 
     def _free_names(self, effects: Effects, new: dict[str, Team]) -> dict[str, int]:

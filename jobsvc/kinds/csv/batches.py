@@ -42,6 +42,10 @@ class CsvBatch(Batch):
     def next_cursor(self) -> CsvCursor:
         """Where the row after its last line begins."""
 
+    @abstractmethod
+    def numbers(self, taken: int) -> Sequence[int]:
+        """The numbers of the rows that the first `taken` items are."""
+
     def _end(
         self, row: int, line: int, offset: int, refused: Sequence[Refusal] = (), blank: int = 0, in_vain: int = 0
     ) -> End:
@@ -70,6 +74,12 @@ class WholeBatch(CsvBatch):
     def next_cursor(self) -> CsvCursor:
         lines = self._ends[-1]
         return self._cursor(self.first_row + len(self.items), self.first_line + lines, self._offset(lines))
+
+    def end_after(self, item: int) -> End:
+        return self.end(item - self.first_row + 1)
+
+    def numbers(self, taken: int) -> Sequence[int]:
+        return range(self.first_row, self.first_row + taken)
 
     def refusal(self, item: int, error: str) -> Refusal:
         index = item - self.first_row
@@ -138,6 +148,9 @@ class MixedBatch(CsvBatch):
 
     def taken_before(self, item: int) -> int:
         return bisect_left(self._item_rows, item)
+
+    def numbers(self, taken: int) -> Sequence[int]:
+        return self._item_rows[:taken]
 
     def refusal(self, item: int, error: str) -> Refusal:
         index = item - self.first_row

@@ -19,6 +19,10 @@ REFUSED_COLUMNS = ("_line", "_error")
 EXPORTED_COLUMNS = ("_job_id", "_row", "_date")
 """What an export has before the columns of the jobs."""
 
+NO_HEADER = "there is no header"
+
+UNREADABLE = "not readable as CSV: the header can't be read: "
+
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _SEPARATOR = re.compile(rb"sep=([\t!#-/:-@\[\]^_`{-~ ])(?:\r\n|[\r\n]|\Z)", re.IGNORECASE)
@@ -72,11 +76,11 @@ def read_header(file: BinaryIO, form: CsvFormat) -> Header:
     form = opened(form, opening)
     found = first_rows(file, opening.offset, form, 1)
     if not found.rows:
-        why = f"its first line is longer than {form.max_row_bytes} bytes" if found.overlong else "there is no header"
+        why = f"its first line is longer than {form.max_row_bytes} bytes" if found.overlong else NO_HEADER
         raise JobFailed(f"not readable as CSV: {why}")
     row = found.rows[0]
     if row.error:
-        raise JobFailed(f"not readable as CSV: the header can't be read: {row.error}")
+        raise JobFailed(f"{UNREADABLE}{row.error}")
     added = next((len(names) for names in (REFUSED_COLUMNS, EXPORTED_COLUMNS) if _begins(row.fields, names)), 0)
     columns = distinct(row.fields[added:])
     start = CsvCursor(offset=found.end, row=1, line=1 + opening.lines + found.lines, extra=added, in_vain=0)

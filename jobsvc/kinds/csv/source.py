@@ -80,6 +80,11 @@ class CsvSource:
         self._rows = RowReader(self._buffer, self._form)
         self._escaped = _ESCAPED.replace(self._form.delimiter.encode(), b"")
 
+    @property
+    def offset(self) -> int:
+        """Where the next row begins, in bytes."""
+        return self._cursor["offset"]
+
     def batches(
         self,
         row: RowParser,

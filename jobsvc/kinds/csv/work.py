@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import cast
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 from jobsvc.kinds.context import JobContext
 from jobsvc.kinds.csv.batches import CsvCursor
@@ -37,7 +38,11 @@ class OpenCsv:
 
 
 class CsvWork(Work):
-    """A kind opened over the rows of its job's upload. Sizes and positions are in bytes."""
+    """A kind opened over the rows of its job's upload. Sizes and positions are in bytes.
+
+    Before there is a job, it is opened for a preview too, over the first rows of a file: then only
+    `batches` is called, and the hooks that tell of items.
+    """
 
     def __init__(self, context: JobContext) -> None:
         self._csv = OpenCsv(context)
@@ -46,3 +51,19 @@ class CsvWork(Work):
 
     def close(self) -> None:
         self._csv.close()
+
+    def shown(self, item: Any) -> Mapping[str, Any] | None:
+        """An item as it would be stored, for a preview: a JSON object. None: the fields of its row, by column."""
+        return None
+
+    def foreseen(self, items: Sequence[Any]) -> Sequence[tuple[int, str]]:
+        """Which of these items `apply` would refuse, as far as reading tells, for a preview. It gets all, in order.
+
+        Returns what `apply` does, and has no effect.
+        """
+        return ()
+
+    def told(self, rows: Sequence[Sequence[str]]) -> Mapping[str, Any]:
+        """What else a preview tells of this kind: a JSON object. `rows` are the fields of the first rows, also of
+        refused ones."""
+        return {}

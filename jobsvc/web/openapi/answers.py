@@ -46,6 +46,8 @@ class Answers:
     """The kind of the job that it creates, whose parameters it takes; EACH_KIND: the one that its path names."""
     repeatable: bool = False
     """Whether it creates something else, once for each idempotency key."""
+    previews: bool = False
+    """Whether it takes what an upload takes, for a kind that a parameter names."""
     original: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     """By status, the error types that it answers as the original does."""
 
@@ -64,6 +66,7 @@ def answers(
     *refusals: Refusal,
     creates: str | None = None,
     repeatable: bool = False,
+    previews: bool = False,
     original: Mapping[int, tuple[str, ...]] | None = None,
 ) -> Callable[[View], View]:
     """State what a route answers: a body for each status (a body alone: 200), and the errors with which it refuses.
@@ -73,7 +76,7 @@ def answers(
     by_status = bodies if isinstance(bodies, Mapping) else {200: bodies}
 
     def state(view: View) -> View:
-        _STATED[view] = Answers(by_status, refusals, creates, repeatable, original or {})
+        _STATED[view] = Answers(by_status, refusals, creates, repeatable, previews, original or {})
         return view
 
     return state

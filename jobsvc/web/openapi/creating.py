@@ -62,6 +62,26 @@ class Creating:
         options = self._params[kind].get("properties", {}) | {CALLBACK_NAME: parameters.CALLBACK_URL}
         return [in_query(name, without_default(without_null(schema))) for name, schema in options.items()]
 
+    def any_query(self) -> list[dict[str, Any]]:
+        """The options of uploads for jobs of any kind, in the query."""
+        return [in_query(name, without_default(schema)) for name, schema in self._any_options().items()]
+
+    def beginning(self, more: Mapping[str, Schema]) -> dict[str, Any]:
+        """The body with the beginning of a file, for a job of any kind; `more` are fields of a form beside it."""
+        options = {name: without_default(schema) for name, schema in self._any_options().items()}
+        properties = {FILE_FIELD: parameters.FILE, **more, **options}
+        form = {"type": "object", "properties": properties, "required": [FILE_FIELD], "additionalProperties": False}
+        return {"required": True, "content": {FORM: {"schema": form}, FILE_TYPE: {"schema": parameters.FILE}}}
+
+    def _any_options(self) -> dict[str, Schema]:
+        """By name; where kinds mean different things by one, that of the first is told."""
+        found: dict[str, Schema] = {}
+        for name, kind in self._kinds.items():
+            if kind.takes_file:
+                options = self._params[name].get("properties", {}).items()
+                found = {option: without_null(schema) for option, schema in options} | found
+        return found | {CALLBACK_NAME: parameters.CALLBACK_URL}
+
     def _form(self, kind: str) -> Schema:
         made = self._object(kind)
         properties = {name: without_null(schema) for name, schema in made["properties"].items()}

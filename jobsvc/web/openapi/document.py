@@ -34,6 +34,7 @@ TAGS = {
     "jobs": "Looking at jobs, steering them, and what they left over.",
     "actions": "Pausing, resuming, terminating and rolling back many jobs at once.",
     "kinds": "The kinds of job, and creating a job of any of them.",
+    "previews": "How a file would be read, before anybody uploads it.",
     "data": "What jobs made.",
     "workers": "The processes that run jobs.",
     "health": "Is it alive, and can it take work?",
@@ -138,6 +139,10 @@ def _operation(
         made["parameters"].append(IF_NONE_MATCH)
     if stated.repeatable:
         made["parameters"].append(IDEMPOTENCY_KEY)
+    if stated.previews:
+        known_ones = [in_query(name, _schema(name, rule.endpoint)) for name in known.query]
+        made["parameters"] += creating.any_query()
+        made["requestBody"] = creating.beginning({one["name"]: one["schema"] for one in known_ones})
     if stated.creates:
         made["parameters"] += [*(creating.query(kind) if kind else ()), IDEMPOTENCY_KEY]
         made["requestBody"] = creating.body(kind, form=not stated.original) if kind else creating.any_body()

@@ -50,6 +50,11 @@ NAMES: dict[str, Schema] = {
     "paused_by": {"type": "string", "description": "with `resume`: only jobs that the action with this id has paused"},
     "dry_run": {"type": "boolean", "default": False, "description": "only count what would be done"},
     "id": {"type": "string", "description": "the job's id"},
+    "size": {
+        "type": "integer",
+        "minimum": 0,
+        "description": "the size of the whole file in bytes, where only its beginning is sent",
+    },
     "action": {"type": "string", "enum": ["start", "stop", "terminate"], "description": "what to do with the job"},
 }
 """Those of queries and of bodies. A route's own names stand here, too."""
@@ -57,12 +62,16 @@ NAMES: dict[str, Schema] = {
 ACTIONS = "actions.ask"
 """The endpoint for actions on many jobs, where some names mean something else."""
 
+PREVIEWS = "previews.preview"
+"""The endpoint for previews."""
+
 OF_ROUTES: dict[tuple[str, str], Schema] = {
     (ACTIONS, "action"): {
         "type": "string",
         "enum": [str(verb) for verb in Verb],
         "description": "what to do with the jobs",
     },
+    (PREVIEWS, "kind"): {"type": "string", "description": "what is to be done with the rows; by default baselineCSV"},
     (ACTIONS, "rollback"): {
         "type": "boolean",
         "default": False,

@@ -57,6 +57,9 @@ REFUSED_ACTIONS = {
     **ANYWHERE,
 }
 
+OF_UPLOADS = "baselineCSV"
+"""The kind of job that an upload makes where nobody names one."""
+
 ACKNOWLEDGE_SECONDS = 5.0
 """For how long /updateTask waits for the run to obey."""
 
@@ -68,10 +71,10 @@ RANGE = ("from", "to")
 
 @bp.route("/uploadCSV", methods=["POST", "PUT"])
 @as_ever
-@answers(shapes.JobId, KeyReused, creates="baselineCSV", original=REFUSED_UPLOADS)
+@answers(shapes.JobId, KeyReused, creates=OF_UPLOADS, original=REFUSED_UPLOADS)
 def upload_csv() -> dict[str, Any]:
     """Upload a CSV, every row of which becomes a record."""
-    return _upload("baselineCSV")
+    return _upload(OF_UPLOADS)
 
 
 @bp.route("/createBulkTeam", methods=["POST", "PUT"])

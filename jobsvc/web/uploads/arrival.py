@@ -54,6 +54,13 @@ class Arrival:
         if self._stage is not None:
             yield from self._stage.finish()
 
+    def cut_off(self) -> Iterator[bytes]:
+        """No more of the file comes, though it goes on: for a look at its beginning."""
+        if not self._recognised:
+            yield from self._pass_on(self._recognise(whole=False))
+        if isinstance(self._stage, _Unpacking):
+            yield from self._stage.inner.cut_off()
+
     def _recognise(self, *, whole: bool) -> bytes:
         """Decide how to take the file; returns what is to be stored of it so far."""
         head, self._head, self._recognised = self._head, b"", True

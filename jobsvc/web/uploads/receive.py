@@ -5,7 +5,6 @@ It is the one file of a form, in the field `file`, or the whole body of the requ
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import logging
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from jobsvc.web.services import services
 from jobsvc.web.uploads.arrival import Arrival
 from jobsvc.web.uploads.multipart import MAX_FORM_BYTES, READ_BYTES, Malformed, read_form
 from jobsvc.web.uploads.recognition import NotReadable
+from jobsvc.web.uploads.target import Target
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class UploadRefused(BadRequest):
 class Upload:
     """A file that has arrived, and the options that came with it."""
 
-    def __init__(self, file: Readable, target: _Target, options: dict[str, str]) -> None:
+    def __init__(self, file: Readable, target: _Stored, options: dict[str, str]) -> None:
         self.file = file
         self.filename = target.filename
         """What the client called the file, if it did; for people to read, never a path."""
@@ -66,13 +66,14 @@ def receive(job_id: str, *, digest: bool = False) -> Iterator[Upload]:
     InvalidParameter, RequestEntityTooLarge, NoRoom.
     """
     files = services().files
-    target = _Target(job_id, services().settings.max_upload_bytes, digest)
+    most = services().settings.max_upload_bytes
+    target = _Stored(job_id, most, digest)
     committed = kept = False
     try:
         with UPLOADS.track_inprogress():
-            options = _read(target)
-        if target.file is None:
-            raise UploadRefused(f"there is no file: send it in the form field `{FILE_FIELD}`, or as the body")
+            options = read_request(target, most + MAX_FORM_BYTES)
+        target.settle_encoding(options, target.codec)
+        assert target.file is not None
         if target.file.tell() == 0:
             raise UploadRefused("the file is empty")
         target.file.commit()
@@ -103,9 +104,12 @@ def _remove(files: Files, job_id: str) -> None:
         log.warning("the upload for %s is left behind, as a stray: %s", job_id, error)
 
 
-def _read(target: _Target) -> dict[str, str]:
-    """Read the request into the target; returns its options."""
-    request.max_content_length = services().settings.max_upload_bytes + MAX_FORM_BYTES
+def read_request(target: Target, most: int) -> dict[str, str]:
+    """Read the request, of `most` bytes at most, into the target; returns its options.
+
+    Raises UploadRefused, InvalidParameter, RequestEntityTooLarge.
+    """
+    request.max_content_length = most
     options = _once("query", list(request.args.items(multi=True)))
     coding = request.headers.get("Content-Encoding", "identity").strip().lower()
     is_form = request.mimetype == FORM
@@ -120,7 +124,7 @@ def _read(target: _Target) -> dict[str, str]:
         else:
             found = []
             _read_body(target)
-            if coding in GZIP_CODINGS and target.file is not None and not target.was_packed:
+            if coding in GZIP_CODINGS and target.is_open and not target.was_packed:
                 raise UploadRefused(f"the request's Content-Encoding is {coding!r}, but its body is not gzip")
     except (Malformed, NotReadable) as error:
         raise UploadRefused(str(error)) from error
@@ -135,7 +139,8 @@ def _read(target: _Target) -> dict[str, str]:
         if name in options:
             raise InvalidParameter(name, "it is given twice, in the query and in the form")
     options |= fields
-    target.settle_encoding(options)
+    if not target.is_open:
+        raise UploadRefused(f"there is no file: send it in the form field `{FILE_FIELD}`, or as the body")
     return options
 
 
@@ -148,18 +153,18 @@ def _once(where: str, given: list[tuple[str, str]]) -> dict[str, str]:
     return found
 
 
-def _read_form(target: _Target) -> list[tuple[str, str]]:
+def _read_form(target: Target) -> list[tuple[str, str]]:
     boundary = request.mimetype_params.get("boundary", "")
     if not boundary or not boundary.isascii():
         raise UploadRefused(f"the Content-Type is {FORM}, but names no boundary; clients name it by themselves if let")
 
-    def open_file(event: File) -> _Target:
+    def open_file(event: File) -> Target:
         if event.name != FILE_FIELD:
             raise UploadRefused(
                 f"there is a file in the form field {event.name[:80]!r}: the file belongs in `{FILE_FIELD}`, "
                 "and options are fields without a file name"
             )
-        if target.file is not None:
+        if target.is_open:
             raise UploadRefused(f"there are two files in the form field `{FILE_FIELD}`; send one")
         target.open(event.filename, event.headers.get("Content-Type", ""))
         return target
@@ -167,14 +172,14 @@ def _read_form(target: _Target) -> list[tuple[str, str]]:
     return read_form(cast("BinaryIO", request.stream), boundary, open_file, target.finish)
 
 
-def _read_body(target: _Target) -> None:
+def _read_body(target: Target) -> None:
     """The body is the file, whatever its Content-Type says (curl -d has one of its own)."""
     while data := request.stream.read(READ_BYTES):
-        if target.file is None:
+        if not target.is_open:
             disposition = request.headers.get("Content-Disposition", "")
             target.open(parse_options_header(disposition)[1].get("filename"), request.headers.get("Content-Type", ""))
         target.write(data)
-    if target.file is not None:
+    if target.is_open:
         target.finish()
 
 
@@ -185,29 +190,30 @@ def _check_room() -> None:
         raise NoRoom(shortage)
 
 
-class _Target:
-    """Where the file goes, once it comes: not more than `most` bytes of it, packed or unpacked."""
+class _Stored(Target):
+    """Where an upload goes, once it comes: not more than `most` bytes of it, packed or unpacked."""
 
     def __init__(self, job_id: str, most: int, digest: bool) -> None:
+        super().__init__()
         self._job_id = job_id
         self._most = most
         self._digest = hashlib.sha256() if digest else None
         self._arrival = Arrival()
         self._arrived_bytes = 0
-        self._charset = ""
         self.file: NewInput | None = None
-        self.filename: str | None = None
-        self.warnings: list[str] = []
 
     def open(self, filename: str | None, content_type: str) -> None:
-        self.filename = filename
-        self._charset = parse_options_header(content_type)[1].get("charset", "").strip()
+        super().open(filename, content_type)
         _check_room()
         self.file = services().files.create_input(self._job_id)
 
     @property
     def was_packed(self) -> bool:
         return self._arrival.was_packed
+
+    @property
+    def codec(self) -> str | None:
+        return self._arrival.codec
 
     def write(self, data: bytes) -> None:
         self._arrived_bytes += len(data)
@@ -218,25 +224,8 @@ class _Target:
             self._store(piece)
 
     def finish(self) -> None:
-        """The file is whole."""
         for piece in self._arrival.finish():
             self._store(piece)
-
-    def settle_encoding(self, options: dict[str, str]) -> None:
-        """What the file says of its encoding, by a mark or in its Content-Type, is used or refused by name."""
-        given = options.get("encoding", "")
-        if self._arrival.codec is not None:
-            if given:
-                _lookup(given)
-            name = self._arrival.codec.upper()
-            self.warnings.append(f"the file is {name}; it is kept as UTF-8")
-            options["encoding"] = "utf-8"
-        elif self._charset and not given:
-            options["encoding"] = self._charset
-        elif self._charset and _lookup(given) != _lookup(self._charset):
-            raise InvalidParameter(
-                "encoding", f"it is {given[:40]!r}, but the file's Content-Type says {self._charset[:40]!r}"
-            )
 
     def hexdigest(self) -> str | None:
         return self._digest.hexdigest() if self._digest is not None else None
@@ -254,10 +243,3 @@ class _Target:
 
     def _too_large(self) -> RequestEntityTooLarge:
         return RequestEntityTooLarge(f"the file has more than {self._most} bytes; the limit is JOBSVC_MAX_UPLOAD_BYTES")
-
-
-def _lookup(encoding: str) -> str:
-    try:
-        return codecs.lookup(encoding).name
-    except (LookupError, ValueError):
-        raise InvalidParameter("encoding", f"{encoding[:40]!r} is not a text encoding that is known") from None

@@ -45,6 +45,9 @@ _XML = re.compile(rb"<\?xml\s", re.IGNORECASE)
 _JSON = re.compile(rb'\{\s*("|\}\s*\Z)|\[\s*([{"\[]|(-?[0-9]+(\.[0-9]+)?|true|false|null)\s*(,|\]\s*\Z)|\]\s*\Z)')
 
 
+_GOES_ON = b"\0"
+
+
 class NotReadable(Exception):
     """The file is no CSV and nothing that becomes one; the text names what it is and what to do."""
 
@@ -79,7 +82,8 @@ def recognised(head: bytes, whole: bool) -> Gzip | Unicode | None:
             raise _not_csv(what, way_out)
     if head[257:262] == b"ustar":
         raise _not_csv("a tar archive", _CSV_IN_IT)
-    text = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    # Where it is cut it does not end.
+    text = head.removeprefix(codecs.BOM_UTF8).lstrip() + (b"" if whole else _GOES_ON)
     if _HTML.match(text):
         raise _not_csv("a web page (HTML)", "a download may have asked for a login; upload the CSV file itself")
     if _XML.match(text):

@@ -1,0 +1,87 @@
+"""How a sample is written, and how else it might be read: line ends, the delimiter, quote marks."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from jobsvc.kinds.csv.detection import NAMES
+from jobsvc.kinds.csv.format import CsvFormat, Quotes
+from jobsvc.kinds.csv.header import UNREADABLE
+from jobsvc.kinds.csv.rows import AFTER_QUOTE, NOT_CLOSED
+from jobsvc.kinds.errors import JobFailed
+from jobsvc.kinds.preview.plain import refused_by
+from jobsvc.kinds.preview.sample import Sample
+
+SECONDS_FOR_EACH = 0.5
+"""For reading a sample once more, with quotes that mean something else."""
+
+
+@dataclass(frozen=True)
+class LineEnds:
+    """How many of each there are."""
+
+    lf: int
+    crlf: int
+    cr: int
+
+    @classmethod
+    def of(cls, data: bytes) -> LineEnds:
+        crlf = data.count(b"\r\n")
+        return cls(data.count(b"\n") - crlf, crlf, data.count(b"\r") - crlf)
+
+
+@dataclass(frozen=True)
+class Delimiter:
+    character: str
+    name: str
+    source: str
+    """What says so: `file` (its first line is `sep=`), `parameter`, `detected`, or `default`."""
+
+    @classmethod
+    def of(cls, character: str, source: str) -> Delimiter:
+        return cls(character, NAMES.get(character, character), source)
+
+
+@dataclass(frozen=True)
+class QuoteMarks:
+    """What quote marks mean, and how many rows of the sample are refused for them."""
+
+    mode: str
+    refused: int
+    refused_rows: dict[str, int] | None
+    """How many rows each of the modes refuses, for any reason but those of the kind; None if no row is for quotes."""
+    suggestion: str | None
+    """The mode that refuses the fewest, if that is another."""
+
+
+def is_for_quotes(error: str) -> bool:
+    return error.removeprefix(UNREADABLE).startswith((AFTER_QUOTE, NOT_CLOSED))
+
+
+def quote_marks(sample: Sample, form: CsvFormat, refused: int) -> QuoteMarks:
+    """`refused` is how many rows are refused for their quotes, the header included."""
+    if not refused:
+        return QuoteMarks(form.quotes, 0, None, None)
+    counts = {str(mode): _refused(sample, replace(form, quotes=mode)) for mode in Quotes}
+    known = {mode: count for mode, count in counts.items() if count is not None}
+    # The order of the modes is that of how little they change.
+    best = min(known, key=lambda mode: known[mode], default=None)
+    is_better = best is not None and known[best] < known.get(form.quotes, len(sample.lines))
+    return QuoteMarks(form.quotes, refused, known, best if is_better else None)
+
+
+def _refused(sample: Sample, form: CsvFormat) -> int | None:
+    try:
+        return refused_by(sample, form, SECONDS_FOR_EACH)
+    except JobFailed:
+        return None
+
+
+_ENDING = re.compile(r"(\r\n|[\r\n])+\Z")
+
+
+def as_sent(data: bytes, encoding: str, most: int) -> str:
+    """The text of a row, without its end; what is no text is shown as Python writes it. Up to `most` characters."""
+    text = _ENDING.sub("", data[: 8 * most].decode(encoding, "backslashreplace"))
+    return text if len(text) <= most else text[: most - 1] + "…"

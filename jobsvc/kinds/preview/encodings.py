@@ -1,0 +1,69 @@
+"""Which encodings a file may have whose bytes are no text in the one that it is read by: for people to choose from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jobsvc.kinds.csv.encodings import known_encoding
+from jobsvc.kinds.csv.text import shortened
+
+LOOKED_AT_BYTES = 64 * 1024
+
+AS_LIKELY = 0.5
+"""An encoding is named if it is at least this likely, compared with the likeliest."""
+
+MOST_NAMED = 3
+
+COMMONEST = "cp1252"
+"""Few bytes tell little: this one is the likeliest where it is as good as others."""
+
+
+@dataclass(frozen=True)
+class SuggestedEncoding:
+    encoding: str
+    text: str
+    """A line of the file as it reads then."""
+
+
+def suggested_encodings(data: bytes, encoding: str) -> list[SuggestedEncoding]:
+    """The likeliest first; none if `data`, lines of a file, is text in `encoding`, or in nothing that is known."""
+    lines = data.splitlines()
+    odd = next((line for line in lines if not _is_text(line, encoding)), None)
+    if odd is None:
+        return []
+    found: dict[str, SuggestedEncoding] = {}
+    for name in _likely(b"\n".join(line for line in lines if not line.isascii())[:LOOKED_AT_BYTES]):
+        # Many encodings read the same text in most files.
+        if _is_text(data, name) and len(found) < MOST_NAMED:
+            found.setdefault(data.decode(name), SuggestedEncoding(name, shortened(odd.decode(name).strip())))
+    return list(found.values())
+
+
+def _likely(data: bytes) -> list[str]:
+    # It takes 30 MB and a tenth of a second, and few files need it.
+    from chardet import EncodingEra, detect_all  # noqa: PLC0415
+
+    guesses = detect_all(data, ignore_threshold=True, encoding_era=EncodingEra.MODERN_WEB)
+    best = max((guess["confidence"] for guess in guesses), default=0.0)
+    names: dict[str, None] = {}
+    for guess in guesses:
+        name = _name(guess["encoding"])
+        if name is not None and guess["confidence"] >= AS_LIKELY * best:
+            names[name] = None
+    return sorted(names, key=lambda name: name != COMMONEST)
+
+
+def _name(guessed: str | None) -> str | None:
+    """An encoding as the service calls it; None for one in which no file is read."""
+    try:
+        return None if guessed is None else known_encoding(guessed)
+    except ValueError:
+        return None
+
+
+def _is_text(data: bytes, encoding: str) -> bool:
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True

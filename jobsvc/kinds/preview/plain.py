@@ -1,0 +1,78 @@
+"""The rows of a sample by their fields alone, whatever a kind makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from time import monotonic
+from typing import Any
+
+from jobsvc.kinds.batch import Batch
+from jobsvc.kinds.csv.format import CsvFormat
+from jobsvc.kinds.csv.source import CsvSource
+from jobsvc.kinds.csv.work import CsvWork
+from jobsvc.kinds.preview.sample import Sample
+
+ROWS_AT_A_TIME = 200
+"""Rows with faults may take milliseconds each: the clock is looked at after so many."""
+
+FIELDS_AT_A_TIME = 200_000
+"""Rows that are padded have as many fields as the header, however short they are."""
+
+Numbered = tuple[int, list[str]]
+
+
+class PlainRows(CsvWork):
+    """The items are the rows as they are, with their numbers: what a kind gets that does one row at a time."""
+
+    def batches(self) -> Iterator[Batch]:
+        return self.source.batches(numbered, wanted=lambda: rows_at_a_time(self.source.columns))
+
+    def shown(self, item: Numbered) -> Mapping[str, Any]:
+        return {"data": by_column(self.source.columns, item[1])}
+
+
+def numbered(row: int, fields: list[str]) -> Numbered:
+    return row, fields
+
+
+def rows_at_a_time(columns: Sequence[str]) -> int:
+    return max(1, min(ROWS_AT_A_TIME, FIELDS_AT_A_TIME // (len(columns) + 1)))
+
+
+def by_column(columns: Sequence[str], fields: Sequence[str]) -> dict[str, str]:
+    """Fields by the names of their columns. Where a row may have more than the header, the others are numbered."""
+    found = dict(zip(columns, fields, strict=False))
+    for place in range(len(columns) + 1, len(fields) + 1):
+        name = f"column_{place}"
+        while name in found:
+            name += "_"
+        found[name] = fields[place - 1]
+    return found
+
+
+def fields_of(sample: Sample, form: CsvFormat, last: int, seconds: float) -> dict[int, list[str]]:
+    """The fields of all rows up to the number `last` that have as many as the header; as far as the time allows.
+
+    Raises JobFailed if the header can't be read.
+    """
+    found: dict[int, list[str]] = {}
+    for batch in _batches(sample, form, seconds):
+        for row, fields in batch.items:
+            if row > last:
+                return found
+            found[row] = fields
+    return found
+
+
+def refused_by(sample: Sample, form: CsvFormat, seconds: float) -> int:
+    """How many rows a reader with this format refuses. Raises JobFailed if the header can't be read."""
+    return sum(len(batch.end(len(list(batch.items))).refused) for batch in _batches(sample, form, seconds))
+
+
+def _batches(sample: Sample, form: CsvFormat, seconds: float) -> Iterator[Batch]:
+    until = monotonic() + seconds
+    source = CsvSource(sample.file(), None, None, form)
+    for batch in source.batches(numbered, wanted=lambda: rows_at_a_time(source.columns)):
+        yield batch
+        if monotonic() > until:
+            return

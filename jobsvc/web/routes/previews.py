@@ -1,0 +1,41 @@
+"""How the beginning of a file would be read, before anybody uploads it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint
+
+from jobsvc.jobs.errors import InvalidParameter
+from jobsvc.kinds.contract import Kind
+from jobsvc.web.creation import CALLBACK_URL
+from jobsvc.web.openapi import preview_shapes
+from jobsvc.web.openapi.answers import answers
+from jobsvc.web.routes.original import OF_UPLOADS
+from jobsvc.web.services import services
+from jobsvc.web.takes import takes
+from jobsvc.web.uploads.beginning import SIZE, receive_beginning
+
+bp = Blueprint("previews", __name__)
+
+KIND = "kind"
+
+
+@bp.route("/previews", methods=["POST", "PUT"])
+@takes(KIND, SIZE, reads_body=True, reads_query=True)
+@answers(preview_shapes.Preview, previews=True)
+def preview() -> dict[str, Any]:
+    """Show how the beginning of a file would be read. Nothing is kept."""
+    beginning, options = receive_beginning()
+    kind = _find(options.pop(KIND, "") or OF_UPLOADS)
+    callback_url = options.pop(CALLBACK_URL, "")
+    if callback_url:
+        services().check_callback(callback_url)
+    return services().previews.preview(kind, options, beginning)
+
+
+def _find(name: str) -> Kind:
+    kinds = services().kinds
+    if name not in kinds:
+        raise InvalidParameter(KIND, f"{name[:40]!r} must be one of {', '.join(sorted(kinds))}")
+    return kinds[name]
