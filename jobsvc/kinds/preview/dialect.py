@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from jobsvc.kinds.csv.detection import NAMES
@@ -10,11 +11,11 @@ from jobsvc.kinds.csv.format import CsvFormat, Quotes
 from jobsvc.kinds.csv.header import UNREADABLE
 from jobsvc.kinds.csv.rows import AFTER_QUOTE, NOT_CLOSED
 from jobsvc.kinds.errors import JobFailed
-from jobsvc.kinds.preview.plain import refused_by
+from jobsvc.kinds.preview.plain import OutOfTime, refused_by
 from jobsvc.kinds.preview.sample import Sample
 
-SECONDS_FOR_EACH = 0.5
-"""For reading a sample once more, with quotes that mean something else."""
+LOOKED_AT_BYTES = 64 * 1024
+"""So much after the first row that is refused for its quotes is read once more in each mode."""
 
 
 @dataclass(frozen=True)
@@ -59,23 +60,20 @@ def is_for_quotes(error: str) -> bool:
     return error.removeprefix(UNREADABLE).startswith((AFTER_QUOTE, NOT_CLOSED))
 
 
-def quote_marks(sample: Sample, form: CsvFormat, refused: int) -> QuoteMarks:
-    """`refused` is how many rows are refused for their quotes, the header included."""
+def quote_marks(sample: Sample, form: CsvFormat, refused: int, first: int = 0) -> QuoteMarks:
+    """`refused` is how many rows are refused for their quotes, the header included; `first` is the first's offset."""
     if not refused:
         return QuoteMarks(form.quotes, 0, None, None)
-    counts = {str(mode): _refused(sample, replace(form, quotes=mode)) for mode in Quotes}
-    known = {mode: count for mode, count in counts.items() if count is not None}
-    # The order of the modes is that of how little they change.
+    end = first + LOOKED_AT_BYTES
+    part = Sample(sample.lines[:end], sample.whole and len(sample.lines) <= end)
+    known: dict[str, int] = {}
+    # In the order of how little they change.
+    for mode in Quotes:
+        with suppress(JobFailed, OutOfTime):
+            known[str(mode)] = refused_by(part, replace(form, quotes=mode))
     best = min(known, key=lambda mode: known[mode], default=None)
-    is_better = best is not None and known[best] < known.get(form.quotes, len(sample.lines))
+    is_better = best is not None and known[best] < known.get(form.quotes, len(part.lines))
     return QuoteMarks(form.quotes, refused, known, best if is_better else None)
-
-
-def _refused(sample: Sample, form: CsvFormat) -> int | None:
-    try:
-        return refused_by(sample, form, SECONDS_FOR_EACH)
-    except JobFailed:
-        return None
 
 
 _ENDING = re.compile(r"(\r\n|[\r\n])+\Z")

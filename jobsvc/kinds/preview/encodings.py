@@ -15,7 +15,7 @@ AS_LIKELY = 0.5
 MOST_NAMED = 3
 
 COMMONEST = "cp1252"
-"""Few bytes tell little: this one is the likeliest where it is as good as others."""
+"""Named in the place of any that reads the same."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,13 @@ def suggested_encodings(data: bytes, encoding: str) -> list[SuggestedEncoding]:
     if odd is None:
         return []
     found: dict[str, SuggestedEncoding] = {}
+    commonest = data.decode(COMMONEST) if _is_text(data, COMMONEST) else None
     for name in _likely(b"\n".join(line for line in lines if not line.isascii())[:LOOKED_AT_BYTES]):
         # Many encodings read the same text in most files.
         if _is_text(data, name) and len(found) < MOST_NAMED:
-            found.setdefault(data.decode(name), SuggestedEncoding(name, shortened(odd.decode(name).strip())))
+            text = data.decode(name)
+            called = COMMONEST if text == commonest else name
+            found.setdefault(text, SuggestedEncoding(called, shortened(odd.decode(name).strip())))
     return list(found.values())
 
 
@@ -50,7 +53,7 @@ def _likely(data: bytes) -> list[str]:
         name = _name(guess["encoding"])
         if name is not None and guess["confidence"] >= AS_LIKELY * best:
             names[name] = None
-    return sorted(names, key=lambda name: name != COMMONEST)
+    return list(names)
 
 
 def _name(guessed: str | None) -> str | None:

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
 from jobsvc.kinds.batch import Batch
 from jobsvc.kinds.csv.format import CsvFormat
+from jobsvc.kinds.csv.rows import NOT_CLOSED, OTHER_QUOTES
 from jobsvc.kinds.csv.source import CsvSource
 from jobsvc.kinds.csv.work import CsvWork
 from jobsvc.kinds.preview.sample import Sample
 
-ROWS_AT_A_TIME = 200
-"""Rows with faults may take milliseconds each: the clock is looked at after so many."""
+ROWS_AT_A_TIME = 2000
+"""The clock is looked at after so many."""
+
+ROWS_IN_VAIN = 50
+"""The same, where rows may each be read to the end before they turn out to be none."""
 
 FIELDS_AT_A_TIME = 200_000
 """Rows that are padded have as many fields as the header, however short they are."""
+
+SECONDS = 0.5
+"""For reading a sample once more."""
+
+UNDECIDED = NOT_CLOSED + OTHER_QUOTES
+"""Why a row is refused that asked for more lines than there are: where the file goes on, they may make it a row."""
 
 Numbered = tuple[int, list[str]]
 
@@ -50,29 +61,47 @@ def by_column(columns: Sequence[str], fields: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def fields_of(sample: Sample, form: CsvFormat, last: int, seconds: float) -> dict[int, list[str]]:
-    """The fields of all rows up to the number `last` that have as many as the header; as far as the time allows.
+def fields_of(sample: Sample, form: CsvFormat, last: int) -> dict[int, list[str]]:
+    """The fields of all rows up to the number `last` that have as many as the header; of fewer, if they are wide.
 
     Raises JobFailed if the header can't be read.
     """
     found: dict[int, list[str]] = {}
-    for batch in _batches(sample, form, seconds):
-        for row, fields in batch.items:
-            if row > last:
-                return found
-            found[row] = fields
+    taken = 0
+    with suppress(OutOfTime):
+        for batch in _batches(sample, form):
+            for row, fields in batch.items:
+                taken += len(fields)
+                if row > last or taken > FIELDS_AT_A_TIME:
+                    return found
+                found[row] = fields
     return found
 
 
-def refused_by(sample: Sample, form: CsvFormat, seconds: float) -> int:
-    """How many rows a reader with this format refuses. Raises JobFailed if the header can't be read."""
-    return sum(len(batch.end(len(list(batch.items))).refused) for batch in _batches(sample, form, seconds))
+def refused_by(sample: Sample, form: CsvFormat) -> int:
+    """How many rows a reader with this format refuses.
+
+    Raises OutOfTime, and JobFailed if the header can't be read.
+    """
+    count = 0
+    for batch in _batches(sample, form, ROWS_IN_VAIN):
+        refused = batch.end(len(list(batch.items))).refused
+        count += len(refused)
+        if not sample.whole and any(refusal.error == UNDECIDED for refusal in refused):
+            # What follows is read otherwise where the file goes on.
+            break
+    return count
 
 
-def _batches(sample: Sample, form: CsvFormat, seconds: float) -> Iterator[Batch]:
-    until = monotonic() + seconds
+class OutOfTime(Exception):
+    """There was no time to read all."""
+
+
+def _batches(sample: Sample, form: CsvFormat, most: int = ROWS_AT_A_TIME) -> Iterator[Batch]:
+    """Raises OutOfTime."""
+    until = monotonic() + SECONDS
     source = CsvSource(sample.file(), None, None, form)
-    for batch in source.batches(numbered, wanted=lambda: rows_at_a_time(source.columns)):
+    for batch in source.batches(numbered, wanted=lambda: min(most, rows_at_a_time(source.columns))):
         yield batch
         if monotonic() > until:
-            return
+            raise OutOfTime

@@ -17,15 +17,13 @@ from jobsvc.kinds.csv.work import CsvWork
 from jobsvc.kinds.errors import BadUpload, JobFailed
 from jobsvc.kinds.preview.dialect import Delimiter, LineEnds, QuoteMarks, is_for_quotes, quote_marks
 from jobsvc.kinds.preview.encodings import SuggestedEncoding, suggested_encodings
-from jobsvc.kinds.preview.plain import PlainRows, by_column, fields_of, rows_at_a_time
-from jobsvc.kinds.preview.reading import UNDECIDED, NoPreview, Reader, Reading
+from jobsvc.kinds.preview.plain import UNDECIDED, PlainRows, by_column, fields_of, rows_at_a_time
+from jobsvc.kinds.preview.reading import NoPreview, Reader, Reading
 from jobsvc.kinds.preview.sample import Sample
 from jobsvc.kinds.row_kind import RowKind
 
 ROWS_TOLD = 200
 """So many rows a kind may look at, to tell what else would be read."""
-
-SECONDS_FOR_FIELDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -135,14 +133,14 @@ class Look:
         with work:
             reading = self._reader(work, context, form).read()
             self._fill_in(reading, form, work.source.columns)
-            first = fields_of(self.sample, form, ROWS_TOLD, SECONDS_FOR_FIELDS)
+            first = fields_of(self.sample, form, ROWS_TOLD)
             told = work.told(list(first.values()))
             warnings = list(work.warnings)
         if reading.ended_early:
             self.notes.append("its rows take long to read: the preview ends before the part that was sent does")
         return replace(
             base,
-            quotes=quote_marks(self.sample, form, reading.for_quotes),
+            quotes=quote_marks(self.sample, form, reading.for_quotes, reading.first_for_quotes),
             told=told,
             reading=reading,
             warnings=warnings,
@@ -176,7 +174,7 @@ class Look:
     def _fill_in(self, reading: Reading, form: CsvFormat, columns: Sequence[str]) -> None:
         """Show the fields of rows of which the kind shows nothing else."""
         if any(set(row) == {"row"} for row in reading.rows):
-            found = fields_of(self.sample, form, reading.rows[-1]["row"], SECONDS_FOR_FIELDS)
+            found = fields_of(self.sample, form, reading.rows[-1]["row"])
             reading.rows = [
                 {"row": row["row"], "data": by_column(columns, found.get(row["row"], ()))} for row in reading.rows
             ]

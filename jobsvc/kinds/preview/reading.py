@@ -9,9 +9,9 @@ from typing import Any
 
 from jobsvc.kinds.batch import Refusal
 from jobsvc.kinds.csv.batches import CsvBatch
-from jobsvc.kinds.csv.rows import NOT_CLOSED, OTHER_QUOTES
 from jobsvc.kinds.csv.work import CsvWork
 from jobsvc.kinds.preview.dialect import as_sent, is_for_quotes
+from jobsvc.kinds.preview.plain import UNDECIDED
 from jobsvc.kinds.preview.sample import Sample
 
 ROWS_SHOWN = 20
@@ -28,9 +28,6 @@ ERRORS_KEPT = 1000
 
 SECONDS = 2.0
 """How long a sample is read; then the preview is of what was read."""
-
-UNDECIDED = NOT_CLOSED + OTHER_QUOTES
-"""Why a row is refused that asked for more lines than there are: where the file goes on, they may make it a row."""
 
 
 class NoPreview(Exception):
@@ -65,6 +62,8 @@ class Reading:
     blank: int = 0
     position: int = 0
     for_quotes: int = 0
+    first_for_quotes: int = 0
+    """The offset of the first row that is refused for its quotes."""
     errors: list[str] = field(default_factory=list)
     """The first reasons, one for each refused row."""
     reasons: dict[str, Reason] = field(default_factory=dict)
@@ -153,7 +152,9 @@ class Reader:
         found = self.found
         error = refusal.error[: self._error_characters]
         found.refused += 1
-        found.for_quotes += is_for_quotes(error)
+        if is_for_quotes(error):
+            found.first_for_quotes = found.first_for_quotes or refusal.offset or 0
+            found.for_quotes += 1
         if len(found.errors) < ERRORS_KEPT:
             found.errors.append(error)
         sort = self._alike(error)
