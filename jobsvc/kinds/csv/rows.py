@@ -26,6 +26,9 @@ AFTER_QUOTE = "there is text after a closing quote"
 LAZY_OR_NONE = "; quotes=lazy or quotes=none takes such quote marks as characters"
 NONE = "; quotes=none takes such quote marks as characters"
 
+OPEN_AT_END = NOT_CLOSED + NONE
+"""Why a row is refused that asked for more lines than the file has."""
+
 # The limit is the whole process's. Rows are bounded in this file, where their end is known.
 csv.field_size_limit(64 * 1024 * 1024)
 
@@ -154,7 +157,7 @@ class RowReader:
         if not feed.cut_short:
             return AFTER_QUOTE + LAZY_OR_NONE
         if feed.at_end:
-            return NOT_CLOSED + NONE
+            return OPEN_AT_END
         return f"{NOT_CLOSED} within {self._form.max_row_bytes} bytes and {MAX_ROW_LINES} lines{NONE}"
 
     def _decoded(self, line: bytes) -> tuple[str, str]:

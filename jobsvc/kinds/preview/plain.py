@@ -9,7 +9,7 @@ from typing import Any
 
 from jobsvc.kinds.batch import Batch
 from jobsvc.kinds.csv.format import CsvFormat
-from jobsvc.kinds.csv.rows import NOT_CLOSED, OTHER_QUOTES
+from jobsvc.kinds.csv.rows import OPEN_AT_END
 from jobsvc.kinds.csv.source import CsvSource
 from jobsvc.kinds.csv.work import CsvWork
 from jobsvc.kinds.preview.sample import Sample
@@ -25,9 +25,6 @@ FIELDS_AT_A_TIME = 200_000
 
 SECONDS = 0.5
 """For reading a sample once more."""
-
-UNDECIDED = NOT_CLOSED + OTHER_QUOTES
-"""Why a row is refused that asked for more lines than there are: where the file goes on, they may make it a row."""
 
 Numbered = tuple[int, list[str]]
 
@@ -87,7 +84,7 @@ def refused_by(sample: Sample, form: CsvFormat) -> int:
     for batch in _batches(sample, form, ROWS_IN_VAIN):
         refused = batch.end(len(list(batch.items))).refused
         count += len(refused)
-        if not sample.whole and any(refusal.error == UNDECIDED for refusal in refused):
+        if not sample.whole and any(refusal.error == OPEN_AT_END for refusal in refused):
             # What follows is read otherwise where the file goes on.
             break
     return count

@@ -12,12 +12,13 @@ from jobsvc.kinds.csv.encodings import UTF_8
 from jobsvc.kinds.csv.format import CsvFormat
 from jobsvc.kinds.csv.header import EXPORTED_COLUMNS, NO_HEADER, REFUSED_COLUMNS, opened, read_header, read_opening
 from jobsvc.kinds.csv.params import AUTO, UploadParams
+from jobsvc.kinds.csv.rows import OPEN_AT_END
 from jobsvc.kinds.csv.upload_check import settled
 from jobsvc.kinds.csv.work import CsvWork
 from jobsvc.kinds.errors import BadUpload, JobFailed
 from jobsvc.kinds.preview.dialect import Delimiter, LineEnds, QuoteMarks, is_for_quotes, quote_marks
 from jobsvc.kinds.preview.encodings import SuggestedEncoding, suggested_encodings
-from jobsvc.kinds.preview.plain import UNDECIDED, PlainRows, by_column, fields_of, rows_at_a_time
+from jobsvc.kinds.preview.plain import PlainRows, by_column, fields_of, rows_at_a_time
 from jobsvc.kinds.preview.reading import NoPreview, Reader, Reading
 from jobsvc.kinds.preview.sample import Sample
 from jobsvc.kinds.row_kind import RowKind
@@ -191,7 +192,7 @@ class Look:
 
     def _failed(self, base: Preview, error: str, form: CsvFormat) -> Preview:
         """The header can't be read, or is not there yet."""
-        cut = not self.sample.whole and error.endswith((UNDECIDED, NO_HEADER))
+        cut = not self.sample.whole and error.endswith((OPEN_AT_END, NO_HEADER))
         if cut:
             error = "the part of the file that was sent ends before its header does: send more of it"
         quotes = base.quotes

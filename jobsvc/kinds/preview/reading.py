@@ -9,9 +9,9 @@ from typing import Any
 
 from jobsvc.kinds.batch import Refusal
 from jobsvc.kinds.csv.batches import CsvBatch
+from jobsvc.kinds.csv.rows import OPEN_AT_END
 from jobsvc.kinds.csv.work import CsvWork
 from jobsvc.kinds.preview.dialect import as_sent, is_for_quotes
-from jobsvc.kinds.preview.plain import UNDECIDED
 from jobsvc.kinds.preview.sample import Sample
 
 ROWS_SHOWN = 20
@@ -113,7 +113,8 @@ class Reader:
         found = self.found
         items = list(batch.items)
         end = batch.end(len(items))
-        stop = None if self._sample.whole else next((one for one in end.refused if one.error == UNDECIDED), None)
+        # Where the file goes on, its next lines may make that a row.
+        stop = None if self._sample.whole else next((one for one in end.refused if one.error == OPEN_AT_END), None)
         if stop is not None:
             items = items[: batch.taken_before(stop.item)]
             end = batch.end_after(stop.item - 1)
