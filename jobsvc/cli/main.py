@@ -24,6 +24,7 @@ class Listed:
 
 CLIENT = {
     "upload": Listed("client.creating", "upload", "Upload a file and start a job over its rows."),
+    "preview": Listed("client.previewing", "preview", "Show how a file would be read, before it is uploaded."),
     "export": Listed("client.exporting", "export", "Export what was made on some days to a CSV file."),
     "list": Listed("client.looking", "list_jobs", "List jobs, the newest first."),
     "show": Listed("client.looking", "show", "Show a job: its state, how far it is, what went wrong."),

@@ -32,10 +32,11 @@ def _parameter(_context: click.Context, _option: click.Parameter, given: tuple[s
     return found
 
 
-@click.command()
-@click.argument("path", metavar="FILE", type=click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True))
-@click.option("--kind", help="What is to be done with the rows; see `jobsvc kinds`.  [default: baselineCSV]")
-@click.option(
+FILE = click.argument(
+    "path", metavar="FILE", type=click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True)
+)
+KIND = click.option("--kind", help="What is to be done with the rows; see `jobsvc kinds`.  [default: baselineCSV]")
+PARAMS = click.option(
     "-p",
     "--param",
     "params",
@@ -44,6 +45,13 @@ def _parameter(_context: click.Context, _option: click.Parameter, given: tuple[s
     callback=_parameter,
     help="A parameter of the job, as often as needed; see `jobsvc kinds KIND`.",
 )
+"""What a command takes that reads a file as a job would."""
+
+
+@click.command()
+@FILE
+@KIND
+@PARAMS
 @click.option("--watch", is_flag=True, help="Follow the job until it has ended; the exit code says how.")
 @talks
 def upload(api: Api, output: Output, path: str, kind: str | None, params: list[tuple[str, str]], watch: bool) -> None:
@@ -54,7 +62,7 @@ def upload(api: Api, output: Output, path: str, kind: str | None, params: list[t
         headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(Path(path).name)}"
     try:
         with click.open_file(path, "rb") as file, open_bar(output, "upload") as bar:
-            size = _size(file)
+            size = size_of(file)
             if size is not None:
                 headers["Content-Length"] = str(size)
             answer = api.put(route, params, headers, _pieces(file, size, bar))
@@ -65,7 +73,7 @@ def upload(api: Api, output: Output, path: str, kind: str | None, params: list[t
         end_with(job)
 
 
-def _size(file: IO[bytes]) -> int | None:
+def size_of(file: IO[bytes]) -> int | None:
     """What is left of a file, in bytes; None of a pipe, which nobody knows."""
     try:
         found = os.fstat(file.fileno())

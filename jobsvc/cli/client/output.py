@@ -31,11 +31,12 @@ class Output:
         if not self.as_json:
             click.echo(printable(text), err=True)
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """A table; fields are separated by tabs where it is not a terminal."""
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, theirs: bool = False) -> None:
+        """A table; fields are separated by tabs where it is not a terminal. `theirs`: the names come from a file."""
+        names = [printable(name) if theirs else name.upper() for name in columns]
         texts = [[shown(value) for value in row] for row in rows]
         if not sys.stdout.isatty():
-            for row in ([name.upper() for name in columns], *texts):
+            for row in (names, *texts):
                 click.echo("\t".join(row))
             return
         from rich.console import Console  # noqa: PLC0415 (a tenth of a second)
@@ -43,13 +44,13 @@ class Output:
         from rich.text import Text  # noqa: PLC0415
 
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for place, name in enumerate(columns, 1):
+        for place, name in enumerate(names, 1):
             # Ids are copied, and a number that is cut is another one: only the last column may be folded.
-            table.add_column(name.upper(), overflow="fold", no_wrap=place < len(columns))
+            table.add_column(Text(name), overflow="fold", no_wrap=place < len(columns))
         for row in texts:
             table.add_row(*map(Text, row))
         console = Console()
-        needed = sum(max(map(len, column)) + 1 for column in list(zip(columns, *texts, strict=True))[:-1])
+        needed = sum(max(map(len, column)) + 1 for column in list(zip(names, *texts, strict=True))[:-1])
         # On a narrow terminal the lines go on below, as they are.
         console.width = max(console.width, needed + MIN_FOLDED)
         console.print(table)

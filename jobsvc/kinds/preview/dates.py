@@ -28,24 +28,19 @@ def better_formats(texts: Sequence[str], form: str | None) -> list[str | None]:
 
 
 def columns_of_dates(rows: Sequence[Sequence[str]]) -> list[tuple[int, str | None]]:
-    """Columns, by their places, whose fields are all dates, or empty; with the format of each, the common ones first.
-
-    In at least half of the rows there is a date.
-    """
+    """Columns, by their places, most of whose fields are dates; with the format that reads the most of them."""
     rows = rows[:ROWS_LOOKED_AT]
     fields: dict[int, list[str]] = {}
     for at in range(min(map(len, rows), default=0)):
         texts = [row[at] for row in rows if row[at].strip()]
-        if len(texts) * 2 >= len(rows) and all(map(_may_be_date, texts)):
+        if len(texts) * 2 > len(rows) and all(map(_may_be_date, texts)):
             fields[at] = texts
         if len(fields) == COLUMNS_LOOKED_AT:
             break
-    # The formats one after the other: Python remembers how few of them are read.
-    found = ((at, form) for form in FORMATS for at, texts in fields.items() if _count(texts, form) == len(texts))
-    first: dict[int, str | None] = {}
-    for at, form in found:
-        first.setdefault(at, form)
-    return list(first.items())[:MOST_NAMED]
+    # One format after the other: Python remembers how few of them are read.
+    counts = {form: {at: _count(texts, form) for at, texts in fields.items()} for form in FORMATS}
+    best = {at: max(FORMATS, key=lambda form: counts[form][at]) for at in fields}
+    return [(at, form) for at, form in best.items() if counts[form][at] * 2 > len(fields[at])][:MOST_NAMED]
 
 
 def _may_be_date(text: str) -> bool:

@@ -14,8 +14,10 @@ AS_LIKELY = 0.5
 
 MOST_NAMED = 3
 
+LINES_COMPARED = 1000
+
 COMMONEST = "cp1252"
-"""Named in the place of any that reads the same."""
+"""Few bytes tell little: of those that are likely it comes first, and it is named for any that reads the same."""
 
 
 @dataclass(frozen=True)
@@ -27,19 +29,26 @@ class SuggestedEncoding:
 
 def suggested_encodings(data: bytes, encoding: str) -> list[SuggestedEncoding]:
     """The likeliest first; none if `data`, lines of a file, is text in `encoding`, or in nothing that is known."""
-    lines = data.splitlines()
-    odd = next((line for line in lines if not _is_text(line, encoding)), None)
-    if odd is None:
+    if _is_text(data, encoding):
         return []
-    found: dict[str, SuggestedEncoding] = {}
+    lines = [line for line in data.splitlines() if not line.isascii()]
     commonest = data.decode(COMMONEST) if _is_text(data, COMMONEST) else None
-    for name in _likely(b"\n".join(line for line in lines if not line.isascii())[:LOOKED_AT_BYTES]):
+    found: dict[str, str] = {}
+    for name in _likely(b"\n".join(lines)[:LOOKED_AT_BYTES]):
         # Many encodings read the same text in most files.
         if _is_text(data, name) and len(found) < MOST_NAMED:
             text = data.decode(name)
-            called = COMMONEST if text == commonest else name
-            found.setdefault(text, SuggestedEncoding(called, shortened(odd.decode(name).strip())))
-    return list(found.values())
+            found.setdefault(text, COMMONEST if text == commonest else name)
+    names = list(found.values())
+    told = _telling_line(lines, encoding, names)
+    return [SuggestedEncoding(name, shortened(told.decode(name).strip())) for name in names]
+
+
+def _telling_line(lines: list[bytes], encoding: str, names: list[str]) -> bytes:
+    """The first of the lines that are no text in `encoding` that the others read the most differently."""
+    odd = [line for line in lines[:LINES_COMPARED] if not _is_text(line, encoding)]
+    odd = odd or [line for line in lines if not _is_text(line, encoding)][:1] or lines[:1]
+    return max(odd, key=lambda line: len({line.decode(name) for name in names}))
 
 
 def _likely(data: bytes) -> list[str]:
@@ -53,7 +62,7 @@ def _likely(data: bytes) -> list[str]:
         name = _name(guess["encoding"])
         if name is not None and guess["confidence"] >= AS_LIKELY * best:
             names[name] = None
-    return list(names)
+    return sorted(names, key=lambda name: name != COMMONEST)
 
 
 def _name(guessed: str | None) -> str | None:

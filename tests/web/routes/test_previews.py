@@ -124,7 +124,7 @@ def test_reasons_that_say_the_same_of_many_rows_are_counted_together(client: Fla
         (b"day\n2026-01-01\n", {"date_column": "day", "date_format": "%d/%m/%Y"}, [{"date_format": ""}]),
         (b"day\nsoon\n", {"date_column": "day"}, []),
         (b"day\n2026-01-01\nsoon\n", {"date_column": "day"}, []),
-        (b"n,born,x\n1,2026-01-01,\n2,,1\n", {}, [{"date_column": "born"}]),
+        (b"n,born,x\n1,2026-01-01,\n2,,1\n3,2026-01-02,\n", {}, [{"date_column": "born"}]),
         (b"n,born\n1,31.12.26\n2,1.1.26\n", {}, [{"date_column": "born", "date_format": "%d.%m.%y"}]),
         (b"n,born\n1,2026-01-01\n", {"date_column": ""}, []),
         (b"n,born\n1,12\n", {}, []),
