@@ -16,6 +16,7 @@ from flask.testing import FlaskClient
 
 from jobsvc.kinds import Batch, CsvParams, CsvWork, Item, JobContext, Kind, KindParams, Refused, RowKind, Work
 from jobsvc.kinds.preview import reading
+from jobsvc.web.uploads.gunzip import PIECE_BYTES, Gunzip
 from tests.support.api import Api
 from tests.support.previews import ask, preview
 from tests.support.requests import assert_problem, part, send, whole
@@ -251,15 +252,35 @@ def test_the_rows_of_the_whole_file_are_estimated_from_its_size(client: FlaskCli
         assert found["counts"]["failed"] == 0
 
 
-def test_a_file_that_unpacks_to_a_gibibyte_is_looked_at_as_far_as_any(client: FlaskClient) -> None:
+def test_a_file_that_unpacks_to_a_gibibyte_is_looked_at_as_far_as_any(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     packed = io.BytesIO()
-    with gzip.open(packed, "wb") as file:
+    with gzip.open(packed, "wb", compresslevel=1) as file:
         file.write(b"a,b\n")
-        for _ in range(1024):
+        for _ in range(200):
             file.write(b"1,%s\n" % (b"2" * MIB))
+    unpacked: list[int] = []
+    feed = Gunzip.feed
+
+    def counted(self: Gunzip, data: bytes) -> Iterator[bytes]:
+        for piece in feed(self, data):
+            unpacked.append(len(piece))
+            yield piece
+
+    monkeypatch.setattr(Gunzip, "feed", counted)
     found = preview(client, packed.getvalue())
     assert found["file"]["format"] == "gzip"
     assert (found["file"]["read_bytes"], found["file"]["whole"]) == (MIB, False)
+    assert MIB < sum(unpacked) <= MIB + 2 * PIECE_BYTES
+
+
+def test_a_header_that_is_cut_is_not_taken_for_json(client: FlaskClient) -> None:
+    data = b"[1],[2]\n1,2\n"
+    for cut in range(1, len(data)):
+        assert ask(client, data[:cut], size=len(data)).status_code == 200, cut
+    # Where that is all, it is some.
+    assert_problem(ask(client, b"[1]"), 400)
 
 
 def test_a_preview_of_rows_that_take_long_ends_early_and_says_so(
