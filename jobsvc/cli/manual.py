@@ -29,7 +29,7 @@ The commands of the first group talk to a service, those of the second work on t
 * `--key TEXT` or `JOBSVC_API_KEY`: the key to be let in with. Other users of a machine see its command lines, so the variable is safer.
 * `--json`: print JSON for scripts: what the service answers, one line for each answer. Errors are JSON too, on standard error: `{{"error": "there is no job 'x'", "status": 404, "exit": 5}}`.
 
-Standard output has the result, such as a job's id. What happens meanwhile goes to standard error: bars on a terminal, plain lines elsewhere. Where standard output is not a terminal, the columns of tables are separated by tabs.
+Standard output has the result, such as a job's id. Everything else goes to standard error: bars on a terminal, plain lines elsewhere. Where standard output is not a terminal, the columns of tables are separated by tabs.
 
 Ctrl-C while a job is watched ends the watching; the job goes on. A watched service may be away for a minute, to be started again. A download that breaks off goes on where it broke off, also when the same command is given again later.
 

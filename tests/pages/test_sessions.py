@@ -20,10 +20,14 @@ from tests.support.waiting import poll
 
 PAGES = [README, *sorted(DOCS.glob("*.md"))]
 
-LOOKS = re.compile(r"curl -s ['\"]?localhost(?!.*(?:updateTask| -X | -d | -F ))|jobsvc (show|list|events|watch) ")
-"""Commands that change nothing: they are run again until a job is where the page shows it."""
+REPEATABLE = re.compile(
+    r"curl -s ['\"]?localhost(?!.*(?:updateTask| -X | -d | -F ))"
+    r"|jobsvc (show|list|events|watch|pause|terminate|rollback) "
+    r"|curl ['\"]localhost\S*/updateTask\?\S*action=(stop|terminate)"
+)
+"""Commands that look, or that do no harm when they are repeated: they are, until a job is where the page shows it."""
 
-LOOK_SECONDS = 60.0
+REPEAT_SECONDS = 60.0
 
 NAMES = [str(path.relative_to(ROOT)) for path in PAGES]
 
@@ -91,12 +95,12 @@ def check(session: Session, page: Path, command: Command, text: str, block: Bloc
         nonlocal done
         if bound.matches(command.output or "", done.printed, block.differs):
             return True
-        if LOOKS.match(command.text):
+        if REPEATABLE.match(command.text):
             done = session.run(text)
         return False
 
     try:
-        poll(fits, LOOK_SECONDS if LOOKS.match(command.text) else 0.0, "the output that the page shows")
+        poll(fits, REPEAT_SECONDS if REPEATABLE.match(command.text) else 0.0, "the output that the page shows")
     except AssertionError:
         pytest.fail(f"{where}\nprinted\n{done.printed}\nwhere the page shows\n{command.output}", pytrace=False)
 
