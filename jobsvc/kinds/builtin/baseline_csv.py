@@ -53,6 +53,8 @@ class BaselineParams(CsvParams):
 
 
 class BaselineCSV(Kind):
+    """Every row of a CSV becomes a record."""
+
     name = "baselineCSV"
     Params = BaselineParams
 

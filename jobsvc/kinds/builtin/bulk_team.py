@@ -37,6 +37,8 @@ Team: TypeAlias = tuple[int, str, list[str]]
 
 
 class BulkTeam(Kind):
+    """Every row of a CSV becomes a team with its members."""
+
     name = "bulkTeam"
     Params = UploadParams
 

@@ -79,6 +79,8 @@ class ExportParams(KindParams):
 
 
 class CreateExport(Kind):
+    """The records of every date in a range go to one CSV."""
+
     name = "createExport"
     takes_file = False
     Params = ExportParams
