@@ -122,5 +122,5 @@ def test_every_block_is_run_or_says_why_not(page: Path) -> None:
 
 def test_few_blocks_are_not_run() -> None:
     reasons = [f"{page.name}: {block.not_run}" for page in PAGES for block in blocks(page) if block.not_run is not None]
-    assert len(reasons) <= 16, "\n".join(reasons)
+    assert len(reasons) <= 20, "\n".join(reasons)
     assert all(len(reason) > len("README.md: needs x") for reason in reasons)
