@@ -114,7 +114,7 @@ def _build(settings: Settings, locks: Locks, own_process: bool, extra_kinds: Ite
 
 def _measured(core: Core, settings: Settings, engines: Engines) -> Measured:
     return Measured(
-        DatabaseFigures(core.database, engines.workers, core.now),
+        DatabaseFigures(core.database, engines.workers, core.now, shared=settings.engine is EngineName.FLEET),
         engines.workers,
         frozenset(core.kinds),
         filled_disks(settings),

@@ -20,7 +20,7 @@ from jobsvc.store.queries import figures as queries
 LOCK_SECONDS = 2.0
 """How long a reading waits for what others hold."""
 
-WAIT_SECONDS = 3.0
+WAIT_SECONDS = 4.0
 """How long a caller waits for a reading, whatever keeps it: a lock, a slow disk, a network that has gone."""
 
 CHEAP_SECONDS = 0.05
@@ -31,6 +31,9 @@ SHARE = 0.05
 
 MAX_AGE_SECONDS = 5.0
 """But not longer than this, or two processes would tell Prometheus different ages of a counter in turn."""
+
+LATE_SECONDS = 60.0
+"""A process that is alone tells figures that are as old as this, rather than none, while a reading takes too long."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,11 @@ class DatabaseFigures:
     connection, and never a request.
     """
 
-    def __init__(self, database: Database, workers: Workers, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, database: Database, workers: Workers, now: Callable[[], datetime], *, shared: bool = False
+    ) -> None:
+        """`shared` says that other processes tell the figures of this database too."""
+        self._late_seconds = 0.0 if shared else LATE_SECONDS
         self._database = database
         self._workers = workers
         self._now = now
@@ -85,9 +92,11 @@ class DatabaseFigures:
                     # The system allows no further thread now.
                     return None
                 self._reading = True
-            if not self._changed.wait_for(lambda: not self._reading, until - monotonic()):
+            in_time = self._changed.wait_for(lambda: not self._reading, until - monotonic())
+            latest = self._latest
+            if not in_time and latest is not None and monotonic() - latest.read_at > self._late_seconds:
                 return None
-            return self._latest
+            return latest
 
     def _read(self) -> None:
         found = None

@@ -72,6 +72,21 @@ def test_a_reading_that_hangs_is_not_waited_for_and_is_the_only_one(
     assert figures.get() is not None
 
 
+@pytest.mark.parametrize(("shared", "late", "told"), [(False, 60.0, True), (False, 0.0, False), (True, 60.0, False)])
+def test_while_a_reading_takes_too_long_a_process_that_is_alone_tells_the_one_before_for_a_while(
+    idle: Environment, hanging: Hanging, monkeypatch: pytest.MonkeyPatch, shared: bool, late: float, told: bool
+) -> None:
+    monkeypatch.setattr(module, "LATE_SECONDS", late)
+    monkeypatch.setattr(module, "CHEAP_SECONDS", TIMEOUT)
+    figures = DatabaseFigures(idle.database, hanging, now, shared=shared)  # type: ignore[arg-type]
+    hanging.let.set()
+    before = figures.get()
+    assert before is not None
+    hanging.let.clear()
+    monkeypatch.setattr(module, "WAIT_SECONDS", 0.05)
+    assert figures.get() is (before if told else None)
+
+
 def test_those_who_ask_at_the_same_time_get_the_same_reading(idle: Environment, hanging: Hanging) -> None:
     figures = of(idle, hanging)
     found: list[Figures | None] = []
