@@ -217,6 +217,13 @@ def test_a_rollback_counts_by_itself_and_takes_nothing_from_what_was_done(
     assert scraped(client).items("baselineCSV") == {"done": 4, "refused": 2, "blank": 2, "rolled_back": 4}
 
 
+def test_a_commit_is_timed_once_a_batch_however_many_items_it_has(client: FlaskClient, services: Services) -> None:
+    name, labels = "jobsvc_commit_duration_seconds_count", {"kind": "baselineCSV"}
+    before = scraped(client).count(name, **labels)
+    wait_for(services, upload(client, b"date,n\n" + b"2026-01-01,1\n" * 1000), State.SUCCEEDED)
+    assert scraped(client).count(name, **labels) - before == 1
+
+
 def test_jobs_whose_kind_has_gone_are_one_kind(client: FlaskClient, services: Services) -> None:
     for kind in ("wasHere", "wasHereToo"):
         add_jobs(database(services), 3, "failed", kind, user=kind)
