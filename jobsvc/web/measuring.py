@@ -25,7 +25,7 @@ class Exchange:
 
     def __init__(self, environ: WSGIEnvironment) -> None:
         self._begun = monotonic()
-        self._method = environ["REQUEST_METHOD"]
+        self._method = environ.get("REQUEST_METHOD", "")
         self._status = "500"
         self._downloads = False
         self._ended = False
