@@ -5,6 +5,7 @@ import math
 import os
 import sys
 
+from jobsvc.logs.setup import configure
 from jobsvc.metrics import shared_files
 from jobsvc.settings import EngineName, SettingError, Settings
 from jobsvc.store.database import Database, is_postgresql
@@ -16,6 +17,8 @@ except SettingError as error:
     print(f"jobsvc can't start: {error}", file=sys.stderr)
     sys.exit(3)
 
+configure(_settings)
+
 # Tells wsgi.py when it is loaded in the master (--preload), which is before on_starting.
 os.environ["GUNICORN_MASTER_PID"] = str(os.getpid())
 
@@ -23,6 +26,8 @@ wsgi_app = "wsgi:app"
 bind = f"{_settings.host}:{_settings.port}"
 # Waits for no client where others would wait for it: docs/decisions/0035-connections.md
 worker_class = "jobsvc.process.http.gunicorn_worker.HttpWorker"
+# All lines in one form, those of requests among them: docs/decisions/0052-logs.md
+logger_class = "jobsvc.process.http.server_log.ServerLog"
 # With the engine `threads`, jobs and their threads live in the worker, so that there is one.
 _fleet = _settings.engine is EngineName.FLEET
 workers = int(os.environ.get("WEB_CONCURRENCY", "1")) if _fleet else 1
@@ -72,6 +77,11 @@ def _check_database():
     database.close()
     if fault is not None:
         raise RuntimeError(f"jobsvc can't start: {fault}")
+
+
+def pre_fork(server, worker):
+    """Have the worker know where it listens: `--bind` may say otherwise than the settings."""
+    os.environ["GUNICORN_LISTENS"] = " ".join(map(str, server.LISTENERS))
 
 
 def on_reload(server):

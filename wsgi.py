@@ -1,11 +1,13 @@
 """The WSGI entry point: what gunicorn and `flask run` load."""
 
+import logging
 import os
 import sys
 import time
 from typing import NoReturn
 
 from jobsvc.kinds.registry import KindError
+from jobsvc.logs.setup import configure, is_configured
 from jobsvc.process.app import create_app
 from jobsvc.settings import SettingError
 from jobsvc.store.errors import DatabaseDown, DatabaseInUse, SchemaBehind
@@ -20,8 +22,15 @@ AWAY_SECONDS = 2.0
 IN_GUNICORN = os.environ.get("SERVER_SOFTWARE", "").startswith("gunicorn")
 
 
+log = logging.getLogger("jobsvc.wsgi")
+
+if not is_configured():
+    # Until the settings are read.
+    configure()
+
+
 def give_up(why: object) -> NoReturn:
-    print(f"jobsvc can't start: {why}", file=sys.stderr)
+    log.critical("jobsvc can't start: %s", why)
     # Flask's reloader takes 3 for "start me again".
     sys.exit(GUNICORN_WORKER_BOOT_ERROR if IN_GUNICORN else 1)
 
@@ -34,7 +43,7 @@ except DatabaseDown as error:
     if not IN_GUNICORN:
         give_up(error)
     # It was there when gunicorn was started: see gunicorn.conf.py.
-    print(f"jobsvc waits for the database: {error}", file=sys.stderr)
+    log.warning("jobsvc waits for the database: %s", error)
     time.sleep(AWAY_SECONDS)
     sys.exit(1)
 except (SettingError, KindError, DirectoryInUse, DatabaseInUse, SchemaBehind) as error:

@@ -53,6 +53,24 @@ class Recover(StrEnum):
     MANUAL = "manual"
 
 
+class LogFormat(StrEnum):
+    """What a line of the process's log is."""
+
+    AUTO = "auto"
+    """Text on a terminal, JSON elsewhere."""
+    JSON = "json"
+    TEXT = "text"
+
+
+class LogLevel(StrEnum):
+    """From which level on a line is written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
 @dataclass(frozen=True)
 class Settings:
     """The settings of one process. Times are in seconds, sizes in bytes."""
@@ -83,6 +101,8 @@ class Settings:
     metrics_port: int = 0
     webhook_secret: str = field(default="", repr=False)
     webhook_allow_private: bool = False
+    log_format: LogFormat = LogFormat.AUTO
+    log_level: LogLevel = LogLevel.INFO
 
     @property
     def url(self) -> str:
@@ -357,5 +377,7 @@ VARIABLES: tuple[Variable, ...] = (
         _hidden,
     ),
     Variable("JOBSVC_WEBHOOK_ALLOW_PRIVATE", "webhook_allow_private", _flag, "0 or 1"),
+    Variable("JOBSVC_LOG_FORMAT", "log_format", LogFormat, "auto, json or text"),
+    Variable("JOBSVC_LOG_LEVEL", "log_level", LogLevel, "debug, info, warning or error"),
     Variable("JOBSVC_ALLOW_ANONYMOUS", "allow_anonymous", _flag, "0 or 1"),
 )

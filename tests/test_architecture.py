@@ -78,6 +78,7 @@ FLOORS = (
     "files",
     "store",
     "metrics",
+    "logs",
     "deadlines",
     "settings",
     "identifiers",

@@ -10,7 +10,7 @@ import pytest
 
 from jobsvc import settings
 from jobsvc.files.open_files import open_files
-from jobsvc.settings import VARIABLES, EngineName, Recover, SettingError, Settings
+from jobsvc.settings import VARIABLES, EngineName, LogFormat, LogLevel, Recover, SettingError, Settings
 from tests.support.server import ROOT
 
 EXAMPLE = ROOT / ".env.example"
@@ -50,6 +50,8 @@ def test_every_setting_is_read_from_its_variable() -> None:
         JOBSVC_WEBHOOK_SECRET=SECRET,
         JOBSVC_WEBHOOK_ALLOW_PRIVATE="1",
         JOBSVC_ALLOW_ANONYMOUS="1",
+        JOBSVC_LOG_FORMAT="json",
+        JOBSVC_LOG_LEVEL="debug",
     )
     assert found == Settings(
         host="localhost",
@@ -74,6 +76,8 @@ def test_every_setting_is_read_from_its_variable() -> None:
         webhook_secret=SECRET,
         webhook_allow_private=True,
         allow_anonymous=True,
+        log_format=LogFormat.JSON,
+        log_level=LogLevel.DEBUG,
     )
     assert found.url == "sqlite:////tmp/y/other.db"
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-
 import click
 
 from jobsvc.cli.context import load_settings
 from jobsvc.kinds.registry import KindError
+from jobsvc.logs.setup import configure
 from jobsvc.process.local_fleet import run_fleet
 from jobsvc.process.worker import work
 from jobsvc.settings import SettingError
@@ -23,9 +22,7 @@ from jobsvc.store.locks.flock import DirectoryInUse
 def worker(concurrency: int | None, queues: str, name: str | None) -> None:
     """Run jobs, as one of the fleet's workers, until SIGTERM or SIGINT."""
     settings = load_settings()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # At each entry of the queue it says what is in the job's history too.
-    logging.getLogger("procrastinate").setLevel(logging.WARNING)
+    configure(settings)
     names = [kind.strip() for kind in queues.split(",") if kind.strip()]
     try:
         work(settings, concurrency=concurrency or settings.max_running, queues=names, name=name)

@@ -9,6 +9,7 @@ from threading import Event, Thread
 from typing import Generic, Protocol, TypeVar
 
 from jobsvc.identifiers import JobKey
+from jobsvc.logs.private import PRIVATE
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +128,8 @@ def live_on(live: LiveRun[C, S], run: Callable[[C, S], str | None], slots: Slots
             outcome = run(claim, live.signals)
         except BaseException:
             # Also what would end the thread without a word, such as a SystemExit.
-            log.exception("the end of job %d could not be recorded", claim.key)
+            fields = {"job_key": claim.key, "attempt": claim.attempt, **PRIVATE}
+            log.exception("the end of a run could not be recorded", extra=fields)
         finally:
             slots.leave(live, paused=outcome == PAUSED)
         if live.claim is None and not live.ending:

@@ -144,7 +144,7 @@ class Files(ABC):
         try:
             self.remove_output(job_id)
         except (FilesDown, OSError) as error:
-            log.warning("what job %s has made stays until the job is forgotten: %s", job_id, error)
+            log.warning("what a job has made stays until the job is forgotten: %s", error, extra={"job": job_id})
 
     def remove(self, job_id: str) -> None:
         """Remove whatever there is of a job's files."""

@@ -86,6 +86,8 @@ class Job:
     """The action on many jobs that has stopped it, unless somebody has asked something else of it since."""
     taken_back: int
     """Items that took effect and were rolled back since; `done` counts them no more."""
+    request_id: str | None
+    """The request that has made it; None if none did, or an earlier version."""
 
     unreadable: str = ""
     """What can't be read of it, since somebody else wrote it. Something harmless is in its place."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from sqlalchemy import Row, RowMapping
 from jobsvc.jobs.bulk_action import BulkAction, Demand, Preview, Skipped
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.version import version_of
+from jobsvc.store.queries import log_rows
 from jobsvc.store.queries.record_fields import Header, OddRecord, fields, shown
 
 
@@ -23,7 +25,7 @@ def moment(at: datetime | None, timespec: str = "seconds") -> str | None:
 _TYPE = re.compile(r'\{"type":"([a-z.]+)"')
 """How a message begins: see `webhooks/message.py`."""
 
-_LINKS = ("events", "webhooks", "pause", "resume", "terminate", "rollback", "failed", "unprocessed", "result")
+_LINKS = ("events", "log", "webhooks", "pause", "resume", "terminate", "rollback", "failed", "unprocessed", "result")
 
 _LISTS = ("records", "teams")
 """Lists that can be asked for what a job made: for any job, whatever its kind. They may be empty."""
@@ -128,6 +130,32 @@ def event_json(event: RowMapping) -> dict[str, Any]:
         "to": event["to"],
         "who": event["who"],
         "why": event["why"],
+        "request_id": event["request_id"],
+    }
+
+
+def log_json(lines: Sequence[RowMapping], after: int) -> list[dict[str, Any]]:
+    """Lines of a job's log, which follow the line with the number `after`; a line for each gap says what is missing."""
+    told = []
+    for line in lines:
+        if line["line"] > after + 1:
+            told.append(_gap(line, line["line"] - after - 1))
+        at = moment(line["at"], "milliseconds")
+        said = {name: line[name] for name in ("line", "attempt", "level", "text", "item")}
+        told.append({"at": at, **said, "said_by": "kind" if line["by_kind"] else "service"})
+        after = line["line"]
+    return told
+
+
+def _gap(following: RowMapping, missing: int) -> dict[str, Any]:
+    return {
+        "at": moment(following["at"], "milliseconds"),
+        "line": following["line"] - 1,
+        "attempt": following["attempt"],
+        "level": "warning",
+        "text": f"{missing} lines before this were dropped: a job keeps its newest {log_rows.MAX_LINES} lines",
+        "item": None,
+        "said_by": "service",
     }
 
 

@@ -193,6 +193,12 @@ RUN = "run"
 SERVICE = "service"
 """An actor: the service has done so by itself. Any other actor is a user."""
 
+ON_ITS_OWN = frozenset({ENGINE, RUN, SERVICE})
+"""Actors whose changes of a state are lines of the job's log, too: what users ask for is in its history alone."""
+
+LOGGED_AS = {State.FAILED: "error", State.INTERRUPTED: "warning"}
+"""The level of such a line, where it is not `info`."""
+
 
 class ForbiddenTransition(Exception):
     """A change of state that the table does not allow: a mistake in the service itself."""

@@ -9,8 +9,9 @@ from sqlalchemy import Connection
 
 from jobsvc.jobs import outbox
 from jobsvc.jobs.job import Job
-from jobsvc.jobs.states import FINISHED, OBEYED, TOLD, State, reason
-from jobsvc.store.queries import event_rows, job_rows
+from jobsvc.jobs.states import FINISHED, LOGGED_AS, OBEYED, ON_ITS_OWN, TOLD, State, reason
+from jobsvc.store.queries import event_rows, job_rows, log_rows
+from jobsvc.store.queries.log_rows import Line, storable
 
 
 def transition(
@@ -32,6 +33,21 @@ def transition(
     if not job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values=values):
         return None
     event_rows.add(connection, job.key, at=at, before=job.state, after=after, who=who, why=why or allowed_since)
+    if who in ON_ITS_OWN:
+        _note(connection, job, after, at, why or allowed_since, values)
     if job.callback_url is not None and after in TOLD:
         outbox.put(connection, job.key, at)
     return job.changed(values)
+
+
+def _note(connection: Connection, job: Job, after: State, at: datetime, why: str, values: dict[str, Any]) -> None:
+    """Note in the job's log what nobody has asked for just now: where an attempt begins, where and why it ends."""
+    done, refused = job_rows.counts(connection, job.key)
+    if after is State.RUNNING:
+        attempt = values.get("attempt", job.attempt)
+        text = f"attempt {attempt} begins at item {done + refused + 1}"
+    else:
+        attempt = job.attempt
+        text = f"{after}: {values.get('error') or why}; {done} done, {refused} refused"
+    level = LOGGED_AS.get(after, "info")
+    log_rows.append(connection, job.key, attempt, [Line(at, level, storable(text))])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jobsvc.kinds.batch import Batch, Cursor, End, Refusal
-    from jobsvc.kinds.context import JobContext, JobInfo, KnownJobs, OutputFile, Readable, StopSign
+    from jobsvc.kinds.context import JobContext, JobInfo, KnownJobs, Log, OutputFile, Readable, StopSign
     from jobsvc.kinds.contract import Kind, LeftOverRows
     from jobsvc.kinds.csv.params import CsvParams
     from jobsvc.kinds.csv.work import CsvWork
@@ -39,6 +39,7 @@ else:
         "KindParams": "params",
         "KnownJobs": "context",
         "LeftOverRows": "contract",
+        "Log": "context",
         "OutputFile": "context",
         "Prepared": "params",
         "Readable": "context",
@@ -81,6 +82,7 @@ __all__ = [
     "KindParams",
     "KnownJobs",
     "LeftOverRows",
+    "Log",
     "OutputFile",
     "Prepared",
     "Readable",

@@ -30,6 +30,24 @@ class Readable(Protocol):
     def open(self, mode: Literal["rb"], /) -> AbstractContextManager[BinaryIO]: ...
 
 
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+class Log(Protocol):
+    """The log of a job, which its owner reads at `GET /jobs/<id>/log`; to be called on any thread."""
+
+    def __call__(self, text: str, *, level: str = "info", item: int | None = None) -> None:
+        """Write a line: at one of `LOG_LEVELS`, about the item with that number if it is about one.
+
+        It is kept with the next checkpoint, or where the run ends; a process that is killed
+        before loses it. Of many lines the newest are kept. Raises ValueError for another level.
+        """
+
+
+def nowhere(text: str, *, level: str = "info", item: int | None = None) -> None:
+    """A log that keeps nothing. Implements `Log`."""
+
+
 class OutputFile(Protocol):
     """The file that a job makes, while it is unfinished.
 
@@ -89,6 +107,8 @@ class JobContext:
     """About how many quick items the next batch should have; asked before each."""
     max_row_bytes: int = DEFAULT_MAX_ROW_BYTES
     """The longest row of an upload that is taken, in bytes."""
+    log: Log = field(default=nowhere, repr=False)
+    """The job's log."""
 
 
 @dataclass(frozen=True)

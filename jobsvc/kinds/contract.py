@@ -29,7 +29,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol
 
 from jobsvc.kinds.batch import Batch, Cursor, End, Refusal
-from jobsvc.kinds.context import JobContext, JobInfo, KnownJobs, OutputFile, Readable, StopSign
+from jobsvc.kinds.context import (
+    LOG_LEVELS,
+    JobContext,
+    JobInfo,
+    KnownJobs,
+    Log,
+    OutputFile,
+    Readable,
+    StopSign,
+)
 from jobsvc.kinds.errors import BadParameter, BadUpload, ItemAbandoned, JobFailed, Refused
 from jobsvc.kinds.params import KindParams, Prepared
 from jobsvc.kinds.work import Effects, RefusedLate, Taken, Work
@@ -38,6 +47,7 @@ if TYPE_CHECKING:
     from sqlalchemy import MetaData
 
 __all__ = [
+    "LOG_LEVELS",
     "BadParameter",
     "BadUpload",
     "Batch",
@@ -52,6 +62,7 @@ __all__ = [
     "KindParams",
     "KnownJobs",
     "LeftOverRows",
+    "Log",
     "OutputFile",
     "Prepared",
     "Readable",

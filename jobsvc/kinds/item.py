@@ -33,11 +33,19 @@ class Item:
         self.error: str | None = None
         """Why it was refused."""
         self._effects: list[Callable[[Effects], object]] = []
+        self._log = context.log
 
     @property
     def key(self) -> str:
         """The same for this item however often it is tried; for the other side of a call to recognise it by."""
         return f"{self.job_id}:{self.number}"
+
+    def log(self, text: str, level: str = "info") -> None:
+        """Write a line about this item into the job's log, `GET /jobs/<id>/log`: see `Log`.
+
+        It stays, whatever becomes of the item: also if it is refused, tried again, or fails the job.
+        """
+        self._log(text, level=level, item=self.number)
 
     def execute(self, statement: Executable, parameters: Any = None) -> None:
         """Execute an SQLAlchemy Core statement with the checkpoint."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextvars import copy_context
+from functools import partial
 from queue import SimpleQueue
 from threading import Thread
 from typing import Generic, TypeVar
@@ -46,7 +48,9 @@ class ItemThreads(Generic[T]):
             thread.join()
 
     def _start_one(self) -> None:
-        thread = Thread(target=self._live, name=f"jobsvc-item-{len(self._threads)}", daemon=True)
+        # What the run's thread works for: a new thread knows nothing of it by itself.
+        live = partial(copy_context().run, self._live)
+        thread = Thread(target=live, name=f"jobsvc-item-{len(self._threads)}", daemon=True)
         try:
             thread.start()
         except RuntimeError:

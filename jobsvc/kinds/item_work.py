@@ -122,7 +122,7 @@ class ItemWork(Work):
             self._doer.process(row, item)
 
         try:
-            call_with_retry(once, self._doer.retry, self._context.stopped)
+            call_with_retry(once, self._doer.retry, self._context.stopped, partial(item.log, level="warning"))
         except Refused as refused:
             item.start_over()
             item.error = str(refused)

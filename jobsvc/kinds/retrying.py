@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from jobsvc.kinds.context import StopSign
 from jobsvc.kinds.errors import ItemAbandoned, JobFailed, Refused
@@ -14,8 +15,12 @@ FINAL = (Refused, ItemAbandoned, JobFailed)
 """Exceptions that say themselves that another try is of no use."""
 
 
-def call_with_retry(once: Callable[[], None], retry: Retry | None, stopped: StopSign) -> None:
+def call_with_retry(
+    once: Callable[[], None], retry: Retry | None, stopped: StopSign, note: Callable[[str], None]
+) -> None:
     """Call `once`, and again if `retry` says so. Raises what the last try raised.
+
+    `note` is told of each try that failed and is not the last.
 
     Raises ItemAbandoned if `stopped` is set in the pause before another try, or was set
     before that pause.
@@ -34,6 +39,13 @@ def call_with_retry(once: Callable[[], None], retry: Retry | None, stopped: Stop
         stop=stop_after_attempt(retry.attempts),
         wait=wait_exponential_jitter(multiplier=retry.first_delay, max=retry.max_delay, jitter=retry.first_delay),
         sleep=pause,
+        before_sleep=partial(_tell, note, retry.attempts),
         reraise=True,
     )
     tries(once)
+
+
+def _tell(note: Callable[[str], None], attempts: int, tries: RetryCallState) -> None:
+    error = None if tries.outcome is None else tries.outcome.exception()
+    why = f"{type(error).__name__}: {error}"
+    note(f"try {tries.attempt_number} of {attempts} failed, the next one is in {tries.upcoming_sleep:.1f} s: {why}")

@@ -9,10 +9,12 @@ from functools import partial
 from flask import Flask
 
 from jobsvc.kinds.contract import Kind
+from jobsvc.logs.setup import configure
 from jobsvc.process.choice_of_engine import Engines, fleet, threads
 from jobsvc.process.http.waiting_place import PLACE
 from jobsvc.process.locks import Locks
 from jobsvc.process.parts import build_core
+from jobsvc.process.start_line import log_start
 from jobsvc.process.web_process import WebProcess
 from jobsvc.service.actions.thread import ActionThread
 from jobsvc.service.core import Core
@@ -30,9 +32,10 @@ from jobsvc.store.disk.open_room import filled_disks
 from jobsvc.store.queries import worker_rows
 from jobsvc.store.readiness import Readiness
 from jobsvc.version import VERSION
-from jobsvc.web import local_only, measuring, problems, takes
+from jobsvc.web import local_only, measuring, problems, request_log, takes
 from jobsvc.web.in_flight import InFlight
 from jobsvc.web.request_deadline import RequestDeadline
+from jobsvc.web.request_log import RequestLog
 from jobsvc.web.routes import actions as action_routes
 from jobsvc.web.routes import contract, data, health, jobs, kinds, metrics, original, previews, workers
 from jobsvc.web.services import Services, provide
@@ -57,6 +60,8 @@ def create_app(
     PostgreSQL DatabaseInUse, SchemaBehind and DatabaseDown.
     """
     settings = settings or Settings.load()
+    if own_process:
+        configure(settings)
     locks = _lock(settings)
     try:
         return _build(settings, locks, own_process, extra_kinds)
@@ -109,6 +114,7 @@ def _build(settings: Settings, locks: Locks, own_process: bool, extra_kinds: Ite
     _add_web(app, services)
     engines.recover()
     process.start(own=own_process)
+    log_start("web", settings, database, os.environ.get("GUNICORN_LISTENS"))
     return app
 
 
@@ -123,9 +129,9 @@ def _measured(core: Core, settings: Settings, engines: Engines) -> Measured:
 
 
 def _count_requests(app: Flask) -> InFlight:
-    """Count the requests that are being answered; each has its deadline from its beginning on."""
+    """Count the requests that are being answered; each has its id and its deadline from its beginning on."""
     in_flight = InFlight(app.wsgi_app)
-    app.wsgi_app = RequestDeadline(in_flight)  # type: ignore[method-assign]
+    app.wsgi_app = RequestLog(RequestDeadline(in_flight))  # type: ignore[method-assign]
     return in_flight
 
 
@@ -136,7 +142,8 @@ def _add_web(app: Flask, services: Services) -> None:
     provide(app, services)
     for routes in (original, jobs, action_routes, kinds, previews, data, workers, health, metrics, contract):
         app.register_blueprint(routes.bp)
-    for concern in (measuring, problems, local_only, takes):
+    # The first is the first that is asked about a request.
+    for concern in (request_log, measuring, problems, local_only, takes):
         concern.register(app)
 
 

@@ -15,8 +15,9 @@ from dataclasses import replace
 from threading import Event
 from time import monotonic
 
+from jobsvc.logs.setup import is_json
 from jobsvc.process.local_members import Member, OwnPostgresql, Process
-from jobsvc.settings import Settings
+from jobsvc.settings import LogFormat, Settings
 from jobsvc.store.database import Database, is_postgresql
 from jobsvc.store.locks.directory_lock import DirectoryLock
 from jobsvc.store.migrate import upgrade
@@ -71,6 +72,8 @@ def _processes(settings: Settings, url: str) -> Iterator[Process]:
         "DATABASE_URL": url,
         "JOBSVC_ENGINE": "fleet",
         "JOBSVC_DATA_DIR": str(settings.data_dir),
+        # What is theirs to print is read here, and printed: for them it is a pipe.
+        "JOBSVC_LOG_FORMAT": LogFormat.JSON if is_json(settings.log_format, sys.stdout) else LogFormat.TEXT,
     }
     commands = {"web": ["gunicorn"]}
     commands |= {f"worker-{n}": ["jobsvc", "worker", "--name", f"worker-{n}"] for n in range(1, WORKERS + 1)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 from collections.abc import Callable, Collection, Sequence
@@ -18,6 +17,7 @@ from jobsvc.files.tidying import tidy_strays
 from jobsvc.identifiers import EntryId, JobKey, Purpose
 from jobsvc.process.metrics_port import MetricsPort
 from jobsvc.process.parts import ROLLBACKS_AT_ONCE, FleetQueues, Part, build_core, webhook_sender
+from jobsvc.process.start_line import log_start
 from jobsvc.runs.rescue import WorkerRescue
 from jobsvc.runs.signals import FleetSignals, Lease
 from jobsvc.service.core import Core
@@ -26,8 +26,6 @@ from jobsvc.store.locks.process_lock import ProcessLock
 from jobsvc.store.postgresql.backend import conninfo
 from jobsvc.store.postgresql.listener import Listener
 from jobsvc.store.queries import worker_rows
-
-log = logging.getLogger(__name__)
 
 STRAY_AFTER = timedelta(days=1)
 """A file of no job is moved aside when it is this old: a file that is being received belongs to no job yet."""
@@ -103,6 +101,7 @@ class OwnProcess:
 
     def __init__(self, core: Core, settings: Settings, described: Description) -> None:
         self._core = core
+        self._settings = settings
         self._described = described
         queues = FleetQueues.make()
         self._runs = core.fleet_runs(queues.runs, queues.rollbacks, resume=settings.recover is Recover.AUTO)
@@ -123,9 +122,13 @@ class OwnProcess:
         with self._core.database.write(urgent=True) as connection:
             worker_rows.add(connection, {"id": number, "purpose": purpose, "started_at": now(), **described})
         if purpose is Purpose.RUNS:
-            queues = ", ".join(self._described.queues)
-            log.info(
-                "worker ready: %s takes %s, %d at a time", self._described.name, queues, self._described.concurrency
+            told = self._described
+            takes = ", ".join(told.queues)
+            log_start(
+                *("worker", self._settings, self._core.database),
+                worker=told.name,
+                takes=takes,
+                concurrency=told.concurrency,
             )
 
     def run(self, key: JobKey, entry: EntryId, signals: FleetSignals) -> None:

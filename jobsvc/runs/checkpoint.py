@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from jobsvc.jobs.job import Job
+from jobsvc.jobs.run_log import RunLog
 from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import Batch, End, Kind, Refusal, Work
 from jobsvc.metrics.instruments import COMMIT_SECONDS
@@ -53,12 +54,15 @@ class Checkpoints:
         work: Work,
         meter: ProgressMeter,
         now: Callable[[], datetime],
+        said: RunLog,
         when_cleared: Callable[[], None] = lambda: None,
         *,
         has_header: bool = False,
         most_refused: int | None = None,
     ) -> None:
-        """`when_cleared` is called at the first checkpoint of a job that others wait for.
+        """What the run has `said` is committed with each.
+
+        `when_cleared` is called at the first checkpoint of a job that others wait for.
 
         `has_header` says that an earlier run has saved the work's columns and size;
         `most_refused` is that of the job's parameters.
@@ -68,6 +72,7 @@ class Checkpoints:
         self._counts = job.crashes > 0
         """Whether the attempt counts as a crash so far."""
         self._now = now
+        self._said = said
         self._kind = kind
         self._job = job
         self._work = work
@@ -106,6 +111,7 @@ class Checkpoints:
         with self._database.write(urgent_when=urgent) as connection:
             job = current(connection, self._job)
             refused_late = self._work.apply(CheckpointEffects(connection, job.key), items)
+            written = self._said.write(connection, job.key)
             refusals = [*end.refused, *(taken.batch.refusal(number, error) for number, error in refused_late)]
             if refusals:
                 refused_rows.add(connection, job.key, [_row(refusal) for refusal in refusals])
@@ -128,6 +134,7 @@ class Checkpoints:
         self._note_seconds(monotonic() - begun)
         self._done, self._refused, self._blank, self._columns_saved = done, refused, blank, True
         self._warned = len(self._work.warnings)
+        self._said.written(written)
         if proved:
             self._counts = False
             if on_probation(self._job):
@@ -171,11 +178,14 @@ class Checkpoints:
         """
         with self._database.write(urgent=True) as connection:
             job = current(connection, self._job)
+            written = self._said.write(connection, job.key)
             values = self._header() | self._new_warnings()
+            after = State.SUCCEEDED
             if self._refused and not self._done:
-                values["error"] = self._nothing_done(connection)
-                return end_job(connection, self._kind, job, State.FAILED, at=self._now(), **values)
-            return end_job(connection, self._kind, job, State.SUCCEEDED, at=self._now(), **values)
+                after, values["error"] = State.FAILED, self._nothing_done(connection)
+            state = end_job(connection, self._kind, job, after, at=self._now(), **values)
+        self._said.written(written)
+        return state
 
     def _nothing_done(self, connection: Connection) -> str:
         rows = refused_rows.of_job(connection, self._job.key, 0, REASONS_LOOKED_AT)

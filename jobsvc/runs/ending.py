@@ -29,6 +29,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from jobsvc.jobs.job import Job
+from jobsvc.jobs.run_log import RunLog
 from jobsvc.jobs.states import OBEYED, RUN, STOPPING, UNDER_WAY, State
 from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import Kind
@@ -44,27 +45,45 @@ class AttemptLost(Exception):
 
 
 @again_on_conflict
-def fail(database: Database, kind: Kind | None, job: Job, error: str, now: Callable[[], datetime]) -> State:
-    """Note that the job as a whole failed, at its latest checkpoint. Raises AttemptLost."""
+def fail(
+    database: Database, kind: Kind | None, job: Job, error: str, now: Callable[[], datetime], said: RunLog
+) -> State:
+    """Note that the job as a whole failed, at its latest checkpoint, and what its run has said. Raises AttemptLost."""
     with database.write(urgent=True) as connection:
-        return end_job(connection, kind, current(connection, job), State.FAILED, at=now(), error=error)
+        found = current(connection, job)
+        written = said.write(connection, job.key)
+        state = end_job(connection, kind, found, State.FAILED, at=now(), error=error)
+    said.written(written)
+    return state
 
 
 @again_on_conflict
 def break_off(
-    database: Database, kind: Kind | None, job: Job, error: str | None, now: Callable[[], datetime], *, leaving: bool
+    database: Database,
+    kind: Kind | None,
+    job: Job,
+    error: str | None,
+    now: Callable[[], datetime],
+    said: RunLog,
+    *,
+    leaving: bool,
 ) -> State:
     """The run can't go on: obey whatever was asked, at the latest checkpoint. If nothing was, the job fails.
+
+    What the run has `said` is written down.
 
     Without an `error` it stays as it is then. Raises AttemptLost.
     """
     with database.write(urgent=True) as connection:
         found = current(connection, job)
+        written = said.write(connection, job.key)
+        state = found.state
         if leaving or found.state in STOPPING:
-            return obey(connection, kind, found, leaving=leaving, at=now())
-        if error is None:
-            return found.state
-        return end_job(connection, kind, found, State.FAILED, at=now(), error=error)
+            state = obey(connection, kind, found, leaving=leaving, at=now())
+        elif error is not None:
+            state = end_job(connection, kind, found, State.FAILED, at=now(), error=error)
+    said.written(written)
+    return state
 
 
 def obey(connection: Connection, kind: Kind | None, job: Job, *, leaving: bool, at: datetime, **values: Any) -> State:

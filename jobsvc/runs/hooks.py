@@ -19,6 +19,7 @@ from sqlalchemy.exc import OperationalError
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import HOOKS, State
 from jobsvc.kinds.contract import JobInfo, Kind
+from jobsvc.logs.private import PRIVATE
 from jobsvc.store.bulk_insert import bulk_insert
 from jobsvc.store.insert_new import insert_new
 
@@ -32,6 +33,11 @@ def job_params(kind: Kind, params: Mapping[str, Any]) -> Any:
 
 def job_info(kind: Kind, job: Job) -> JobInfo:
     return JobInfo(job.id, job.user, job_params(kind, job.params), job.done, job.failed, job.error)
+
+
+def log_fields(job: Job) -> dict[str, object]:
+    """What each line of the log has that is about a job: see `logs/about.py`."""
+    return {"job": job.id, "attempt": job.attempt, "user": job.user, "request_id": job.request_id}
 
 
 class CheckpointEffects:
@@ -78,7 +84,7 @@ def tell(kinds: Mapping[str, Kind], job: Job, after: State | None = None) -> Non
     try:
         getattr(kind, hook)(job_info(kind, job))
     except BaseException:
-        log.exception("job %s: %s of %s failed", job.id, hook, kind.name)
+        log.exception("%s of %s failed", hook, kind.name, extra={**log_fields(job), **PRIVATE})
 
 
 def tell_aside(kinds: Mapping[str, Kind], jobs: Sequence[Job]) -> None:
@@ -111,4 +117,5 @@ def clean_up_terminated(connection: Connection, kind: Kind | None, job_key: int)
         # The database, and with it the transaction.
         raise
     except Exception:
-        log.exception("job %d is terminated, but what only it needed may still be there", job_key)
+        what = "a job is terminated, but what only it needed may still be there"
+        log.exception(what, extra={"job_key": job_key, **PRIVATE})

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from jobsvc.logs.private import PRIVATE
 from jobsvc.runs.signals import Signals
 from jobsvc.store.errors import unexplained
 
@@ -32,7 +33,9 @@ def until_recorded(record: Callable[[], T], signals: Signals) -> T | None:
             return record()
         except SQLAlchemyError as error:
             what = "the end of a run could not be recorded, trying again in %.0f s: %s"
-            log.error(what, pause, error, exc_info=unexplained(error))
+            odd = unexplained(error)
+            # It may be what a kind does in that transaction.
+            log.error(what, pause, type(error).__name__ if odd else error, exc_info=odd, extra=PRIVATE)
         if signals.shutting_down:
             return None
         if signals.asked_within(pause):

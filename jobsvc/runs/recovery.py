@@ -19,13 +19,14 @@ from sqlalchemy import Connection
 from jobsvc.files.contract import Files
 from jobsvc.files.tidying import tidy_strays
 from jobsvc.jobs.job import Job, Place
+from jobsvc.jobs.run_log import RunLog
 from jobsvc.jobs.states import HOOKS, LEFT_BEHIND, SERVICE, Rollback, State
 from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import Kind
 from jobsvc.runs import crashes
 from jobsvc.runs.crashes import NO_CRASH
 from jobsvc.runs.ending import AttemptLost
-from jobsvc.runs.hooks import clean_up_terminated
+from jobsvc.runs.hooks import clean_up_terminated, log_fields
 from jobsvc.store.again import again_on_conflict
 from jobsvc.store.database import Database
 from jobsvc.store.queries import job_rows
@@ -88,6 +89,7 @@ def interrupt(
     kind: Kind | None,
     job: Job,
     now: Callable[[], datetime],
+    said: RunLog,
     *,
     ended: str = "the database was away; the run ended with it",
     again: str = "the database answers again",
@@ -95,9 +97,9 @@ def interrupt(
 ) -> State:
     """Settle a job whose run could not write, now that the database takes this: it is queued where it was running.
 
-    `ended` says for its history why the run ended, `again` why the job goes on. Returns
-    the state that it was left in. Raises AttemptLost if it has been settled already, which
-    the run's last transaction may have done.
+    What the run has `said` is written down. `ended` says for the job's history why the run ended,
+    `again` why the job goes on. Returns the state that it was left in. Raises AttemptLost if
+    it has been settled already, which the run's last transaction may have done.
 
     `max_idle` says that the database has ended a transaction of the run that was idle for too
     long, and how often that may happen without a new checkpoint before the job has failed.
@@ -109,10 +111,12 @@ def interrupt(
         current = Job.from_row(job_rows.by_key(connection, job.key, lock=True))
         if current.attempt != job.attempt or current.rollback or current.state not in LEFT_BEHIND:
             raise AttemptLost
+        written = said.write(connection, job.key)
         left = leave_behind(connection, current, kind, now(), ended, max_idle)
         if left.state is State.INTERRUPTED:
             transition(connection, left, State.QUEUED, who=SERVICE, at=now(), why=again)
-        return left.state
+    said.written(written)
+    return left.state
 
 
 def leave_behind(
@@ -134,7 +138,7 @@ def leave_behind(
             place = Place.from_row(job_rows.place(connection, job.key))
             error = crashes.idle_verdict(job) if why.startswith(IDLE_TOO_LONG) else crashes.verdict(job, kind, place)
             after, values = State.FAILED, {"error": error}
-    log.warning("job %s, attempt %d, was %s when its run ended: %s", job.id, job.attempt, job.state, after)
+    log.warning("a job was %s when its run ended: %s", job.state, after, extra=log_fields(job))
     return _taken_to(connection, job, after, kind, at, why, **values)
 
 

@@ -13,17 +13,20 @@ from jobsvc.identifiers import EntryId, JobKey
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import Rollback, State
 from jobsvc.kinds.contract import Kind
+from jobsvc.logs.about import about
+from jobsvc.logs.private import PRIVATE
 from jobsvc.runs.claims import Claims
 from jobsvc.runs.crashes import NO_CRASH, claimed
 from jobsvc.runs.ending import AttemptLost, end_job, ended_by_run
-from jobsvc.runs.hooks import CheckpointEffects, tell
+from jobsvc.runs.hooks import CheckpointEffects, log_fields, tell
 from jobsvc.runs.recording import until_recorded
 from jobsvc.runs.signals import Signals
 from jobsvc.store.again import again_on_conflict
 from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseDown, DiskFull, FilesDown
-from jobsvc.store.queries import job_rows
+from jobsvc.store.queries import job_rows, log_rows
 from jobsvc.store.queries.job_rows import Due
+from jobsvc.store.queries.log_rows import Line
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +75,8 @@ class RollbackClaims(Claims):
         total = job.done if job.rollback_total is None else job.rollback_total
         counted = claimed(job, self._now())
         _change(connection, job, attempt=job.attempt + 1, rollback=Rollback.RUNNING, rollback_total=total, **counted)
+        text = f"the rollback begins: {job.done} items are to be undone"
+        log_rows.append(connection, job.key, job.attempt + 1, [Line(self._now(), "info", text)])
         return Job.from_row(job_rows.by_key(connection, job.key))
 
     def is_wanted(self, job: Job) -> bool:
@@ -113,10 +118,16 @@ class Rollbacks:
 
     def run(self, job: Job, signals: Signals) -> State | None:
         """Roll a claimed job back, until nothing is left or the service shuts down; None if it was taken away."""
+        with about(**log_fields(job)):
+            return self._run(job, signals)
+
+    def _run(self, job: Job, signals: Signals) -> State | None:
+        log.info("the rollback begins: %d items are done", job.done)
         try:
             state = self._to_its_end(job, signals)
         except AttemptLost:
             state = None
+        log.info("the rollback ends: %s", "it goes on later, or elsewhere" if state is None else state)
         try:
             with self._database.read() as connection:
                 # Also where an answer was lost.
@@ -141,17 +152,17 @@ class Rollbacks:
         except AttemptLost:
             raise
         except DatabaseDown as error:
-            log.warning("job %s, attempt %d: lost the database: %s", job.id, job.attempt, error)
+            log.warning("the rollback has lost the database: %s", error)
             if isinstance(error, DiskFull):
                 signals.stop.wait(FULL_PAUSE_SECONDS)
             return until_recorded(lambda: self._hand_back(job), signals)
         except FilesDown as error:
-            log.warning("job %s could not be rolled back: %s", job.id, error)
+            log.warning("the job could not be rolled back: %s", error)
             return self._give_up(job, str(error), signals)
         except BaseException as error:
             # Also a SystemExit, as in a run.
             given_up = self._give_up(job, f"{type(error).__name__}: {error}", signals)
-            log.error("job %s could not be rolled back", job.id, exc_info=error)
+            log.error("the job could not be rolled back: %s", type(error).__name__, exc_info=error, extra=PRIVATE)
             return given_up
 
     def _kind(self, job: Job) -> Kind:

@@ -15,13 +15,16 @@ from jobsvc.files.contract import Files
 from jobsvc.identifiers import EntryId, JobKey
 from jobsvc.jobs import obedience
 from jobsvc.jobs.job import Job, Place
+from jobsvc.jobs.run_log import RunLog
 from jobsvc.jobs.states import HOOKS, WITHOUT_OUTPUT, State
 from jobsvc.kinds.contract import JobContext, JobFailed, JobInfo, Kind
 from jobsvc.kinds.csv.format import DEFAULT_MAX_ROW_BYTES
+from jobsvc.logs.about import about
+from jobsvc.logs.private import PRIVATE
 from jobsvc.runs.checkpoint import Checkpoints
 from jobsvc.runs.claims import RunClaims
 from jobsvc.runs.ending import AttemptLost, break_off, ended_by_run, fail
-from jobsvc.runs.hooks import job_info, tell
+from jobsvc.runs.hooks import job_info, log_fields, tell
 from jobsvc.runs.progress import ProgressMeter
 from jobsvc.runs.recording import until_recorded
 from jobsvc.runs.recovery import interrupt
@@ -82,12 +85,17 @@ class Runner:
         Returns the state that the run left the job in; None if the job was taken
         from it, in which case it left no effect.
         """
+        with about(**log_fields(job)):
+            return self._run(job, signals)
+
+    def _run(self, job: Job, signals: Signals) -> State | None:
+        log.info("the run begins: %d items done so far", job.done + job.failed)
+        said = RunLog(job.attempt, self._now)
         try:
-            state = self._to_its_end(job, signals)
+            state = self._to_its_end(job, signals, said)
         except AttemptLost:
             state = self._ended_unheard(job)
-            if state is None:
-                log.info("job %s, attempt %d: taken over or settled elsewhere", job.id, job.attempt)
+        log.info("the run ends: %s", "taken over or settled elsewhere" if state is None else state)
         ended_at = self._now()
         self._clear_files(job, state)
         obedience.note(self._database, job, state, ended_at)
@@ -95,20 +103,20 @@ class Runner:
             try:
                 tell(self._kinds, self._reread(job), state)
             except DatabaseDown:
-                log.warning("job %s: %s was not called, since the database went away", job.id, HOOKS[state])
+                log.warning("%s was not called, since the database went away", HOOKS[state])
         return state
 
-    def _to_its_end(self, job: Job, signals: Signals) -> State | None:
+    def _to_its_end(self, job: Job, signals: Signals, said: RunLog) -> State | None:
         """What `run` returns; raises AttemptLost if the job has moved on."""
         try:
             state: State | None = State.RUNNING
             while state is State.RUNNING:
                 try:
-                    state = self._work(job, signals)
+                    state = self._work(job, signals, said)
                 except NoRoom as error:
-                    state = self._make_way(job, error, signals)
+                    state = self._make_way(job, error, signals, said)
                 except FilesDown as error:
-                    state = self._give_way(job, error, signals)
+                    state = self._give_way(job, error, signals, said)
                 if state is State.RUNNING:
                     again = self._reread(job)
                     if again.attempt != job.attempt:
@@ -118,19 +126,19 @@ class Runner:
         except AttemptLost:
             raise
         except DiskFull as error:
-            return self._make_way(job, error, signals)
+            return self._make_way(job, error, signals, said)
         except DatabaseDown as error:
-            log.warning("job %s, attempt %d: lost the database: %s", job.id, job.attempt, error)
+            log.warning("the run has lost the database: %s", error)
             kind = self._kinds.get(job.kind)
             # What a run brings about again and again is no outage.
             limit = self._max_crashes if isinstance(error, IdleTooLong) else None
             return until_recorded(
-                lambda: interrupt(self._database, kind, job, self._now, max_idle=limit),
+                lambda: interrupt(self._database, kind, job, self._now, said, max_idle=limit),
                 signals,
             )
         except BaseException as error:
             # Also a SystemExit: it is the kind's, and concerns its job alone.
-            return self._record_failure(job, error, signals)
+            return self._record_failure(job, error, signals, said)
 
     def _ended_unheard(self, job: Job) -> State | None:
         """Where the run has taken its job if it was that after all, in a transaction whose answer was lost."""
@@ -140,7 +148,7 @@ class Runner:
         except DatabaseDown:
             return None
 
-    def _work(self, job: Job, signals: Signals) -> State:
+    def _work(self, job: Job, signals: Signals, said: RunLog) -> State:
         """From the cursor on. Returns `running` if the run was stopped, but nobody wants it stopped any more."""
         kind = self._kind(job)
         place = self._place(job)
@@ -150,7 +158,7 @@ class Runner:
             kind.on_start(info)
         else:
             kind.on_resume(info)
-        with kind.open(self._context(job, info, place, signals)) as work:
+        with kind.open(self._context(job, info, place, signals, said)) as work:
             meter = ProgressMeter(monotonic, job.position, work.size)
             checkpoints = Checkpoints(
                 self._database,
@@ -159,6 +167,7 @@ class Runner:
                 work,
                 meter,
                 self._now,
+                said,
                 self.when_cleared,
                 has_header=place.columns is not None,
                 most_refused=info.params.most_refused,
@@ -186,7 +195,7 @@ class Runner:
             work.finish()
             return checkpoints.end()
 
-    def _give_way(self, job: Job, error: FilesDown, signals: Signals) -> State | None:
+    def _give_way(self, job: Job, error: FilesDown, signals: Signals, said: RunLog) -> State | None:
         """The store of the files is away: the job stops at its checkpoint as it was asked to, or fails if it was not.
 
         Returns `running` if the run was stopped while it waited for the store, but nobody wants it stopped any more.
@@ -194,15 +203,15 @@ class Runner:
         stopped = signals.stop.is_set()
         if stopped:
             signals.acknowledge()
-        log.warning("job %s, attempt %d: %s", job.id, job.attempt, error)
+        log.warning("the run stops, since the store of the files is away: %s", error)
         kind, why = self._kinds.get(job.kind), None if stopped else str(error)
         return until_recorded(
-            lambda: break_off(self._database, kind, job, why, self._now, leaving=signals.leaving), signals
+            lambda: break_off(self._database, kind, job, why, self._now, said, leaving=signals.leaving), signals
         )
 
-    def _make_way(self, job: Job, error: DiskFull | NoRoom, signals: Signals) -> State | None:
+    def _make_way(self, job: Job, error: DiskFull | NoRoom, signals: Signals, said: RunLog) -> State | None:
         """There is no room: the job stops at its checkpoint, and is queued, to go on when there is some."""
-        log.warning("job %s, attempt %d: %s", job.id, job.attempt, error)
+        log.warning("the run stops, since there is no room: %s", error)
         if self._room.shortage() is None:
             # The disk looks as if there were some: it is a quota, or somebody has just removed something.
             self._room.note_full(urgent=False)
@@ -212,7 +221,7 @@ class Runner:
         ended = f"{FULL if isinstance(error, DiskFull) else error}; the run stopped at its checkpoint"
         again = "it goes on when there is room"
         return until_recorded(
-            lambda: interrupt(self._database, kind, job, self._now, ended=ended, again=again),
+            lambda: interrupt(self._database, kind, job, self._now, said, ended=ended, again=again),
             signals,
         )
 
@@ -222,7 +231,7 @@ class Runner:
             try:
                 self._files.tidy_output(job.id, job.attempt)
             except (FilesDown, OSError) as error:
-                log.warning("job %s: files that are of no use any more stay until it is forgotten: %s", job.id, error)
+                log.warning("files that are of no use any more stay until the job is forgotten: %s", error)
         # A run that has lost its job may have made a file after those of the job were removed.
         elif state is State.TERMINATED or (state is None and self._has_no_files(job)):
             self._files.discard_output(job.id)
@@ -234,14 +243,14 @@ class Runner:
             # The next start removes what belongs to no job, or is left of one that was terminated.
             return False
 
-    def _record_failure(self, job: Job, error: BaseException, signals: Signals) -> State | None:
+    def _record_failure(self, job: Job, error: BaseException, signals: Signals, said: RunLog) -> State | None:
         text = str(error) if isinstance(error, JobFailed) else f"{type(error).__name__}: {error}"
         kind = self._kinds.get(job.kind)
         try:
-            return until_recorded(lambda: fail(self._database, kind, job, text, self._now), signals)
+            return until_recorded(lambda: fail(self._database, kind, job, text, self._now, said), signals)
         finally:
             if not isinstance(error, JobFailed):
-                log.error("job %s, attempt %d failed", job.id, job.attempt, exc_info=error)
+                log.error("the job failed: %s", type(error).__name__, exc_info=error, extra=PRIVATE)
 
     def _reread(self, job: Job) -> Job:
         with self._database.read() as connection:
@@ -263,7 +272,7 @@ class Runner:
     def _batch_items(self) -> int:
         return BATCH_ITEMS_WHEN_BUSY if self._database.is_busy else BATCH_ITEMS
 
-    def _context(self, job: Job, info: JobInfo, place: Place, signals: Signals) -> JobContext:
+    def _context(self, job: Job, info: JobInfo, place: Place, signals: Signals, said: RunLog) -> JobContext:
         return JobContext(
             key=job.key,
             id=job.id,
@@ -278,4 +287,5 @@ class Runner:
             stopped=signals.stop,
             batch_items=self._batch_items,
             max_row_bytes=self._max_row_bytes,
+            log=said,
         )

@@ -12,7 +12,7 @@ from jobsvc.jobs.errors import UnknownJob
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.store.database import Database
-from jobsvc.store.queries import event_rows, job_rows, webhook_rows
+from jobsvc.store.queries import event_rows, job_rows, log_rows, webhook_rows
 
 PAGE_CHARACTERS = 1024 * 1024
 """About how much a page of jobs has at most."""
@@ -25,6 +25,13 @@ class JobPage(NamedTuple):
     jobs: list[Job]
     next: int | None
     """The `after` of the next page; None if this is the last."""
+
+
+class LogPage(NamedTuple):
+    lines: Sequence[RowMapping]
+    after: int
+    """The number of the line before the first one: if there is a gap, lines were dropped."""
+    next: int | None
 
 
 class Standing(NamedTuple):
@@ -94,6 +101,12 @@ class Lookup:
         """A job's history after the event `after`, oldest first. Raises UnknownJob."""
         with self._database.read() as connection:
             return event_rows.of_job(connection, find(connection, job_id).key, after, limit)
+
+    def log(self, job_id: str, after: int, limit: int) -> LogPage:
+        """A job's log after the line `after`, oldest first. Raises UnknownJob."""
+        with self._database.read() as connection:
+            found = log_rows.of_job(connection, find(connection, job_id).key, after, limit + 1)
+        return LogPage(found[:limit], after, found[limit - 1]["line"] if len(found) > limit else None)
 
     def webhooks(self, job_id: str, after: int = 0, limit: int = MAX_LINES) -> Sequence[RowMapping]:
         """What was or is to be sent to a job's callback URL, after the message `after`, oldest first.

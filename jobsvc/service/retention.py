@@ -101,7 +101,7 @@ class Retention:
                 raise NotAllowed(job.id, current.state, "deleted before it has finished")
             forgetting.mark_forgotten(connection, [job.key], self._tombstone(connection))
         self._files.remove(job.id)
-        log.info("%s deleted job %s", who, job.id)
+        log.info("%s deleted job %s", who, job.id, extra={"job": job.id})
 
     def sweep(self, stopped: Callable[[], bool] = never) -> Swept:
         """Forget whatever is past its time, in small batches; leaves between two of them once it is `stopped`."""
@@ -130,7 +130,7 @@ class Retention:
         return swept
 
     def remove_rows(self, stopped: Callable[[], bool] = never) -> None:
-        """Remove the rows that forgotten jobs have left: refused rows, events."""
+        """Remove the rows that forgotten jobs have left: refused rows, logs, events."""
         after = 0
         while not stopped():
             with self._database.read() as connection:
@@ -152,7 +152,7 @@ class Retention:
 
         Without a `finished_at` it is not met any more where finished jobs are looked for.
         """
-        cleared = ("finished_at", "error", "filename", "callback_url", "cursor", "rollback_total")
+        cleared = ("finished_at", "error", "filename", "callback_url", "cursor", "rollback_total", "request_id")
         now = self._now(connection)
         return {"deleted_at": now, "files_removed_at": now, "params": {}} | dict.fromkeys(cleared)
 

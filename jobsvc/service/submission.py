@@ -13,6 +13,7 @@ from jobsvc.jobs.errors import KeyReused, QueueFull
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.jobs.stopping import Asking, Engine
+from jobsvc.logs.about import request_id
 from jobsvc.service.new_job import NewJob, once_for_each_key
 from jobsvc.store import clock
 from jobsvc.store.again import again_on_conflict
@@ -90,6 +91,7 @@ class Submission:
             "warnings": list(new.warnings),
             "filename": new.filename,
             "callback_url": new.callback_url,
+            "request_id": request_id(),
             "state": State.QUEUED,
             "created_at": now,
             "queued_at": now,

@@ -54,6 +54,8 @@ jobs = Table(
     Column("stopped_by", Big),
     # Items that took effect and were rolled back since; `done` has them no more.
     Column("taken_back", Big, nullable=False, default=0, server_default="0"),
+    # The id of the request that has made it, as the log of the process has it.
+    Column("request_id", String),
     Index("jobs_state", "state", "queued_at", "key"),
     # All that is summed up of all jobs, so that it takes no look at their rows.
     Index("jobs_figures", "kind", "state", "deleted_at", "done", "failed", "blank", "taken_back"),
@@ -71,7 +73,26 @@ job_events = Table(
     Column("to", String, nullable=False),
     Column("who", String, nullable=False),
     Column("why", String, nullable=False),
+    # The id of the request that asked for it, if one did.
+    Column("request_id", String),
     Index("job_events_job", "job_key", "id"),
+)
+
+# What a job's runs say of it, and its kind. Its lines count from 1, those among them that were dropped.
+job_log = Table(
+    "job_log",
+    metadata,
+    Column("job_key", Big, ForeignKey("jobs.key"), primary_key=True),
+    Column("line", Big, primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("attempt", Big, nullable=False),
+    Column("level", String, nullable=False),
+    # The number of the item that it is about, if it is about one.
+    Column("item", Big),
+    Column("text", AnyText, nullable=False),
+    # Whether the job's kind has said it, and not the service.
+    Column("by_kind", Boolean, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 refused_rows = Table(

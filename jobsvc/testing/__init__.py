@@ -9,7 +9,7 @@ everything, so that each fault comes at an exact moment.
 """
 
 from jobsvc.testing.checking import CheckFailed, check, run
-from jobsvc.testing.outcome import Outcome
+from jobsvc.testing.outcome import Logged, Outcome
 from jobsvc.testing.outside import Outside
 
-__all__ = ["CheckFailed", "Outcome", "Outside", "check", "run"]
+__all__ = ["CheckFailed", "Logged", "Outcome", "Outside", "check", "run"]

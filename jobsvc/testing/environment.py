@@ -24,9 +24,9 @@ from jobsvc.service.new_job import NewJob, checked
 from jobsvc.service.results import Results
 from jobsvc.settings import Settings
 from jobsvc.store.database import Database
-from jobsvc.store.queries import refused_rows
+from jobsvc.store.queries import log_rows, refused_rows
 from jobsvc.testing.faults import Fault, FaultType, Killed, Probe
-from jobsvc.testing.outcome import Outcome, Row, contents
+from jobsvc.testing.outcome import Logged, Outcome, Row, contents
 from jobsvc.testing.probed import ProbedKind
 
 USER = "Jon-Doe"
@@ -207,6 +207,7 @@ class KindEnvironment:
         output = self._files.result(self._id, job.attempt)
         with self._database.read() as connection:
             refused = refused_rows.of_job(connection, job.key, 0, MAX_ROWS_READ)
+            log = [row for row in log_rows.of_job(connection, job.key, 0, MAX_ROWS_READ) if row["by_kind"]]
         return Outcome(
             state=job.state,
             done=job.done,
@@ -216,6 +217,7 @@ class KindEnvironment:
             tables=self.contents(only, ignore),
             output=output.path.read_bytes() if output and output.path else None,
             outside=outside,
+            log=[Logged(row["text"], row["level"], row["item"], row["attempt"]) for row in log],
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import Connection
 
@@ -31,6 +31,15 @@ MAX_SHOWN = 5
 Row: TypeAlias = dict[str, Any]
 
 
+class Logged(NamedTuple):
+    """A line that the kind wrote into its job's log."""
+
+    text: str
+    level: str = "info"
+    item: int | None = None
+    attempt: int = 1
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a job has ended, and everything that it made."""
@@ -47,6 +56,8 @@ class Outcome:
     """The file it made."""
     outside: Any = None
     """What the author's `outcome` returned."""
+    log: list[Logged] = field(default_factory=list, compare=False)
+    """What the kind wrote into the job's log. That need not be the same after a fault."""
 
     def difference(self, other: Outcome) -> list[str]:
         """What is different in `other`, the outcome with a fault, in words."""

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
+def when_closed(answer: Iterable[bytes], environ: WSGIEnvironment, done: Callable[[], None]) -> Iterable[bytes]:
+    """The answer, whose `close` also calls `done`; the server must call it (PEP 3333)."""
+    if _is_file(answer, environ):
+        return _file_when_closed(answer, done)
+    return ClosingIterator(answer, done)
+
+
 class InFlight:
     """WSGI middleware that counts the requests whose answers are not yet sent whole.
 
@@ -39,9 +46,7 @@ class InFlight:
         except BaseException:
             done()
             raise
-        if _is_file(answer, environ):
-            return _counted_file(answer, done)
-        return ClosingIterator(answer, done)
+        return when_closed(answer, environ, done)
 
     def wait(self, seconds: float) -> bool:
         """Wait until no request is being answered. Returns False if that takes longer than `seconds`."""
@@ -60,17 +65,17 @@ def _is_file(answer: Iterable[bytes], environ: WSGIEnvironment) -> bool:
     return isinstance(wrapper, type) and isinstance(answer, wrapper) and hasattr(answer, "__dict__")
 
 
-def _counted_file(answer: Any, done: Callable[[], None]) -> Iterable[bytes]:
-    """The same object, so that the server sends the file by itself; its `close` also counts."""
+def _file_when_closed(answer: Any, done: Callable[[], None]) -> Iterable[bytes]:
+    """The same object, so that the server sends the file by itself."""
     close = getattr(answer, "close", None)
 
-    def close_and_count() -> None:
+    def close_and_tell() -> None:
         try:
             if close is not None:
                 close()
         finally:
             done()
 
-    answer.close = close_and_count
-    counted: Iterable[bytes] = answer
-    return counted
+    answer.close = close_and_tell
+    told: Iterable[bytes] = answer
+    return told

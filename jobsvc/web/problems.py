@@ -22,6 +22,7 @@ from jobsvc.jobs.errors import (
     UnknownJob,
     UnknownKind,
 )
+from jobsvc.logs.about import request_id
 from jobsvc.service.results import NoResult
 from jobsvc.store.errors import (
     Conflict,
@@ -93,6 +94,9 @@ def problem(status: int, kind: str | None, title: str, detail: str | None, **mor
     body = {"type": f"urn:jobsvc:{kind}" if kind else "about:blank", "title": title, "status": status}
     if detail is not None:
         body["detail"] = detail
+    if status >= 500 and (found := request_id()) is not None:
+        # The client can do nothing about it but tell somebody who looks into the log.
+        body["request_id"] = found
     return Response(json.dumps(body | more) + "\n", status, mimetype=MIMETYPE)
 
 
@@ -125,6 +129,11 @@ def job_problem(error: JobError) -> Response:
     return answer
 
 
+def _tell(what: str, error: Exception) -> None:
+    """For the operator: its text may be a driver's or a store's own, which no client gets to see."""
+    log.warning("%s %s: %s: %s", request.method, request.path, what, error)
+
+
 def _ending(_: DatabaseClosed) -> Response:
     answer = problem(*ENDING, "nothing was changed; ask again in a moment")
     answer.headers["Retry-After"] = "1"
@@ -132,14 +141,14 @@ def _ending(_: DatabaseClosed) -> Response:
 
 
 def _down(error: DatabaseDown) -> Response:
-    log.warning("%s %s: the database does not answer: %s", request.method, request.path, error)
+    _tell("the database does not answer", error)
     answer = problem(*DOWN, "look whether it took effect, or ask again")
     answer.headers["Retry-After"] = str(DOWN_RETRY_SECONDS)
     return answer
 
 
 def _busy(error: DatabaseBusy) -> Response:
-    log.warning("%s %s: %s", request.method, request.path, error)
+    _tell("the database is locked", error)
     detail = "nothing was changed, and nothing was asked of a job; ask again in a moment"
     answer = problem(*BUSY, detail)
     answer.headers["Retry-After"] = str(BUSY_RETRY_SECONDS)
@@ -147,7 +156,7 @@ def _busy(error: DatabaseBusy) -> Response:
 
 
 def _no_room(error: Exception) -> Response:
-    log.warning("%s %s: %s", request.method, request.path, error)
+    _tell("there is no room", error)
     answer = problem(*NO_ROOM_LEFT, no_room_detail(error))
     answer.headers["Retry-After"] = str(ROOM_RETRY_SECONDS)
     return answer
@@ -160,21 +169,21 @@ def no_room_detail(error: Exception) -> str:
 
 
 def _files_down(error: FilesDown) -> Response:
-    log.warning("%s %s: %s", request.method, request.path, error)
+    _tell("the store of the files does not answer", error)
     answer = problem(*FILES_AWAY, "ask again in a moment")
     answer.headers["Retry-After"] = str(FILES_RETRY_SECONDS)
     return answer
 
 
 def _conflict(error: Conflict) -> Response:
-    log.warning("%s %s: %s", request.method, request.path, error)
+    _tell("others were changing the same", error)
     answer = problem(*CONFLICT, "nothing was changed; ask again in a moment")
     answer.headers["Retry-After"] = "1"
     return answer
 
 
 def _not_storable(error: NotStorable) -> Response:
-    log.warning("%s %s: %s", request.method, request.path, error)
+    _tell("a value can't be stored", error)
     return problem(*NOT_STORABLE, "the database has no room for such a character or number")
 
 

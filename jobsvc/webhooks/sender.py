@@ -308,7 +308,7 @@ class WebhookSender:
         except (OSError, HTTPException, ValueError) as error:
             return f"{type(error).__name__}: {error}", False
         except Exception as error:
-            log.exception("webhook %s could not be sent", message["message_id"])
+            log.exception("a webhook could not be sent", extra={"webhook": message["message_id"]})
             return f"{type(error).__name__}: {error}", False
         if 200 <= status < 300:
             return None, False
@@ -328,4 +328,5 @@ class WebhookSender:
             next_at = None if given_up else now + self._backoff(attempts)
             noted = webhook_rows.note_failed(connection, message, error, next_at)
         what = ("given up" if given_up else "will be tried again") if noted else "another process has it"
-        log.warning("webhook %s, attempt %d: %s; %s", message["message_id"], attempts, error, what)
+        fields = {"webhook": message["message_id"], "job_key": message["job_key"]}
+        log.warning("a webhook was not delivered at attempt %d: %s; %s", attempts, error, what, extra=fields)

@@ -22,7 +22,7 @@ PAGES = [README, *sorted(DOCS.glob("*.md"))]
 
 REPEATABLE = re.compile(
     r"curl -s ['\"]?localhost(?!.*(?:updateTask| -X | -d | -F ))"
-    r"|jobsvc (show|list|events|watch|pause|terminate|rollback) "
+    r"|jobsvc (show|list|events|log|watch|pause|terminate|rollback) "
     r"|curl ['\"]localhost\S*/updateTask\?\S*action=(stop|terminate)"
 )
 """Commands that look, or that do no harm when they are repeated: they are, until a job is where the page shows it."""

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 
 from jobsvc.clock import now
 from jobsvc.jobs.job import Job
+from jobsvc.jobs.run_log import RunLog
 from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import Work
 from jobsvc.runs.checkpoint import Checkpoints
@@ -94,7 +95,7 @@ def put(idle: Environment, state: State, **values: Any) -> Job:
 
 def succeed(idle: Environment, job: Job) -> State:
     meter = ProgressMeter(lambda: 0.0, 0, 0)
-    return Checkpoints(idle.database, idle.gated, job, _NoWork(), meter, now).end()
+    return Checkpoints(idle.database, idle.gated, job, _NoWork(), meter, now, RunLog(job.attempt, now)).end()
 
 
 def rollbacks(idle: Environment) -> Any:
@@ -107,19 +108,19 @@ CASES: dict[str, tuple[dict[str, Any], Callable[[Environment, Job], object], Sta
     "succeed": ({"state": State.RUNNING}, succeed, State.SUCCEEDED, None),
     "fail": (
         {"state": State.RUNNING},
-        lambda idle, job: fail(idle.database, idle.gated, job, "it broke", now),
+        lambda idle, job: fail(idle.database, idle.gated, job, "it broke", now, RunLog(job.attempt, now)),
         State.FAILED,
         None,
     ),
     "break off": (
         {"state": State.PAUSING},
-        lambda idle, job: break_off(idle.database, idle.gated, job, None, now, leaving=False),
+        lambda idle, job: break_off(idle.database, idle.gated, job, None, now, RunLog(job.attempt, now), leaving=False),
         State.PAUSED,
         None,
     ),
     "interrupt": (
         {"state": State.RUNNING},
-        lambda idle, job: interrupt(idle.database, idle.gated, job, now),
+        lambda idle, job: interrupt(idle.database, idle.gated, job, now, RunLog(job.attempt, now)),
         State.QUEUED,
         None,
     ),

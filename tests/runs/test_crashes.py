@@ -9,6 +9,7 @@ from threading import Thread
 import pytest
 
 from jobsvc.jobs.job import Job
+from jobsvc.jobs.run_log import RunLog
 from jobsvc.jobs.states import State
 from jobsvc.runs import crashes
 from jobsvc.runs.ending import break_off
@@ -186,7 +187,15 @@ def test_a_run_that_leaves_while_the_files_are_away_is_no_crash(times: Times) ->
     times.passes(100)
     begun = times.claim()
     assert begun is not None
-    after = break_off(times.env.database, times.env.gated, begun, None, lambda: times.now, leaving=True)
+    after = break_off(
+        times.env.database,
+        times.env.gated,
+        begun,
+        None,
+        lambda: times.now,
+        RunLog(begun.attempt, lambda: times.now),
+        leaving=True,
+    )
     assert after is State.INTERRUPTED
     assert times.env.job(job).crashes == 0
 
@@ -196,7 +205,10 @@ def test_a_database_that_was_away_is_no_crash(times: Times) -> None:
     for _ in range(MOST + 1):
         begun = times.claim()
         assert begun is not None
-        assert interrupt(times.env.database, None, begun, lambda: times.now) is State.INTERRUPTED
+        assert (
+            interrupt(times.env.database, None, begun, lambda: times.now, RunLog(begun.attempt, lambda: times.now))
+            is State.INTERRUPTED
+        )
     assert (times.env.job(job).state, times.env.job(job).crashes) == (State.QUEUED, 0)
 
 

@@ -31,7 +31,7 @@ from jobsvc.kinds.builtin.create_export import CreateExport
 from jobsvc.kinds.contract import Batch
 from jobsvc.store.queries import job_rows
 from jobsvc.store.tables import records
-from jobsvc.testing import CheckFailed, Outside, check, run
+from jobsvc.testing import CheckFailed, Logged, Outside, check, run
 from jobsvc.testing.environment import MOMENT
 from jobsvc.testing.probed import ProbedKind, _ProbedWork
 
@@ -367,3 +367,19 @@ def test_a_kind_with_a_probe_in_it_has_all_its_own_hooks_called():
     # What is left over is for clients. An item is processed by the `take` of the kind's own work.
     assert hooks(Kind) - hooks(ProbedKind) == {"left_over"}
     assert hooks(Work) - hooks(_ProbedWork) == {"process"}
+
+
+class Speaks(RowKind):
+    name = "speaks"
+
+    def process(self, row: Any, item: Item) -> None:
+        item.log(f"hello {row['name']}", level="warning" if row["name"] == "Bob" else "info")
+
+
+def test_the_outcome_shows_what_the_kind_wrote_into_the_job_s_log() -> None:
+    assert run(Speaks(), "name\nAnn\nBob\n").log == [
+        Logged("hello Ann", item=1),
+        Logged("hello Bob", "warning", item=2),
+    ]
+    # After a death of the process, what was said since the checkpoint is lost, and said again.
+    check(Speaks(), "name\nAnn\nBob\nCleo\nDan\n")

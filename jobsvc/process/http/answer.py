@@ -12,6 +12,9 @@ from jobsvc.process.http.application_errors import ApplicationFault, pieces_of_a
 from jobsvc.process.http.connection import Connection, is_unread
 from jobsvc.process.http.transfer_slots import RETRY_SECONDS, SMALL_BYTES, TransferSlots, refusal_body
 
+ALWAYS = ("X-Request-ID",)
+"""Headers of the application's answer that another answer in its place has, too."""
+
 ONLY_READ = ("GET", "HEAD")
 """Methods that change nothing, so that it is true to say so."""
 
@@ -21,7 +24,8 @@ class Answer(Response):  # type: ignore[misc]
 
     response_length: int | None
     sent: int
-    _sent_by_system = False
+    sent_by_system = False
+    """Whether the file that it is was sent by the system, past `sent`."""
 
     def send_headers(self) -> None:
         if not self.headers_sent and is_unread(self.req):
@@ -70,12 +74,12 @@ class Answer(Response):  # type: ignore[misc]
         self._check_length()
 
     def sendfile(self, respiter: Any) -> bool:
-        self._sent_by_system = bool(super().sendfile(respiter))
-        return self._sent_by_system
+        self.sent_by_system = bool(super().sendfile(respiter))
+        return self.sent_by_system
 
     def _check_length(self) -> None:
         """The client still waits for what is missing, and would take the next answer for it."""
-        if self.response_length is not None and self.sent < self.response_length and not self._sent_by_system:
+        if self.response_length is not None and self.sent < self.response_length and not self.sent_by_system:
             raise ApplicationFault(f"{self.sent} bytes were to be sent, and {self.response_length} are announced")
 
     def _is_large(self, pieces: Iterable[bytes], first: list[bytes]) -> bool:
@@ -92,6 +96,7 @@ class Answer(Response):  # type: ignore[misc]
 
     def _refuse(self, slots: TransferSlots) -> None:
         body = slots.refusal()
+        kept = [(name, value) for name, value in self.headers if name in ALWAYS]
         self.status = None
         self.headers: list[tuple[str, str]] = []
         self.response_length = None
@@ -99,6 +104,7 @@ class Answer(Response):  # type: ignore[misc]
             ("Content-Type", "application/problem+json"),
             ("Content-Length", str(len(body))),
             ("Retry-After", str(RETRY_SECONDS)),
+            *kept,
         ]
         self.start_response("503 Service Unavailable", headers)
         self.write(body)

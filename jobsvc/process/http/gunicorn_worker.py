@@ -8,6 +8,7 @@ bounds of `ClientTimeouts`.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from datetime import datetime
 from threading import Barrier
 from typing import Any
@@ -56,7 +57,8 @@ class HttpWorker(HttpLoop):
         return pool
 
     def handle(self, conn: Connection) -> bool:
-        keep = bool(super().handle(conn))
+        # What the application notes of a request for its thread's log lines ends with the request.
+        keep = bool(copy_context().run(super().handle, conn))
         try:
             conn.sock.flush()
         except OSError:
@@ -85,7 +87,7 @@ class HttpWorker(HttpLoop):
                         pieces.close()
             return not resp.should_close()
         except ClientTooSlow as error:
-            self.log.info("%s %s was given up: %s", req.method, req.path, error)
+            self.log.warning("%s %s was given up: %s", req.method, req.path, error)
             return False
         finally:
             self.cfg.post_request(self, req, environ, resp)

@@ -125,7 +125,6 @@ class HttpLoop(ThreadWorker):  # type: ignore[misc]
     def _give_up(self, conn: Connection) -> None:
         match conn.stage:
             case Stage.WAITING:
-                self.log.warning("an upload found none of the %d slots free", self._slots.count)
                 self._refuse(conn, no_slot(self._slots))
             case Stage.HEAD if self.alive:
                 self._refuse(conn, too_late(self.timeouts.head, "header"))
@@ -275,6 +274,9 @@ class HttpLoop(ThreadWorker):  # type: ignore[misc]
 
     def _refuse(self, conn: Connection, answer: bytes) -> None:
         """Send an answer of the server's own, and close."""
+        status = answer[len("HTTP/1.1 ") : answer.index(b"\r\n")].decode()
+        write = self.log.warning if status.startswith("5") else self.log.info
+        write("answered without a route: %s", status)
         if conn.stage is Stage.WAITING:
             self._waiting.remove(conn)
             self._held[conn] = None

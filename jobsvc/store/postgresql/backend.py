@@ -115,6 +115,8 @@ class Postgresql:
         self.engine: Engine = create_engine(
             url,
             pool_size=POOLED_CONNECTIONS,
+            # Errors end in logs, and parameters are what somebody's file has.
+            hide_parameters=True,
             # `_free` is the limit: the pool's own knows no deadlines.
             max_overflow=-1,
             pool_use_lifo=True,
@@ -170,16 +172,16 @@ def translated(error: SQLAlchemyError) -> Exception | None:
         return None
     state = getattr(error.orig, "sqlstate", None)
     said = str(error.orig).strip()
+    # The lines below it give advice to people who set up a database, or quote what was to be written.
+    first = said.partition("\n")[0]
     if state in _CONFLICTS:
-        return Conflict(said)
+        return Conflict(first)
     if state in _BUSY:
         return DatabaseBusy("another transaction holds a lock that this one needs")
     lost = type(error.orig).__name__ == "OperationalError" and state is None
     if isinstance(error, DataError):
-        return NotStorable(said)
+        return NotStorable(first)
     if error.connection_invalidated or lost or state in {_DISK_FULL, *_DOWN} or (state or "").startswith("08"):
-        # The lines below the first one give advice to people who set up a database.
-        first = said.partition("\n")[0]
         if _IDLE_TEXT in said:
             state = _IDLE_TOO_LONG
         return _DOWN_BY_STATE.get(state, DatabaseDown)(first)

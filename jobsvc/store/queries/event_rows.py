@@ -8,13 +8,15 @@ from datetime import datetime
 from sqlalchemy import Connection, RowMapping, insert, select
 
 from jobsvc.identifiers import JobKey
+from jobsvc.logs.about import request_id
 from jobsvc.store.tables import job_events
 
 
 def add(
     connection: Connection, key: JobKey, *, at: datetime, before: str | None, after: str, who: str, why: str
 ) -> None:
-    event = {"job_key": key, "at": at, "from": before, "to": after, "who": who, "why": why}
+    """Note a change of a job's state, and the request for which the caller's thread works."""
+    event = {"job_key": key, "at": at, "from": before, "to": after, "who": who, "why": why, "request_id": request_id()}
     connection.execute(insert(job_events), event)
 
 

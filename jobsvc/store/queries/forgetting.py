@@ -22,10 +22,10 @@ from sqlalchemy import (
 )
 
 from jobsvc.identifiers import JobKey
-from jobsvc.store.tables import dry_run_teams, idempotency_keys, job_events, jobs, refused_rows, webhooks
+from jobsvc.store.tables import dry_run_teams, idempotency_keys, job_events, job_log, jobs, refused_rows, webhooks
 
 # The tables with very many rows of a job, and the column that tells these apart.
-_MANY = ((refused_rows, "item"), (dry_run_teams, "name"), (job_events, "id"))
+_MANY = ((refused_rows, "item"), (dry_run_teams, "name"), (job_log, "line"), (job_events, "id"))
 
 _AT_REST = and_(jobs.c.deleted_at.is_(None), jobs.c.rollback.is_(None))
 
@@ -71,7 +71,7 @@ def buried_with_rows(connection: Connection, after: int, limit: int) -> list[Job
 
 
 def remove_rows(connection: Connection, key: JobKey, limit: int) -> int:
-    """Remove up to `limit` of a job's refused rows, dry run's names and events; returns how many, 0 if none is left."""
+    """Remove up to `limit` of the rows that only a job itself needed; returns how many, 0 if none is left."""
     removed = 0
     for table, column in _MANY:
         if removed < limit:

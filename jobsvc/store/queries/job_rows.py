@@ -149,6 +149,18 @@ def count_in_state(connection: Connection, state: str) -> int:
     return connection.execute(select(func.count()).select_from(jobs).where(jobs.c.state == state)).scalar_one()
 
 
+def count_by_state(connection: Connection, states: Collection[str]) -> dict[str, int]:
+    """How many jobs there are in each of these states."""
+    query = select(jobs.c.state, func.count()).where(jobs.c.state.in_(states)).group_by(jobs.c.state)
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def counts(connection: Connection, key: JobKey) -> tuple[int, int]:
+    """How many items of a job took effect, and how many were refused."""
+    done, failed = connection.execute(select(jobs.c.done, jobs.c.failed).where(jobs.c.key == key)).one()
+    return done, failed
+
+
 @dataclass(frozen=True)
 class Due:
     """Which of the jobs that wait may begin: those whose `not_before` has come, or is beyond `horizon`."""

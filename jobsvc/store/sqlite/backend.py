@@ -41,6 +41,8 @@ class Sqlite:
         self.engine: Engine = create_engine(
             url,
             pool_size=POOLED_CONNECTIONS,
+            # Errors end in logs, and parameters are what somebody's file has.
+            hide_parameters=True,
             max_overflow=-1,
             pool_use_lifo=True,
             connect_args={"cached_statements": STATEMENTS_CACHED},

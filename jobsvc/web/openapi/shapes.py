@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
@@ -34,6 +34,8 @@ class Problem(Shape):
     """The problem's name as the original's routes tell it, where the server refuses before it knows the route."""
     message: str | None = None
     """The same as `detail`, beside `errorType`."""
+    request_id: str | None = None
+    """For a failure of the service: the request's id, which the service's log has on each line about it."""
 
 
 class RefusedRequest(Shape):
@@ -189,10 +191,32 @@ class Event(Shape):
     who: str
     """A user, or `engine`, `run` or `service`."""
     why: str | None
+    request_id: str | None
+    """The id of the request that asked for it, or that has made the job."""
 
 
 class Events(Shape):
     events: list[Event]
+
+
+class LogLine(Shape):
+    """A line of a job's log."""
+
+    at: datetime | None
+    line: int
+    """Its number, from 1 on; lines that were dropped are counted."""
+    attempt: int
+    level: Literal["debug", "info", "warning", "error"]
+    text: str
+    item: int | None
+    """The number of the item that it is about."""
+    said_by: Literal["kind", "service"]
+
+
+class Log(Shape):
+    lines: list[LogLine]
+    next: str | None
+    """The `after` of the next page; null: this is the last one so far."""
 
 
 class Webhook(Shape):

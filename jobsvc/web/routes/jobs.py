@@ -14,7 +14,7 @@ from werkzeug.wsgi import FileWrapper
 
 from jobsvc.jobs.errors import CantRollBack, FilesRemoved, NotAllowed, UnknownJob
 from jobsvc.jobs.job import Job
-from jobsvc.jobs.representation import event_json, job_json, webhook_json
+from jobsvc.jobs.representation import event_json, job_json, log_json, webhook_json
 from jobsvc.jobs.states import STOPPING
 from jobsvc.service.following.follower import RETRY_SECONDS
 from jobsvc.service.results import NoResult
@@ -91,6 +91,16 @@ def delete(job_id: str) -> tuple[str, int]:
 def events(job_id: str) -> Response:
     """A job's history: when it went from which state to which, who did it, and why."""
     return json_list("events", partial(services().jobs.events, job_id), event_json)
+
+
+@bp.get("/<job_id>/log")
+@takes("limit", "after")
+@answers(shapes.Log, UnknownJob)
+def log(job_id: str) -> dict[str, Any]:
+    """What a job's runs and its kind have said, the oldest first, in pages; the newest thousand lines are kept."""
+    after = parameters.after(1)
+    page = services().jobs.log(job_id, after[0] if after else 0, parameters.limit())
+    return {"lines": log_json(page.lines, page.after), "next": None if page.next is None else str(page.next)}
 
 
 @bp.get("/<job_id>/webhooks")

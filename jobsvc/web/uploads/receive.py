@@ -101,7 +101,7 @@ def _remove(files: Files, job_id: str) -> None:
         files.remove_input(job_id)
     except FilesDown as error:
         # The client is to hear of the first error, not of this one.
-        log.warning("the upload for %s is left behind, as a stray: %s", job_id, error)
+        log.warning("the upload is left behind, as a stray: %s", error, extra={"job": job_id})
 
 
 def read_request(target: Target, most: int) -> dict[str, str]:

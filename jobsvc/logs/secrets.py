@@ -1,0 +1,62 @@
+"""What must not be in any line: passwords and keys that this process knows, and those in URLs.
+
+Nothing here logs them on purpose. They come with the texts of others: a driver that quotes
+its URL, a library that prints a header.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Mapping
+from urllib.parse import quote, unquote, urlsplit
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from jobsvc.settings import Settings
+
+MIN_CHARACTERS = 8
+"""A shorter password is a word like others: to black it out everywhere would make lines unreadable."""
+
+_IN_ENVIRONMENT = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|_KEYS?$|^AWS_ACCESS_KEY_ID$")
+"""Names of variables whose values are secrets, ours and other people's."""
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")
+_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}")
+
+HIDDEN = "…"
+
+
+def known(settings: Settings, environ: Mapping[str, str] | None = None) -> frozenset[str]:
+    """The secrets of this process, in every form in which they may be printed."""
+    environ = os.environ if environ is None else environ
+    found = {settings.webhook_secret, settings.webhook_secret.removeprefix("whsec_"), *_of_url(settings.database_url)}
+    found |= {text.strip() for name, text in environ.items() if _IN_ENVIRONMENT.search(name)}
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+        found |= _of_url(environ.get(name, ""))
+    return frozenset(text for text in found if len(text) >= MIN_CHARACTERS)
+
+
+def _of_url(url: str) -> set[str]:
+    """The password in a URL, plain and percent-encoded."""
+    try:
+        password = make_url(url).password if url.startswith("postgres") else urlsplit(url).password
+    except (ArgumentError, ValueError):
+        return set()
+    return {str(password), unquote(str(password)), quote(str(password), safe="")} if password else set()
+
+
+class Censor:
+    """Takes secrets out of texts. Never changes; safe to share among threads."""
+
+    def __init__(self, secrets: Collection[str] = ()) -> None:
+        longest_first = sorted(secrets, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+    def clean(self, text: str) -> str:
+        if self._known is not None:
+            text = self._known.sub(HIDDEN, text)
+        if "://" in text:
+            text = _CREDENTIALS.sub(f"{HIDDEN}@", text)
+        return _BEARER.sub(rf"\1 {HIDDEN}", text)

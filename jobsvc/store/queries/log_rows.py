@@ -1,0 +1,69 @@
+"""Queries on `job_log`: the log of each job, its newest lines.
+
+The lines of a job are numbered from 1 on, those that were dropped among them: so a gap in
+the numbers tells how many there were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, select
+
+from jobsvc.identifiers import JobKey
+from jobsvc.store.tables import job_log
+
+MAX_LINES = 1000
+"""So many lines of a job are kept, the newest."""
+
+MAX_CHARACTERS = 1000
+"""So much is kept of a line."""
+
+# Built once: a checkpoint may execute them.
+_LAST = select(func.max(job_log.c.line)).where(job_log.c.job_key == bindparam("wanted_key"))
+_DROP = delete(job_log).where(job_log.c.job_key == bindparam("wanted_key"), job_log.c.line <= bindparam("up_to"))
+_INSERT = insert(job_log)
+
+
+class Line(NamedTuple):
+    """A line that is to be written."""
+
+    at: datetime
+    level: str
+    text: str
+    item: int | None = None
+    by_kind: bool = False
+
+
+def storable(text: object) -> str:
+    """What is kept of a text: so much that it fits, and without what no database takes."""
+    whole = str(text)
+    kept = whole[:MAX_CHARACTERS]
+    if len(whole) > MAX_CHARACTERS:
+        kept = f"{kept}… ({len(whole) - MAX_CHARACTERS} characters left out)"
+    return kept if kept.isascii() else kept.encode("utf-8", "backslashreplace").decode()
+
+
+def append(connection: Connection, key: JobKey, attempt: int, lines: Sequence[Line], *, dropped: int = 0) -> None:
+    """Add lines to a job's log, before which `dropped` others were said and not kept; the oldest make way for them.
+
+    The job's row is locked: another writer would give the same numbers.
+    """
+    last: int = connection.execute(_LAST, {"wanted_key": key}).scalar_one() or 0
+    first = last + dropped + 1
+    rows = [
+        {"job_key": key, "attempt": attempt, "line": number, **line._asdict()}
+        for number, line in enumerate(lines, first)
+    ]
+    connection.execute(_INSERT, rows)
+    up_to = first + len(rows) - 1 - MAX_LINES
+    if up_to > 0:
+        connection.execute(_DROP, {"wanted_key": key, "up_to": up_to})
+
+
+def of_job(connection: Connection, key: JobKey, after: int, limit: int) -> Sequence[RowMapping]:
+    """The lines of a job's log after the line numbered `after`, in order."""
+    query = select(job_log).where(job_log.c.job_key == key, job_log.c.line > after).order_by(job_log.c.line)
+    return connection.execute(query.limit(limit)).mappings().all()
