@@ -37,7 +37,7 @@ CLIENT = {
     "unprocessed": Listed("client.downloading", "unprocessed", "Download the rows that a job has not come to."),
     "result": Listed("client.downloading", "result", "Download the file that a job has made."),
     "events": Listed("client.looking", "events", "Show a job's history."),
-    "log": Listed("client.logs", "log", "Show what a job's runs and its kind have said."),
+    "log": Listed("client.looking", "log", "Show what a job's runs and its kind have said."),
     "kinds": Listed("client.looking", "kinds", "List the kinds of job, or the parameters of one."),
     "workers": Listed("client.looking", "workers", "List the processes that run jobs."),
 }
