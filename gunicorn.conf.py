@@ -7,12 +7,13 @@ import sys
 
 from jobsvc.logs.setup import configure
 from jobsvc.metrics import shared_files
+from jobsvc.process.listening import check_listen
 from jobsvc.settings import EngineName, SettingError, Settings
 from jobsvc.store.database import Database, is_postgresql
 
 try:
     _settings = Settings.load()
-    _settings.check_listen(_settings.host)
+    check_listen(_settings, _settings.host)
 except SettingError as error:
     print(f"jobsvc can't start: {error}", file=sys.stderr)
     sys.exit(3)
@@ -60,7 +61,7 @@ def on_starting(server):
     for address in server.cfg.address:
         if isinstance(address, tuple):
             try:
-                _settings.check_listen(address[0])
+                check_listen(_settings, address[0])
             except SettingError as error:
                 raise RuntimeError(str(error)) from None
     if is_postgresql(_settings.url):

@@ -23,6 +23,9 @@ from dotenv import dotenv_values
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from jobsvc.access import key_ring
+from jobsvc.access.key_ring import KeyRing
+
 MIB = 1024**2
 GIB = 1024**3
 
@@ -103,6 +106,7 @@ class Settings:
     webhook_allow_private: bool = False
     log_format: LogFormat = LogFormat.AUTO
     log_level: LogLevel = LogLevel.INFO
+    api_keys: KeyRing = field(default_factory=KeyRing)
 
     @property
     def url(self) -> str:
@@ -150,13 +154,16 @@ class Settings:
             )
 
     def check_listen(self, host: str) -> None:
-        """Raise SettingError if `host` is not loopback, unless JOBSVC_ALLOW_ANONYMOUS is set."""
-        if self.allow_anonymous or is_loopback(host):
+        """Raise SettingError if `host` is not loopback, unless keys or JOBSVC_ALLOW_ANONYMOUS are set.
+
+        The database may have keys too: see `process/listening.py`.
+        """
+        if self.api_keys or self.allow_anonymous or is_loopback(host):
             return
         raise SettingError(
             f"refusing to listen on {host}: without keys everybody who reaches it may upload, "
-            "stop and read jobs. Listen on 127.0.0.1, or set JOBSVC_ALLOW_ANONYMOUS=1 if only "
-            "people whom you trust can reach it"
+            "stop and read jobs. Make keys (python -m jobsvc keys create NAME --role admin), or set JOBSVC_API_KEYS; "
+            "or listen on 127.0.0.1; or set JOBSVC_ALLOW_ANONYMOUS=1 if only people whom you trust can reach it"
         )
 
 
@@ -379,5 +386,6 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("JOBSVC_WEBHOOK_ALLOW_PRIVATE", "webhook_allow_private", _flag, "0 or 1"),
     Variable("JOBSVC_LOG_FORMAT", "log_format", LogFormat, "auto, json or text"),
     Variable("JOBSVC_LOG_LEVEL", "log_level", LogLevel, "debug, info, warning or error"),
+    Variable(key_ring.SETTING, "api_keys", KeyRing.read, key_ring.ALLOWED, _hidden),
     Variable("JOBSVC_ALLOW_ANONYMOUS", "allow_anonymous", _flag, "0 or 1"),
 )

@@ -81,6 +81,7 @@ FLOORS = (
     "logs",
     "deadlines",
     "settings",
+    "access",
     "identifiers",
     "clock",
     "version",
@@ -210,6 +211,7 @@ KNOWS_MORE_OF_KINDS = {
     "cli/context.py": ("kinds.registry",),  # whose jobs should have files
     "cli/fleet.py": ("kinds.registry.KindError", "kinds.registry"),  # says why there is no service
     "cli/doctor/of_settings.py": ("kinds.registry.KindError", "kinds.registry"),  # says which kinds can't be used
+    "cli/keys.py": ("kinds.registry",),  # says which kinds there are that a key may start
     "runs/runner.py": ("kinds.csv.format",),  # the longest row, where no setting says otherwise
     "service/left_over.py": ("kinds.csv.left_over",),  # how rows are given back by a kind that does not say
     "service/previews.py": ("kinds.preview",),  # asks how a job would read a file that is no job's yet
@@ -398,3 +400,23 @@ def test_imports_are_found_wherever_they_stand(tmp_path: Path, source: str, name
     path.write_text(source)
     assert imported(path) == names
     assert within({"jobsvc.web", "jobsvc.web.x", "jobsvc.website"}, "jobsvc.web") == {"jobsvc.web", "jobsvc.web.x"}
+
+
+OF_ALL_JOBS = {"jobs", "actions", "pruner", "follower"}
+"""The services that know everybody's jobs."""
+
+READS_BY_CALLER = {"records", "teams", "existed", "check_made"}
+"""What the results tell of everybody's jobs."""
+
+
+def test_requests_ask_of_jobs_what_their_caller_may() -> None:
+    for path in files_of("web"):
+        if path.relative_to(PACKAGE).as_posix() == "web/access.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            asked = isinstance(node, ast.Attribute) and node.attr
+            of = ast.unparse(node.value) if isinstance(node, ast.Attribute) else ""
+            wrong = (of == "services()" and asked in OF_ALL_JOBS) or (
+                of == "services().results" and asked in READS_BY_CALLER
+            )
+            assert not wrong, f"{path.name}:{node.lineno} asks {of}.{asked} of everybody's jobs: ask authorized()"

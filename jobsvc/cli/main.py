@@ -48,6 +48,7 @@ OPERATOR = {
     "doctor": Listed("doctor.command", "doctor", "Say what is wrong with the service, and what to do."),
     "db": Listed("db", "db", "Upgrade the database, or back it up."),
     "files": Listed("files", "files", "Say whose files these are."),
+    "keys": Listed("keys", "keys", "Make, list and revoke keys: who is let in."),
     "purge": Listed("purge", "purge", "Forget now what is past its time."),
     "worker": Listed("fleet", "worker", "Run jobs, as one of the fleet's workers."),
     "fleet": Listed("fleet", "fleet", "Run a whole fleet on this machine."),

@@ -42,6 +42,8 @@ class Filter:
     kind: str | None = None
     user: str | None = None
     paused_by: str | None = None
+    owner: str | None = None
+    """The user whose jobs alone are there for whoever asks; None: everybody's are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ class BulkAction:
     def from_row(cls, row: RowMapping, stopping: int = 0) -> Self:
         said = row["filter"]
         state = None if said["state"] is None else State(said["state"])
-        named = Filter(state, said["kind"], said["user"], said["paused_by"])
+        named = Filter(state, said["kind"], said["user"], said["paused_by"], said.get("owner"))
         return cls(
             key=row["key"],
             id=row["id"],

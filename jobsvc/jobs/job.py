@@ -88,6 +88,8 @@ class Job:
     """Items that took effect and were rolled back since; `done` counts them no more."""
     request_id: str | None
     """The request that has made it; None if none did, or an earlier version."""
+    scope: str | None
+    """The user whose records alone it may read; None: everybody's."""
 
     unreadable: str = ""
     """What can't be read of it, since somebody else wrote it. Something harmless is in its place."""

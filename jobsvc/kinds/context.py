@@ -109,6 +109,8 @@ class JobContext:
     """The longest row of an upload that is taken, in bytes."""
     log: Log = field(default=nowhere, repr=False)
     """The job's log."""
+    owner: str | None = None
+    """The user whose records alone it may read, since its own user sees no others; None: everybody's."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from threading import Event
 from time import monotonic
 
 from jobsvc.logs.setup import is_json
+from jobsvc.process.listening import check_listen
 from jobsvc.process.local_members import Member, OwnPostgresql, Process
 from jobsvc.settings import LogFormat, Settings
 from jobsvc.store.database import Database, is_postgresql
@@ -33,7 +34,7 @@ MARGIN_SECONDS = 5.0
 
 def run_fleet(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT. Raises SettingError, DirectoryInUse, DatabaseDown."""
-    settings.check_listen(settings.host)
+    check_listen(settings, settings.host)
     ending = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())

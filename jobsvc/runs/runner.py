@@ -288,4 +288,5 @@ class Runner:
             batch_items=self._batch_items,
             max_row_bytes=self._max_row_bytes,
             log=said,
+            owner=job.scope,
         )

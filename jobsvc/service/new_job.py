@@ -50,6 +50,8 @@ class NewJob:
     filename: str | None = None
     callback_url: str | None = None
     idempotency: Idempotency | None = None
+    scope: str | None = None
+    """The user whose records alone it may read; None: everybody's."""
 
 
 @dataclass(frozen=True)

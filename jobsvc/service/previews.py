@@ -46,16 +46,15 @@ class Beginning:
 class Previews:
     """Safe to share among threads: there is nothing that they could change."""
 
-    def __init__(
-        self, database: Database, known_jobs: KnownJobs, now: Callable[[], datetime], *, max_row_bytes: int
-    ) -> None:
+    def __init__(self, database: Database, now: Callable[[], datetime], *, max_row_bytes: int) -> None:
         self._database = database
-        self._known_jobs = known_jobs
         self._now = now
         self._max_row_bytes = max_row_bytes
 
-    def preview(self, kind: Kind, given: Mapping[str, Any], beginning: Beginning) -> dict[str, Any]:
+    def preview(self, kind: Kind, given: Mapping[str, Any], beginning: Beginning, jobs: KnownJobs) -> dict[str, Any]:
         """What a job of `kind` with these parameters would make of the file, as JSON has it.
+
+        `jobs` are those that a parameter may name.
 
         What is wrong with the file is in the answer. Raises InvalidParameter for what is wrong with the request.
         """
@@ -69,7 +68,7 @@ class Previews:
         error: dict[str, Any] | None = None
         warnings: Sequence[str] = ()
         try:
-            found = prepared(kind, asked, sample, self._known_jobs)
+            found = prepared(kind, asked, sample, jobs)
             fit, warnings = found.params, found.warnings
         except BadParameter as bad:
             error = _error("upload", str(bad), bad.name)

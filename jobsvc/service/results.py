@@ -48,15 +48,18 @@ class Results:
         self._database = database
         self._files = files
 
-    def records(self, *, limit: int, after: RecordPlace | None, job_id: str | None) -> RecordPage:
+    def records(
+        self, *, limit: int, after: RecordPlace | None, job_id: str | None, owner: str | None = None
+    ) -> RecordPage:
         """Records in the order of their places, from after the place `after`.
 
         As many as make up a page, one at least: a record repeats the names of its job's columns.
+        With an `owner`, those that this user's jobs made.
         """
         if job_id is not None:
             self.check_made(job_id)
         with self._database.read() as connection:
-            rows, more = record_rows.page(connection, limit=limit, after=after, job_id=job_id)
+            rows, more = record_rows.page(connection, limit=limit, after=after, job_id=job_id, owner=owner)
             made: list[bytes] = []
             produced = 0
             known: dict[int, Header] = {}
@@ -71,12 +74,15 @@ class Results:
         last = rows[len(made) - 1] if more else None
         return RecordPage(made, None if last is None else RecordPlace(last.job_key, last.row))
 
-    def teams(self, *, limit: int, after: int | None, job_id: str | None) -> TeamPage:
-        """Teams in the order in which they were made, from after the id `after`."""
+    def teams(self, *, limit: int, after: int | None, job_id: str | None, owner: str | None = None) -> TeamPage:
+        """Teams in the order in which they were made, from after the id `after`.
+
+        With an `owner`, those of this user.
+        """
         if job_id is not None:
             self.check_made(job_id)
         with self._database.read() as connection:
-            found, more = team_rows.page(connection, limit=limit, after=after, job_id=job_id)
+            found, more = team_rows.page(connection, limit=limit, after=after, job_id=job_id, owner=owner)
         return TeamPage(found, found[-1]["id"] if more else None)
 
     def file(self, job: Job) -> Result:
@@ -102,9 +108,9 @@ class Results:
         if not self.existed(job_id):
             raise UnknownJob(job_id)
 
-    def existed(self, job_id: str) -> bool:
-        """Whether there ever was such a job. Kinds may ask (`kinds.contract.KnownJobs`)."""
+    def existed(self, job_id: str, *, owner: str | None = None) -> bool:
+        """Whether there ever was such a job, and of this `owner`. Kinds may ask (`kinds.contract.KnownJobs`)."""
         if not job_id.isprintable():
             return False
         with self._database.read() as connection:
-            return job_rows.existed(connection, job_id)
+            return job_rows.existed(connection, job_id, owner)

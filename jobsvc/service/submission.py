@@ -87,6 +87,7 @@ class Submission:
             "id": new.id,
             "kind": new.kind,
             "user": new.user,
+            "scope": new.scope,
             "params": dict(new.params),
             "warnings": list(new.warnings),
             "filename": new.filename,

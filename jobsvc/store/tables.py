@@ -56,6 +56,9 @@ jobs = Table(
     Column("taken_back", Big, nullable=False, default=0, server_default="0"),
     # The id of the request that has made it, as the log of the process has it.
     Column("request_id", String),
+    # The user whose records alone it may read; NULL: everybody's.
+    Column("scope", String),
+    Index("jobs_user", "user", "key"),
     Index("jobs_state", "state", "queued_at", "key"),
     # All that is summed up of all jobs, so that it takes no look at their rows.
     Index("jobs_figures", "kind", "state", "deleted_at", "done", "failed", "blank", "taken_back"),
@@ -149,6 +152,24 @@ idempotency_keys = Table(
     Column("job_key", Big, ForeignKey("jobs.key"), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Index("idempotency_keys_created", "created_at"),
+    sqlite_with_rowid=False,
+)
+
+# Of a key, only a digest is stored. A revoked one stays, so that the service goes on to ask for keys.
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("user", String, nullable=False),
+    Column("role", String, nullable=False),
+    # A JSON array of the kinds of job that it may start; NULL: all.
+    Column("kinds", Json),
+    Column("digest", String, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("created_by", String, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+    Column("last_used_at", UtcDateTime),
     sqlite_with_rowid=False,
 )
 

@@ -13,7 +13,8 @@ from jobsvc.jobs.errors import InvalidParameter
 from jobsvc.jobs.job import Job
 from jobsvc.kinds.contract import BadUpload, Kind
 from jobsvc.service.new_job import Idempotency, NewJob, checked
-from jobsvc.web.services import services, user
+from jobsvc.web.access import authorized, caller
+from jobsvc.web.services import services
 from jobsvc.web.uploads.receive import Upload, UploadRefused, receive
 
 CALLBACK_URL = "callback_url"
@@ -23,7 +24,7 @@ MAX_KEY_CHARACTERS = 255
 
 def create_from_upload(kind: Kind) -> Job:
     """Create a job from a request with a file, and options in its form or its query."""
-    job_id = services().jobs.new_id(user(), kind.name)
+    job_id = authorized().new_id(kind.name)
     with receive(job_id, digest=idempotency_key() is not None) as upload:
         job = _create(kind, job_id, upload.options, upload)
         if job.id == job_id:
@@ -33,7 +34,7 @@ def create_from_upload(kind: Kind) -> Job:
 
 def create_from_fields(kind: Kind, fields: Mapping[str, Any]) -> Job:
     """Create a job of a kind that takes no file."""
-    return _create(kind, services().jobs.new_id(user(), kind.name), fields, None)
+    return _create(kind, authorized().new_id(kind.name), fields, None)
 
 
 def _create(kind: Kind, job_id: str, fields: Mapping[str, Any], upload: Upload | None) -> Job:
@@ -44,20 +45,20 @@ def _create(kind: Kind, job_id: str, fields: Mapping[str, Any], upload: Upload |
     if callback_url is not None:
         services().check_callback(callback_url)
     try:
-        found = checked(kind, given, upload.file if upload else None, services().results)
+        found = checked(kind, given, upload.file if upload else None, authorized())
     except BadUpload as error:
         raise UploadRefused(str(error)) from None
     new = NewJob(
         id=job_id,
         kind=kind.name,
-        user=user(),
+        user=caller().user,
         params=found.params,
         warnings=[*(upload.warnings if upload else ()), *found.warnings],
         filename=upload.filename if upload else None,
         callback_url=callback_url,
         idempotency=_idempotency(kind, given, callback_url, upload),
     )
-    return services().jobs.submit(new)
+    return authorized().submit(new)
 
 
 def idempotency_key() -> str | None:

@@ -24,17 +24,19 @@ def refuse_strangers() -> Response | None:
     requests have another Host (after its name was made to point here), or the browser
     says that they come from another site.
     """
-    if services().settings.allow_anonymous:
-        return None
     # Over a Unix socket there is no address.
     address = request.remote_addr
     name = urlsplit(f"//{request.host}").hostname or ""
     local = (not address or is_loopback(address)) and is_loopback(name)
     if local and request.headers.get("Sec-Fetch-Site") != "cross-site":
         return None
+    # The database is asked last: that the process is alive must be told without it.
+    if services().settings.allow_anonymous or services().keys.are_needed():
+        return None
     return problem(
         *LOCAL_ONLY,
         "without keys everybody who reaches the service may upload, stop and read jobs, so requests from other "
-        "machines, for other host names and from other sites' pages are refused; set JOBSVC_ALLOW_ANONYMOUS=1 if "
-        "only people whom you trust can reach it",
+        "machines, for other host names and from other sites' pages are refused; make keys "
+        "(python -m jobsvc keys create NAME --role admin), or set JOBSVC_ALLOW_ANONYMOUS=1 if only people whom you "
+        "trust can reach it",
     )

@@ -23,6 +23,7 @@ from jobsvc.jobs.errors import (
     UnknownKind,
 )
 from jobsvc.logs.about import request_id
+from jobsvc.service.callers.keys import UnknownKey
 from jobsvc.service.results import NoResult
 from jobsvc.store.errors import (
     Conflict,
@@ -65,6 +66,7 @@ _KINDS: dict[type[JobError], Told] = {
     NotAllowed: Told(409, "not-allowed-now", "The state of the job does not allow this"),
     CantRollBack: Told(409, "cannot-roll-back", "The kind of job can't be rolled back"),
     KeyReused: Told(422, "idempotency-key-reused", "The idempotency key stands for another request"),
+    UnknownKey: Told(404, "unknown-key", "There is no such key"),
     UnknownKind: Told(404, "unknown-kind", "There is no such kind of job"),
     QueueFull: Told(503, "queue-full", "Too many jobs are waiting"),
     InvalidParameter: Told(400, "invalid-parameter", "A parameter is not usable"),

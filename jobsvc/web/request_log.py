@@ -18,7 +18,6 @@ from flask import Flask, request
 from jobsvc.logs import about
 from jobsvc.logs.formatting import IN_MESSAGE
 from jobsvc.web.in_flight import when_closed
-from jobsvc.web.services import user
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -52,7 +51,6 @@ class _Request:
         self.client = environ.get("REMOTE_ADDR")
         self.begun = begun
         self.route: str | None = None
-        self.user: str | None = None
         self.status = 500
         self.bytes = 0
         self.whole = True
@@ -136,10 +134,9 @@ def register(app: Flask) -> None:
 
 
 def _note() -> None:
-    """Before anything else is done about the request: which route it is, and whose."""
+    """Before anything else is done about the request: which route it is. Whose it is, `web/access.py` notes."""
     one = request.environ.get(KEY)
     if isinstance(one, _Request):
         one.route = request.url_rule.rule if request.url_rule is not None else None
-        one.user = user()
         job_id = (request.view_args or {}).get("job_id")
-        about.add(user=one.user, job=job_id)
+        about.add(job=job_id)

@@ -10,6 +10,7 @@ from flask import Flask, current_app
 from jobsvc.files.contract import Files
 from jobsvc.kinds.contract import Kind
 from jobsvc.service.actions.asking import Actions
+from jobsvc.service.callers.keys import Keys
 from jobsvc.service.following.follower import Follower
 from jobsvc.service.jobs import JobService
 from jobsvc.service.left_over import LeftOver
@@ -39,6 +40,7 @@ class Services:
     previews: Previews
     pruner: Pruner
     kinds: Mapping[str, Kind]
+    keys: Keys
     check_callback: Callable[[object], None]
     """Raises InvalidParameter if that can't be a callback URL."""
     workers: Workers
@@ -58,8 +60,3 @@ def services() -> Services:
     found = current_app.extensions[EXTENSION]
     assert isinstance(found, Services)
     return found
-
-
-def user() -> str:
-    """Who sends the current request."""
-    return "Jon-Doe"

@@ -28,13 +28,12 @@ def routes(app: Flask) -> list[tuple[str, str, Takes]]:
     """Method and path of all routes, and what they state; Flask's own are left out."""
     found = []
     for rule in app.url_map.iter_rules():
-        if rule.endpoint == "static":
-            continue
         takes = stated(app.view_functions[rule.endpoint])
         assert takes is not None, f"{rule.rule} doesn't state what it takes: jobsvc.web.takes"
         path = (
             rule.rule.replace("<job_id>", "x")
             .replace("<action_id>", "x")
+            .replace("<key_id>", "x")
             .replace("<name>", "createExport")
             .replace("<file>", "page.js")
         )

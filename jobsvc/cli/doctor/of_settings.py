@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jobsvc.cli.doctor.finding import Finding, good, wrong
 from jobsvc.kinds.registry import KindError, load_kinds
+from jobsvc.process.listening import check_listen
 from jobsvc.settings import VARIABLES, SettingError, Settings, Variable, given_texts
 
 SUBJECT = "settings"
@@ -21,7 +22,7 @@ def settings() -> tuple[list[Finding], Settings | None]:
         known = any(finding.told == told for finding in found)
         return [*found, *([] if known else [wrong(SUBJECT, told, MEND)])], None
     try:
-        loaded.check_listen(loaded.host)
+        check_listen(loaded, loaded.host)
     except SettingError as error:
         found.append(wrong(SUBJECT, str(error), "set HOST=127.0.0.1 or JOBSVC_ALLOW_ANONYMOUS=1"))
     return [*found, _kinds(loaded)], loaded

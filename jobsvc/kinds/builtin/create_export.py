@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
-from sqlalchemy import Connection, func, select, tuple_
+from sqlalchemy import Connection, exists, func, select, tuple_
 
 from jobsvc.kinds.builtin.export_columns import Layouts, columns_of_all, columns_of_one
 from jobsvc.kinds.contract import (
@@ -150,7 +150,9 @@ class _Export(Work):
             if self._job is not None:
                 self.columns = columns_of_one(context.read, self._job)
             else:
-                self.columns = columns_of_all(context.read, self._first, self._last, context.key, context.stopped)
+                self.columns = columns_of_all(
+                    *(context.read, self._first, self._last, context.key, context.stopped), owner=context.owner
+                )
         if self._file.tell() == 0:
             names = distinct([*EXPORTED_COLUMNS, *self.columns]).names
             self._file.write((BYTE_ORDER_MARK if context.params.for_spreadsheet else b"") + self._text([names]))
@@ -206,6 +208,10 @@ class _Export(Work):
             # The sum keeps SQLite from searching the whole job for each date, instead of the date's index.
             mine = select(jobs.c.key).where(jobs.c.id == self._job).scalar_subquery()
             query = query.where((records.c.job_key + 0) == mine)
+        if self._context.owner is not None:
+            # For each record of the date, so that its index is used.
+            its_job = jobs.c.key == records.c.job_key
+            query = query.where(exists().where(its_job, jobs.c.user == self._context.owner))
         found: list[Found] = []
         characters = 0
         with streamed(connection, query) as result:

@@ -32,8 +32,12 @@ def columns_of_one(read: Read, job_id: str) -> list[str]:
         return [] if key is None else headers(connection, [key])[key].columns
 
 
-def columns_of_all(read: Read, first: date, last: date, below: int, stopped: StopSign) -> list[str]:
+def columns_of_all(
+    read: Read, first: date, last: date, below: int, stopped: StopSign, owner: str | None = None
+) -> list[str]:
     """The columns of all jobs with records of these dates and keys less than `below`, by when they first appear.
+
+    With an `owner`, of this user's jobs.
 
     Raises ItemAbandoned if the run is asked to stop, and JobFailed if they are too many.
     """
@@ -44,6 +48,9 @@ def columns_of_all(read: Read, first: date, last: date, below: int, stopped: Sto
         with read() as connection:
             step = next_step(connection, step, last=last.isoformat(), below=below)
         keys |= step.keys
+    if owner is not None:
+        with read() as connection:
+            keys &= set(connection.execute(select(jobs.c.key).where(jobs.c.user == owner)).scalars())
     names: dict[str, None] = {}
     left = sorted(keys)
     while left:

@@ -87,10 +87,10 @@ class Actions:
         with at_most(wait) as until:
             return self._waited(self._get(action_id), until)
 
-    def page(self, *, limit: int, after: int | None) -> ActionPage:
-        """Actions, newest first, from below the key `after`."""
+    def page(self, *, limit: int, after: int | None, user: str | None = None) -> ActionPage:
+        """Actions, newest first, from below the key `after`; with a `user`, those that this one has asked."""
         with self._database.read() as connection:
-            found = _read(connection, action_rows.page(connection, limit=limit + 1, after=after))
+            found = _read(connection, action_rows.page(connection, limit=limit + 1, after=after, user=user))
         return ActionPage(found[:limit], found[limit - 1].key if len(found) > limit else None)
 
     def _get(self, action_id: str) -> BulkAction:
@@ -134,6 +134,7 @@ class Actions:
                         "kind": named.kind,
                         "user": named.user,
                         "paused_by": named.paused_by,
+                        "owner": named.owner,
                     },
                     "paused_by": _paused_by(connection, new.demand),
                     "up_to": action_rows.youngest_job(connection),
@@ -181,7 +182,7 @@ def _paused_by(connection: Connection, demand: Demand) -> ActionKey | None:
     if named is None:
         return None
     row = action_rows.by_id(connection, named)
-    if row is None:
+    if row is None or demand.filter.owner not in (None, row["user"]):
         raise InvalidParameter("paused_by", f"there is no action {named!r}")
     if row["verb"] != Verb.PAUSE:
         raise InvalidParameter("paused_by", f"action {named} has paused nothing: it was to {row['verb']}")

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from jobsvc.identifiers import ActionKey, JobKey
-from jobsvc.store.queries.job_rows import JOB
+from jobsvc.store.queries.job_rows import JOB, of_owner
 from jobsvc.store.tables import action_jobs, actions, jobs
 
 _STANDING = (jobs.c.id, jobs.c.key, jobs.c.state, jobs.c.attempt)
@@ -41,6 +41,7 @@ class Which:
     stopped_by: ActionKey | None = None
     not_rolled_back: bool = False
     """Only those whose rollback nobody has asked for."""
+    owner: str | None = None
 
     def clauses(self) -> list[ColumnElement[bool]]:
         pairs = (
@@ -52,7 +53,7 @@ class Which:
         named = [column == wanted for column, wanted in pairs if wanted is not None]
         if self.not_rolled_back:
             named += [jobs.c.rolled_back.is_(False), jobs.c.rollback.is_(None)]
-        return [jobs.c.key <= self.up_to, jobs.c.deleted_at.is_(None), *named]
+        return [jobs.c.key <= self.up_to, jobs.c.deleted_at.is_(None), *named, *of_owner(self.owner)]
 
 
 def youngest_job(connection: Connection) -> JobKey:
@@ -91,9 +92,11 @@ def by_idempotency_key(connection: Connection, user: str, key: str) -> RowMappin
     return connection.execute(query).mappings().one_or_none()
 
 
-def page(connection: Connection, *, limit: int, after: int | None) -> Sequence[RowMapping]:
-    """Actions, newest first, below the key `after`."""
+def page(connection: Connection, *, limit: int, after: int | None, user: str | None = None) -> Sequence[RowMapping]:
+    """Actions, newest first, below the key `after`; with a `user`, those that this one has asked."""
     query = select(actions).order_by(actions.c.key.desc()).limit(limit)
+    if user is not None:
+        query = query.where(actions.c.user == user)
     return connection.execute(query if after is None else query.where(actions.c.key < after)).mappings().all()
 
 

@@ -62,9 +62,15 @@ def standing(connection: Connection, job_id: str) -> RowMapping | None:
     return connection.execute(query).mappings().one_or_none()
 
 
-def existed(connection: Connection, job_id: str) -> bool:
-    """Whether there is such a job, or was before it was forgotten."""
-    return connection.execute(select(jobs.c.key).where(jobs.c.id == job_id)).one_or_none() is not None
+def existed(connection: Connection, job_id: str, owner: str | None = None) -> bool:
+    """Whether there is such a job, or was before it was forgotten; with an `owner`, of this user."""
+    query = select(jobs.c.key).where(jobs.c.id == job_id, *of_owner(owner))
+    return connection.execute(query).one_or_none() is not None
+
+
+def of_owner(owner: str | None) -> list[ColumnElement[bool]]:
+    """The clause that leaves the jobs of one user; none for everybody's."""
+    return [] if owner is None else [jobs.c.user == owner]
 
 
 def place(connection: Connection, key: JobKey) -> RowMapping:

@@ -7,16 +7,23 @@ from typing import Any
 
 from sqlalchemy import Connection, LargeBinary, RowMapping, cast, func, select
 
+from jobsvc.store.queries.job_rows import of_owner
 from jobsvc.store.queries.record_rows import PAGE_BYTES
 from jobsvc.store.tables import jobs, team_members, teams
 
 
 def page(
-    connection: Connection, *, limit: int, after: int | None = None, job_id: str | None = None
+    connection: Connection,
+    *,
+    limit: int,
+    after: int | None = None,
+    job_id: str | None = None,
+    owner: str | None = None,
 ) -> tuple[list[dict[str, Any]], bool]:
     """Up to `limit` teams after `after`, in the order of their ids, and whether there may be more.
 
-    Fewer if they have many members. Each has id, job_id, row, name, members.
+    Fewer if they have many members; with an `owner`, those of this user's jobs.
+    Each has id, job_id, row, name, members.
     """
     query = (
         select(teams.c.id, jobs.c.id.label("job_id"), teams.c.row, teams.c.name)
@@ -28,6 +35,7 @@ def page(
         query = query.where(teams.c.id > after)
     if job_id is not None:
         query = query.where(jobs.c.id == job_id)
+    query = query.where(*of_owner(owner))
     rows = connection.execute(query).mappings().all()
     some = _as_many_as_fit(connection, rows[:limit])
     found: dict[int, dict[str, Any]] = {row["id"]: {**row, "members": []} for row in some}

@@ -11,8 +11,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from werkzeug.routing import Rule
 
+from jobsvc.access.roles import Right
 from jobsvc.kinds.contract import Kind
-from jobsvc.web import takes
+from jobsvc.web import access, takes
 from jobsvc.web.openapi import answers, parameters, responses, shapes
 from jobsvc.web.openapi.answers import EACH_KIND, Answers
 from jobsvc.web.openapi.creating import URL_ENCODED, Creating, in_query
@@ -37,11 +38,16 @@ TAGS = {
     "previews": "How a file would be read, before anybody uploads it.",
     "data": "What jobs made.",
     "workers": "The processes that run jobs.",
+    "keys": "Who is let in.",
     "health": "Is it alive, and can it take work?",
     "metrics": "What is measured, for Prometheus.",
     "contract": "This document, and a page that shows it.",
 }
 """By blueprint."""
+
+KEY = "key"
+
+ABOUT_KEYS = "A key, where the service has any: see docs/access.md"
 
 _NAMED = re.compile(r"<(?:[^<>:]+:)?(\w+)>")
 """A name in the path of a rule."""
@@ -72,8 +78,8 @@ def path_of(rule: str) -> str:
 
 
 def rules(app: Flask) -> Iterator[Rule]:
-    """The rules that belong into the contract: all but those of Flask's own folder for files."""
-    return (rule for rule in app.url_map.iter_rules() if rule.endpoint != "static")
+    """The rules that belong into the contract."""
+    return app.url_map.iter_rules()
 
 
 def document(app: Flask, kinds: Mapping[str, Kind]) -> dict[str, Any]:
@@ -90,7 +96,7 @@ def document(app: Flask, kinds: Mapping[str, Kind]) -> dict[str, Any]:
         known = takes.stated(view) or takes.Takes()
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             for path, kind in _places(rule, stated, kinds):
-                operation = _operation(rule, method, known, stated, creating, kind)
+                operation = _operation(rule, method, known, stated, access.stated(view), creating, kind)
                 operation["summary"] = _summary(view.__doc__, kind if stated.creates == EACH_KIND else None)
                 paths.setdefault(path, {})[method.lower()] = operation
     tags = dict.fromkeys(operation["tags"][0] for path in paths.values() for operation in path.values())
@@ -99,7 +105,11 @@ def document(app: Flask, kinds: Mapping[str, Kind]) -> dict[str, Any]:
         "info": {"title": "jobsvc", "version": VERSION, "description": ABOUT},
         "tags": [{"name": tag, "description": TAGS.get(tag, "")} for tag in sorted(tags, key=_place)],
         "paths": dict(sorted(paths.items(), key=lambda path: _place(next(iter(path[1].values()))["tags"][0]))),
-        "components": {"schemas": _schemas(used) | creating.schemas, "responses": responses.common()},
+        "components": {
+            "schemas": _schemas(used) | creating.schemas,
+            "responses": responses.common(),
+            "securitySchemes": {KEY: {"type": "http", "scheme": "bearer", "description": ABOUT_KEYS}},
+        },
     }
 
 
@@ -117,7 +127,13 @@ def _places(rule: Rule, stated: Answers, kinds: Mapping[str, Kind]) -> Iterator[
 
 
 def _operation(
-    rule: Rule, method: str, known: takes.Takes, stated: Answers, creating: Creating, kind: str | None
+    rule: Rule,
+    method: str,
+    known: takes.Takes,
+    stated: Answers,
+    needed: Right | None,
+    creating: Creating,
+    kind: str | None,
 ) -> dict[str, Any]:
     blueprint, _, name = rule.endpoint.rpartition(".")
     words = [blueprint or "app", name]
@@ -147,6 +163,7 @@ def _operation(
         made["parameters"] += [*(creating.query(kind) if kind else ()), IDEMPOTENCY_KEY]
         made["requestBody"] = creating.body(kind, form=not stated.original) if kind else creating.any_body()
     made["responses"] = responses.of(stated)
+    made["security"] = [] if needed is None else [{KEY: []}]
     return made
 
 

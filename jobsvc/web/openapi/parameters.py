@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from jobsvc.access import expiry, users
+from jobsvc.access.roles import Role
 from jobsvc.jobs import version
 from jobsvc.jobs.bulk_action import Verb
 from jobsvc.jobs.states import State
@@ -49,6 +51,13 @@ NAMES: dict[str, Schema] = {
     },
     "paused_by": {"type": "string", "description": "with `resume`: only jobs that the action with this id has paused"},
     "dry_run": {"type": "boolean", "default": False, "description": "only count what would be done"},
+    "role": {"type": "string", "enum": [str(role) for role in Role], "description": "what the key is for"},
+    "kinds": {
+        "type": ["array", "string", "null"],
+        "items": {"type": "string"},
+        "description": "the kinds of job that the key may start, as a list or with commas between; all, if not given",
+    },
+    "expires": {"type": ["string", "null"], "description": f"when the key ends: {expiry.ALLOWED}"},
     "id": {"type": "string", "description": "the job's id"},
     "size": {
         "type": "integer",
@@ -77,12 +86,14 @@ OF_ROUTES: dict[tuple[str, str], Schema] = {
         "default": False,
         "description": "with `terminate`: then remove what the jobs have made",
     },
+    ("keys.create", "user"): {"type": "string", "description": f"the name of the key's user: {users.ALLOWED}"},
 }
 """By endpoint and name: what a name of `NAMES` means at that route alone."""
 
 PATH_NAMES: dict[str, Schema] = {
     "job_id": {"type": "string", "description": "the job's id"},
     "action_id": {"type": "string", "description": "the action's id"},
+    "key_id": {"type": "string", "description": "the key's id, as the list of keys shows it"},
     "name": {"type": "string", "description": "the name of a kind"},
     "file": {"type": "string", "description": "the name of a file"},
 }

@@ -8,6 +8,7 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestHeader
 
 from jobsvc.jobs.errors import InvalidParameter
 from jobsvc.web import problems
+from jobsvc.web.access import NO_KEY, NOT_YOURS
 from jobsvc.web.local_only import LOCAL_ONLY
 from jobsvc.web.openapi.answers import Answers
 from jobsvc.web.problems import Told, told
@@ -24,6 +25,8 @@ ANYWHERE = (
     problems.MALFORMED,
     problems.INCOMPLETE,
     problems.NOT_STORABLE,
+    NO_KEY,
+    NOT_YOURS,
     LOCAL_ONLY,
     problems.TIMED_OUT,
     told(RequestEntityTooLarge),

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
+from jobsvc.access.roles import Role
 from jobsvc.jobs.bulk_action import Verb
 from jobsvc.jobs.states import State
 
@@ -316,6 +317,31 @@ class Worker(Shape):
 
 class Workers(Shape):
     workers: list[Worker]
+
+
+class ApiKey(Shape):
+    id: str
+    """Which key it is: a part of its text, and no secret."""
+    user: str
+    role: Role
+    kinds: list[str] | None
+    """The kinds of job that it may start; null: all."""
+    created_at: datetime
+    created_by: str
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+class NewApiKey(ApiKey):
+    """A key that was made."""
+
+    key: str
+    """What its user sends. It is stored nowhere, and not shown again."""
+
+
+class ApiKeys(Shape):
+    keys: list[ApiKey]
 
 
 class Alive(Shape):

@@ -9,18 +9,18 @@ from typing import Any, TypeVar
 from flask import Blueprint, Response
 from werkzeug.exceptions import PreconditionFailed
 
+from jobsvc.access.roles import Right
 from jobsvc.jobs.bulk_action import BulkAction, Demand, Filter, Verb
 from jobsvc.jobs.errors import InvalidParameter, KeyReused, UnknownAction
 from jobsvc.jobs.representation import action_json, preview_json
 from jobsvc.jobs.states import State
-from jobsvc.service.actions.asking import NewAction
 from jobsvc.service.new_job import Idempotency
 from jobsvc.web import parameters
+from jobsvc.web.access import authorized, needs
 from jobsvc.web.conditional import conditional
 from jobsvc.web.creation import idempotency_key
 from jobsvc.web.openapi import shapes
 from jobsvc.web.openapi.answers import answers
-from jobsvc.web.services import services, user
 from jobsvc.web.takes import given, takes
 
 bp = Blueprint("actions", __name__, url_prefix="/jobs/actions")
@@ -29,6 +29,7 @@ E = TypeVar("E", Verb, State)
 
 
 @bp.post("")
+@needs(Right.STEER)
 @takes("action", "state", "kind", "user", "paused_by", "rollback", "dry_run", "wait", in_body=True)
 @answers({200: shapes.ActionOrPreview, 202: shapes.Action}, KeyReused, repeatable=True)
 def ask() -> tuple[dict[str, Any], int]:
@@ -36,28 +37,30 @@ def ask() -> tuple[dict[str, Any], int]:
     demand = _demand()
     wait = parameters.wait()
     if parameters.flag("dry_run", given().get("dry_run")):
-        return preview_json(demand, services().actions.preview(demand)), 200
-    return _answer(services().actions.ask(NewAction(demand, user(), _idempotency(demand)), wait))
+        return preview_json(demand, authorized().preview(demand)), 200
+    return _answer(authorized().ask(demand, _idempotency(demand), wait))
 
 
 @bp.get("")
+@needs(Right.LOOK)
 @takes("limit", "after")
 @answers({200: shapes.Actions, 304: None}, PreconditionFailed)
 def listing() -> Response:
     """The actions on many jobs, the newest first, in pages."""
     after = parameters.after(1)
-    page = services().actions.page(limit=parameters.limit(), after=after[0] if after else None)
+    page = authorized().actions(limit=parameters.limit(), after=after[0] if after else None)
     following = None if page.next is None else str(page.next)
     return conditional({"actions": [action_json(action) for action in page.actions], "next": following})
 
 
 @bp.get("/<action_id>")
+@needs(Right.LOOK)
 @takes("wait")
 @answers({200: shapes.Action, 304: None}, UnknownAction, PreconditionFailed)
 def one(action_id: str) -> Response:
     """Where an action on many jobs stands. Waits, if it is to, until it is over."""
     wait = 0.0 if given().get("wait") is None else parameters.wait()
-    return conditional(action_json(services().actions.get(action_id, wait)))
+    return conditional(action_json(authorized().action(action_id, wait)))
 
 
 def _answer(action: BulkAction) -> tuple[dict[str, Any], int]:

@@ -9,6 +9,8 @@ import orjson
 from flask import Blueprint, Response, current_app, request, send_file
 from werkzeug.exceptions import NotFound, PreconditionFailed
 
+from jobsvc.access.roles import Right
+from jobsvc.web.access import needs, public
 from jobsvc.web.openapi import shapes
 from jobsvc.web.openapi.answers import Raw, answers
 from jobsvc.web.services import services
@@ -46,6 +48,7 @@ bp = Blueprint("contract", __name__)
 
 
 @bp.get("/openapi.json")
+@needs(Right.LOOK)
 @takes()
 @answers(shapes.Contract)
 def openapi() -> Response:
@@ -60,6 +63,7 @@ def openapi() -> Response:
 
 
 @bp.get("/docs")
+@public
 @takes()
 @answers({200: Raw.of("text/html"), 304: None}, PreconditionFailed)
 def docs() -> Response:
@@ -70,6 +74,7 @@ def docs() -> Response:
 
 
 @bp.get("/docs/<file>")
+@public
 @takes()
 @answers({200: Raw.of(*dict.fromkeys(FILES.values())), 304: None}, NotFound, PreconditionFailed)
 def docs_file(file: str) -> Response:

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint
 
+from jobsvc.web.access import public
 from jobsvc.web.openapi import shapes
 from jobsvc.web.openapi.answers import answers
 from jobsvc.web.services import services
@@ -15,6 +16,7 @@ bp = Blueprint("health", __name__)
 
 
 @bp.get("/healthz")
+@public
 @takes()
 @answers(shapes.Alive)
 def healthz() -> dict[str, Any]:
@@ -23,6 +25,7 @@ def healthz() -> dict[str, Any]:
 
 
 @bp.get("/readyz")
+@public
 @takes()
 @answers({200: shapes.Ready, 503: shapes.NotReady})
 def readyz() -> tuple[dict[str, Any], int]:

@@ -12,6 +12,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import PreconditionFailed, RequestedRangeNotSatisfiable
 from werkzeug.wsgi import FileWrapper
 
+from jobsvc.access.roles import Right
 from jobsvc.jobs.errors import CantRollBack, FilesRemoved, NotAllowed, UnknownJob
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.representation import event_json, job_json, log_json, webhook_json
@@ -19,11 +20,12 @@ from jobsvc.jobs.states import STOPPING
 from jobsvc.service.following.follower import RETRY_SECONDS
 from jobsvc.service.results import NoResult
 from jobsvc.web import parameters
+from jobsvc.web.access import authorized, needs
 from jobsvc.web.conditional import conditional, list_tag
 from jobsvc.web.json_list import json_list
 from jobsvc.web.openapi import shapes
 from jobsvc.web.openapi.answers import Raw, answers
-from jobsvc.web.services import services, user
+from jobsvc.web.services import services
 from jobsvc.web.takes import given, takes
 
 PIECE_BYTES = 256 * 1024
@@ -37,12 +39,13 @@ CONDITIONS = (PreconditionFailed, RequestedRangeNotSatisfiable)
 
 
 @bp.get("")
+@needs(Right.LOOK)
 @takes("state", "kind", "user", "limit", "after")
 @answers({200: shapes.Jobs, 304: None}, PreconditionFailed)
 def listing() -> Response:
     """The jobs, the newest first, in pages."""
     after = parameters.after(1)
-    page = services().jobs.page(
+    page = authorized().page(
         limit=parameters.limit(),
         after=after[0] if after else None,
         state=parameters.state(),
@@ -57,14 +60,15 @@ def listing() -> Response:
 
 
 @bp.get("/<job_id>")
+@needs(Right.LOOK)
 @takes("wait", "unless")
 @answers({200: shapes.Job, 304: None}, UnknownJob, PreconditionFailed)
 def one(job_id: str) -> Response:
     """One job. Waits, if it is to, until it is no longer as the client knows it."""
     unless = parameters.unless()
     if unless is None:
-        return _current(services().jobs.get(job_id))
-    followed = services().follower.follow(job_id, unless, parameters.wait(), request.environ.get(services().place))
+        return _current(authorized().get(job_id))
+    followed = authorized().follow(job_id, unless, parameters.wait(), request.environ.get(services().place))
     answer = _current(followed.job)
     if followed.turned_away:
         answer.headers["Retry-After"] = str(RETRY_SECONDS)
@@ -77,88 +81,98 @@ def _current(job: Job) -> Response:
 
 
 @bp.delete("/<job_id>")
+@needs(Right.STEER)
 @takes()
 @answers({204: None}, UnknownJob, NotAllowed)
 def delete(job_id: str) -> tuple[str, int]:
     """Forget a finished job, with its files; what it made stays."""
-    services().pruner.forget(services().jobs.get(job_id), user())
+    authorized().forget(job_id)
     return "", 204
 
 
 @bp.get("/<job_id>/events")
+@needs(Right.LOOK)
 @takes()
 @answers({200: shapes.Events, 304: None}, UnknownJob, PreconditionFailed)
 def events(job_id: str) -> Response:
     """A job's history: when it went from which state to which, who did it, and why."""
-    return json_list("events", partial(services().jobs.events, job_id), event_json)
+    return json_list("events", partial(authorized().events, job_id), event_json)
 
 
 @bp.get("/<job_id>/log")
+@needs(Right.LOOK)
 @takes("limit", "after")
 @answers(shapes.Log, UnknownJob)
 def log(job_id: str) -> dict[str, Any]:
     """What a job's runs and its kind have said, the oldest first, in pages; the newest thousand lines are kept."""
     after = parameters.after(1)
-    page = services().jobs.log(job_id, after[0] if after else 0, parameters.limit())
+    page = authorized().log(job_id, after[0] if after else 0, parameters.limit())
     return {"lines": log_json(page.lines, page.after), "next": None if page.next is None else str(page.next)}
 
 
 @bp.get("/<job_id>/webhooks")
+@needs(Right.LOOK)
 @takes()
 @answers({200: shapes.Webhooks, 304: None}, UnknownJob, PreconditionFailed)
 def webhooks(job_id: str) -> Response:
     """What was sent to a job's callback URL, or will be."""
-    return json_list("webhooks", partial(services().jobs.webhooks, job_id), webhook_json)
+    return json_list("webhooks", partial(authorized().webhooks, job_id), webhook_json)
 
 
 @bp.post("/<job_id>/pause")
+@needs(Right.STEER)
 @takes("wait", in_body=True)
 @answers(STEERED, UnknownJob, NotAllowed)
 def pause(job_id: str) -> tuple[dict[str, Any], int]:
     """Pause a job; 202: its run has not obeyed yet."""
-    return _steered(services().jobs.pause(job_id, user(), parameters.wait()))
+    return _steered(authorized().pause(job_id, parameters.wait()))
 
 
 @bp.post("/<job_id>/resume")
+@needs(Right.STEER)
 @takes("wait", in_body=True)
 @answers(STEERED, UnknownJob, NotAllowed, FilesRemoved)
 def resume(job_id: str) -> tuple[dict[str, Any], int]:
     """Let a job go on where it stopped."""
-    return _steered(services().jobs.resume(job_id, user(), parameters.wait()))
+    return _steered(authorized().resume(job_id, parameters.wait()))
 
 
 @bp.post("/<job_id>/terminate")
+@needs(Right.STEER)
 @takes("wait", "rollback", in_body=True)
 @answers(STEERED, UnknownJob, NotAllowed, CantRollBack)
 def terminate(job_id: str) -> tuple[dict[str, Any], int]:
     """Terminate a job; 202: its run has not obeyed yet, or the rollback is under way."""
     rollback = parameters.flag("rollback", given().get("rollback"))
-    return _steered(services().jobs.terminate(job_id, user(), parameters.wait(), rollback=rollback))
+    return _steered(authorized().terminate(job_id, parameters.wait(), rollback=rollback))
 
 
 @bp.post("/<job_id>/rollback")
+@needs(Right.STEER)
 @takes("wait", in_body=True)
 @answers(STEERED, UnknownJob, NotAllowed, CantRollBack)
 def rollback(job_id: str) -> tuple[dict[str, Any], int]:
     """Remove what a finished job has made; 202: the rollback is under way."""
-    return _steered(services().jobs.roll_back(job_id, user(), parameters.wait()))
+    return _steered(authorized().roll_back(job_id, parameters.wait()))
 
 
 @bp.get("/<job_id>/failed")
+@needs(Right.LOOK)
 @takes()
 @answers(CSV, UnknownJob, FilesRemoved)
 def failed(job_id: str) -> Response:
     """The rows that were refused, as CSV, each with its line and the reason."""
-    job = services().jobs.get(job_id)
+    job = authorized().get(job_id)
     return _csv(services().left_over.failed(job), f"{job.id}-failed.csv")
 
 
 @bp.get("/<job_id>/unprocessed")
+@needs(Right.LOOK)
 @takes()
 @answers(CSV, UnknownJob, NoResult, NotAllowed, FilesRemoved)
 def unprocessed(job_id: str) -> Response:
     """The header, and the rows that the job has not reached, as they were uploaded."""
-    job = services().jobs.get(job_id)
+    job = authorized().get(job_id)
     return _csv(services().left_over.unprocessed(job), f"{job.id}-unprocessed.csv")
 
 
@@ -171,11 +185,12 @@ def _csv(pieces: Iterator[bytes], name: str) -> Response:
 
 
 @bp.get("/<job_id>/result")
+@needs(Right.LOOK)
 @takes()
 @answers({200: CSV, 206: CSV, 304: None}, UnknownJob, NoResult, NotAllowed, FilesRemoved, *CONDITIONS)
 def result(job_id: str) -> Response:
     """The export, as a download, or ranges of it."""
-    job = services().jobs.get(job_id)
+    job = authorized().get(job_id)
     found = services().results.file(job)
     name = f"{job.id}.csv"
     if found.path is not None:

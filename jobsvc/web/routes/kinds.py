@@ -7,9 +7,11 @@ from typing import Any
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import PreconditionFailed
 
+from jobsvc.access.roles import Right
 from jobsvc.jobs.errors import InvalidParameter, KeyReused, QueueFull, UnknownJob, UnknownKind
 from jobsvc.jobs.representation import job_json
 from jobsvc.kinds.contract import Kind
+from jobsvc.web.access import needs
 from jobsvc.web.conditional import conditional
 from jobsvc.web.creation import create_from_fields, create_from_upload
 from jobsvc.web.openapi import shapes
@@ -21,6 +23,7 @@ bp = Blueprint("kinds", __name__, url_prefix="/kinds")
 
 
 @bp.get("")
+@needs(Right.LOOK)
 @takes()
 @answers({200: shapes.Kinds, 304: None}, PreconditionFailed)
 def listing() -> Response:
@@ -29,6 +32,7 @@ def listing() -> Response:
 
 
 @bp.get("/<name>")
+@needs(Right.LOOK)
 @takes()
 @answers({200: shapes.Kind, 304: None}, UnknownKind, PreconditionFailed)
 def one(name: str) -> Response:
@@ -37,6 +41,7 @@ def one(name: str) -> Response:
 
 
 @bp.route("/<name>/jobs", methods=["POST", "PUT"])
+@needs(Right.START)
 @takes(reads_body=True, reads_query=True)
 @answers({201: shapes.Job}, UnknownKind, UnknownJob, KeyReused, QueueFull, creates=EACH_KIND)
 def create(name: str) -> tuple[dict[str, Any], int, dict[str, str]]:

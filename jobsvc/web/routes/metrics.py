@@ -6,6 +6,8 @@ import gzip
 
 from flask import Blueprint, Response, request
 
+from jobsvc.access.roles import Right
+from jobsvc.web.access import needs
 from jobsvc.web.openapi.answers import Raw, answers
 from jobsvc.web.services import services
 from jobsvc.web.takes import takes
@@ -16,6 +18,7 @@ GZIP_LEVEL = 1
 
 
 @bp.get("/metrics")
+@needs(Right.OVERSEE)
 @takes()
 @answers(Raw.of("text/plain"))
 def metrics() -> Response:

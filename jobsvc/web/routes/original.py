@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
+from jobsvc.access.roles import Right
 from jobsvc.jobs.errors import (
     CantRollBack,
     FilesRemoved,
@@ -23,11 +24,12 @@ from jobsvc.jobs.errors import (
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import RAN_TO_ITS_END, STOPPING
 from jobsvc.web import parameters
+from jobsvc.web.access import authorized, needs
 from jobsvc.web.creation import create_from_fields, create_from_upload
 from jobsvc.web.openapi import shapes
 from jobsvc.web.openapi.answers import answers
 from jobsvc.web.problems import NO_ROOM, ROOM_RETRY_SECONDS, job_problem, no_room_detail
-from jobsvc.web.services import services, user
+from jobsvc.web.services import services
 from jobsvc.web.takes import unchecked
 from jobsvc.web.uploads.receive import UploadRefused
 
@@ -70,6 +72,7 @@ RANGE = ("from", "to")
 
 
 @bp.route("/uploadCSV", methods=["POST", "PUT"])
+@needs(Right.START)
 @as_ever
 @answers(shapes.JobId, KeyReused, creates=OF_UPLOADS, original=REFUSED_UPLOADS)
 def upload_csv() -> dict[str, Any]:
@@ -78,6 +81,7 @@ def upload_csv() -> dict[str, Any]:
 
 
 @bp.route("/createBulkTeam", methods=["POST", "PUT"])
+@needs(Right.START)
 @as_ever
 @answers(shapes.JobId, KeyReused, creates="bulkTeam", original=REFUSED_UPLOADS)
 def create_bulk_team() -> dict[str, Any]:
@@ -90,6 +94,7 @@ def _upload(kind: str) -> dict[str, Any]:
 
 
 @bp.post("/exportData")
+@needs(Right.START)
 @as_ever
 @answers(shapes.JobId, KeyReused, creates="createExport", original=REFUSED_EXPORTS)
 def export_data() -> dict[str, Any] | tuple[Response, int]:
@@ -111,7 +116,7 @@ def export_data() -> dict[str, Any] | tuple[Response, int]:
         return _error("invalid_date_range", 400, f"from, {days['from']}, is after to, {days['to']}")
     if body.get("job") is not None:
         try:
-            services().results.check_made(str(body["job"]))
+            authorized().check_made(str(body["job"]))
         except UnknownJob as error:
             return _error("invalid_job", 400, str(error))
     return {"Job ID": create_from_fields(services().kinds["createExport"], body).id}
@@ -126,6 +131,7 @@ def _iso_date(text: str) -> date:
 
 
 @bp.route("/updateTask", methods=["GET", "POST"])
+@needs(Right.STEER)
 @unchecked(AS_EVER, "id", "action", "rollback")
 @answers({200: shapes.Status, 202: shapes.Status}, FilesRemoved, CantRollBack, original=REFUSED_ACTIONS)
 def update_task() -> tuple[Response, int]:
@@ -139,7 +145,7 @@ def update_task() -> tuple[Response, int]:
     action = request.values.get("action", "").strip()
     if action not in _ACTIONS:
         # That there is no such job comes first.
-        services().jobs.get(job_id)
+        authorized().get(job_id)
         return _error("invalid_action", 400, f"action: {action[:40]!r} must be one of {', '.join(_ACTIONS)}")
     found = _ACTIONS[action]
     if action != "terminate" and parameters.flag("rollback", request.values.get("rollback")):
@@ -162,11 +168,11 @@ class _Action(NamedTuple):
 
 
 _ACTIONS = {
-    "start": _Action(lambda job_id: services().jobs.resume(job_id, user(), ACKNOWLEDGE_SECONDS), "started", "starting"),
-    "stop": _Action(lambda job_id: services().jobs.pause(job_id, user(), ACKNOWLEDGE_SECONDS), "stopped", "stopping"),
+    "start": _Action(lambda job_id: authorized().resume(job_id, ACKNOWLEDGE_SECONDS), "started", "starting"),
+    "stop": _Action(lambda job_id: authorized().pause(job_id, ACKNOWLEDGE_SECONDS), "stopped", "stopping"),
     "terminate": _Action(
-        lambda job_id: services().jobs.terminate(
-            job_id, user(), ACKNOWLEDGE_SECONDS, rollback=parameters.flag("rollback", request.values.get("rollback"))
+        lambda job_id: authorized().terminate(
+            job_id, ACKNOWLEDGE_SECONDS, rollback=parameters.flag("rollback", request.values.get("rollback"))
         ),
         "terminated",
         "terminating",

@@ -6,8 +6,10 @@ from typing import Any
 
 from flask import Blueprint
 
+from jobsvc.access.roles import Right
 from jobsvc.jobs.errors import InvalidParameter
 from jobsvc.kinds.contract import Kind
+from jobsvc.web.access import authorized, caller, needs
 from jobsvc.web.creation import CALLBACK_URL
 from jobsvc.web.openapi import preview_shapes
 from jobsvc.web.openapi.answers import answers
@@ -22,16 +24,18 @@ KIND = "kind"
 
 
 @bp.route("/previews", methods=["POST", "PUT"])
+@needs(Right.START)
 @takes(KIND, SIZE, reads_body=True, reads_query=True)
 @answers(preview_shapes.Preview, previews=True)
 def preview() -> dict[str, Any]:
     """Show how the beginning of a file would be read. Nothing is kept."""
     beginning, options = receive_beginning()
     kind = _find(options.pop(KIND, "") or OF_UPLOADS)
+    caller().check_kind(kind.name)
     callback_url = options.pop(CALLBACK_URL, "")
     if callback_url:
         services().check_callback(callback_url)
-    return services().previews.preview(kind, options, beginning)
+    return services().previews.preview(kind, options, beginning, authorized())
 
 
 def _find(name: str) -> Kind:

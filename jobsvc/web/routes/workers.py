@@ -6,8 +6,10 @@ from typing import Any
 
 from flask import Blueprint
 
+from jobsvc.access.roles import Right
 from jobsvc.jobs.representation import moment
 from jobsvc.service.workers import WorkerProcess
+from jobsvc.web.access import needs
 from jobsvc.web.openapi import shapes
 from jobsvc.web.openapi.answers import answers
 from jobsvc.web.services import services
@@ -17,6 +19,7 @@ bp = Blueprint("workers", __name__)
 
 
 @bp.get("/workers")
+@needs(Right.OVERSEE)
 @takes()
 @answers(shapes.Workers)
 def workers() -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from jobsvc.web.access import public
 from jobsvc.web.openapi import shapes
 from jobsvc.web.openapi.answers import answers
 from jobsvc.web.openapi.document import document
@@ -52,6 +53,7 @@ def test_an_answer_that_the_contract_lacks_is_found(
 
 
 def test_the_client_of_the_tests_checks_what_it_gets(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    @public
     @answers(shapes.Alive)
     def more() -> dict[str, Any]:
         return {"status": "ok", "more": 1}

@@ -1,0 +1,1 @@
+"""Callers: whose a key is, and what each may ask."""

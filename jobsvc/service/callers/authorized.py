@@ -1,0 +1,165 @@
+"""What one caller may ask: all that the services do, of the jobs that are there for it.
+
+The one place that decides this. Whose a job is never changes, so it is looked up
+before whatever is asked, and only for callers that don't see everybody's jobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import RowMapping
+
+from jobsvc.access.caller import Caller
+from jobsvc.jobs.bulk_action import BulkAction, Demand, Preview
+from jobsvc.jobs.errors import UnknownAction, UnknownJob
+from jobsvc.jobs.job import Job
+from jobsvc.jobs.states import State
+from jobsvc.service.actions.asking import ActionPage, Actions, NewAction
+from jobsvc.service.following.follower import Followed, Follower
+from jobsvc.service.following.place import Place
+from jobsvc.service.following.unless import Unless
+from jobsvc.service.jobs import JobService
+from jobsvc.service.lookup import JobPage, LogPage
+from jobsvc.service.new_job import Idempotency, NewJob
+from jobsvc.service.pruner import Pruner
+from jobsvc.service.results import RecordPage, RecordPlace, Results, TeamPage
+
+
+class Authorized:
+    """Made for each request. Another user's job is unknown to it, as if it weren't there."""
+
+    def __init__(
+        self,
+        caller: Caller,
+        jobs: JobService,
+        actions: Actions,
+        results: Results,
+        pruner: Pruner,
+        follower: Follower,
+    ) -> None:
+        self._caller, self._scope = caller, caller.scope
+        self._jobs, self._actions, self._results, self._pruner = jobs, actions, results, pruner
+        self._follower = follower
+
+    # Jobs
+
+    def new_id(self, kind: str) -> str:
+        """An id for a job of this kind to be. Raises Forbidden."""
+        self._caller.check_kind(kind)
+        return self._jobs.new_id(self._caller.user, kind)
+
+    def submit(self, new: NewJob) -> Job:
+        """See `Submission.submit`. The job reads what is there for the caller."""
+        self._caller.check_kind(new.kind)
+        return self._jobs.submit(replace(new, scope=self._scope.owner))
+
+    def get(self, job_id: str) -> Job:
+        """Raises UnknownJob."""
+        job = self._jobs.get(job_id)
+        if not self._scope.covers(job.user):
+            raise UnknownJob(job_id)
+        return job
+
+    def _check(self, job_id: str) -> None:
+        if self._scope.owner is not None:
+            self.get(job_id)
+
+    def page(
+        self, *, limit: int, after: int | None, state: State | None, kind: str | None, user: str | None
+    ) -> JobPage:
+        """See `Lookup.page`."""
+        if user is not None and not self._scope.covers(user):
+            return JobPage([], None)
+        return self._jobs.page(limit=limit, after=after, state=state, kind=kind, user=user or self._scope.owner)
+
+    def events(self, job_id: str, after: int = 0) -> Sequence[RowMapping]:
+        """See `Lookup.events`."""
+        self._check(job_id)
+        return self._jobs.events(job_id, after)
+
+    def log(self, job_id: str, after: int, limit: int) -> LogPage:
+        """See `Lookup.log`."""
+        self._check(job_id)
+        return self._jobs.log(job_id, after, limit)
+
+    def webhooks(self, job_id: str, after: int = 0) -> Sequence[RowMapping]:
+        """See `Lookup.webhooks`."""
+        self._check(job_id)
+        return self._jobs.webhooks(job_id, after)
+
+    def follow(self, job_id: str, unless: Unless, wait: float, place: Place | None = None) -> Followed:
+        """See `Follower.follow`."""
+        self._check(job_id)
+        return self._follower.follow(job_id, unless, wait, place)
+
+    def pause(self, job_id: str, wait: float) -> Job:
+        """See `Steering.pause`."""
+        self._check(job_id)
+        return self._jobs.pause(job_id, self._caller.user, wait)
+
+    def resume(self, job_id: str, wait: float) -> Job:
+        """See `Steering.resume`."""
+        self._check(job_id)
+        return self._jobs.resume(job_id, self._caller.user, wait)
+
+    def terminate(self, job_id: str, wait: float, *, rollback: bool = False) -> Job:
+        """See `Steering.terminate`."""
+        self._check(job_id)
+        return self._jobs.terminate(job_id, self._caller.user, wait, rollback=rollback)
+
+    def roll_back(self, job_id: str, wait: float) -> Job:
+        """See `Steering.roll_back`."""
+        self._check(job_id)
+        return self._jobs.roll_back(job_id, self._caller.user, wait)
+
+    def forget(self, job_id: str) -> None:
+        """See `Retention.forget`."""
+        self._pruner.forget(self.get(job_id), self._caller.user)
+
+    # What they made
+
+    def records(self, *, limit: int, after: RecordPlace | None, job_id: str | None) -> RecordPage:
+        """See `Results.records`."""
+        if job_id is not None:
+            self.check_made(job_id)
+        return self._results.records(limit=limit, after=after, job_id=job_id, owner=self._scope.owner)
+
+    def teams(self, *, limit: int, after: int | None, job_id: str | None) -> TeamPage:
+        """See `Results.teams`."""
+        if job_id is not None:
+            self.check_made(job_id)
+        return self._results.teams(limit=limit, after=after, job_id=job_id, owner=self._scope.owner)
+
+    def check_made(self, job_id: str) -> None:
+        """See `Results.check_made`."""
+        if not self.existed(job_id):
+            raise UnknownJob(job_id)
+
+    def existed(self, job_id: str) -> bool:
+        """See `Results.existed`."""
+        return self._results.existed(job_id, owner=self._scope.owner)
+
+    # Many jobs at once
+
+    def _narrowed(self, demand: Demand) -> Demand:
+        return replace(demand, filter=replace(demand.filter, owner=self._scope.owner))
+
+    def preview(self, demand: Demand) -> Preview:
+        """See `Actions.preview`."""
+        return self._actions.preview(self._narrowed(demand))
+
+    def ask(self, demand: Demand, idempotency: Idempotency | None, wait: float) -> BulkAction:
+        """See `Actions.ask`."""
+        return self._actions.ask(NewAction(self._narrowed(demand), self._caller.user, idempotency), wait)
+
+    def actions(self, *, limit: int, after: int | None) -> ActionPage:
+        """See `Actions.page`."""
+        return self._actions.page(limit=limit, after=after, user=self._scope.owner)
+
+    def action(self, action_id: str, wait: float) -> BulkAction:
+        """See `Actions.get`."""
+        if self._scope.owner is not None and not self._scope.covers(self._actions.get(action_id).user):
+            raise UnknownAction(action_id)
+        return self._actions.get(action_id, wait)

@@ -1,0 +1,169 @@
+"""What a user sees of lists, records, teams, exports and actions: their own."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from jobsvc.access.key_ring import KeyRing
+from jobsvc.access.roles import Role
+from jobsvc.service.callers.keys import NewApiKey
+from tests.support.waiting import Commits
+
+pytestmark = pytest.mark.both_databases
+
+ANN, BOB, EVE, ADA = (f"key-of-{name}-{'0' * 16}" for name in ("ann", "bob", "eve", "ada"))
+
+RING = f"ann:{ANN}:user,bob:{BOB}:user,eve:{EVE}:viewer,ada:{ADA}:admin"
+
+
+class Session:
+    """One user's requests."""
+
+    def __init__(self, client: FlaskClient, key: str, commits: Commits) -> None:
+        self._client, self._commits = client, commits
+        self._headers = {"Authorization": f"Bearer {key}"}
+
+    def get(self, path: str, **query: Any) -> Any:
+        answer = self._client.get(path, query_string=query, headers=self._headers)
+        assert answer.status_code == 200, answer.get_data(as_text=True)
+        return answer.get_json() if answer.is_json else answer.get_data(as_text=True)
+
+    def post(self, path: str, status: int = 200, headers: dict[str, str] | None = None, **sent: Any) -> Any:
+        answer = self._client.post(path, headers=self._headers | (headers or {}), **sent)
+        assert answer.status_code == status, answer.get_data(as_text=True)
+        return answer.get_json()
+
+    def upload(self, text: str, route: str = "/uploadCSV") -> str:
+        job: str = self.post(route, data={"file": (io.BytesIO(text.encode()), "the file.csv")})["Job ID"]
+        return self.succeeded(job)
+
+    def succeeded(self, job: str) -> str:
+        self._commits.wait_for(lambda: self.get(f"/jobs/{job}")["state"] == "succeeded", f"{job} to succeed")
+        return job
+
+
+@pytest.fixture
+def app(make_app: Callable[..., Flask]) -> Flask:
+    return make_app(api_keys=KeyRing.read(RING))
+
+
+@pytest.fixture
+def session(client: FlaskClient, commits: Commits) -> Callable[[str], Session]:
+    return lambda key: Session(client, key, commits)
+
+
+def ids(listed: Any) -> set[str]:
+    return {job["id"] for job in listed["jobs"]}
+
+
+def test_a_users_name_begins_the_ids_of_their_jobs(session: Callable[[str], Session]) -> None:
+    job = session(ANN).upload("a\n1\n")
+    assert job.startswith("ann-baselineCSV-")
+    assert session(ANN).get(f"/jobs/{job}")["user"] == "ann"
+    assert {event["who"] for event in session(ANN).get(f"/jobs/{job}/events")["events"]} >= {"ann"}
+
+
+def test_a_list_has_a_users_own_jobs_and_everybodys_for_a_viewer(session: Callable[[str], Session]) -> None:
+    anns, bobs = session(ANN).upload("a\n1\n"), session(BOB).upload("a\n1\n")
+    assert ids(session(ANN).get("/jobs")) == {anns}
+    assert ids(session(ANN).get("/jobs", user="bob")) == set()
+    assert ids(session(ANN).get("/jobs", user="ann", kind="baselineCSV")) == {anns}
+    assert ids(session(EVE).get("/jobs")) == {anns, bobs}
+    assert ids(session(EVE).get("/jobs", user="bob")) == {bobs}
+
+
+def test_records_and_teams_are_a_users_own(session: Callable[[str], Session]) -> None:
+    anns, bobs = session(ANN).upload("a\n1\n2\n"), session(BOB).upload("a\n3\n4\n5\n")
+    for key, own, rows in ((ANN, anns, 2), (BOB, bobs, 3)):
+        found = session(key).get("/records", limit=1)
+        while found["next"]:
+            more = session(key).get("/records", limit=1, after=found["next"])
+            found = {"records": found["records"] + more["records"], "next": more["next"]}
+        assert [record["job_id"] for record in found["records"]] == [own] * rows
+    teams = session(ANN).upload("team\nreds\n", "/createBulkTeam")
+    others = session(BOB).upload("team\nblues\n", "/createBulkTeam")
+    assert [team["job_id"] for team in session(ANN).get("/teams")["teams"]] == [teams]
+    assert [team["job_id"] for team in session(BOB).get("/teams")["teams"]] == [others]
+    assert {team["job_id"] for team in session(EVE).get("/teams")["teams"]} == {teams, others}
+    assert len(session(EVE).get("/records")["records"]) == 5
+
+
+def exported(session: Session, **more: str) -> list[str]:
+    job = session.post("/exportData", json={"from": "2026-01-01", "to": "2026-01-31", **more})["Job ID"]
+    session.succeeded(job)
+    lines: list[str] = session.get(f"/jobs/{job}/result").splitlines()
+    return lines
+
+
+def test_an_export_has_a_users_own_records_and_columns(session: Callable[[str], Session]) -> None:
+    anns = session(ANN).upload("date,mine\n2026-01-02,1\n2026-01-03,2\n")
+    bobs = session(BOB).upload("date,theirs\n2026-01-02,3\n")
+    assert exported(session(ANN)) == [
+        "_job_id,_row,_date,date,mine",
+        f"{anns},1,2026-01-02,2026-01-02,1",
+        f"{anns},2,2026-01-03,2026-01-03,2",
+    ]
+    assert exported(session(BOB)) == ["_job_id,_row,_date,date,theirs", f"{bobs},1,2026-01-02,2026-01-02,3"]
+    assert len(exported(session(ADA))) == 4
+    assert len(exported(session(ADA), job=bobs)) == 2
+    refused = session(ANN).post("/exportData", 400, json={"from": "2026-01-01", "to": "2026-01-31", "job": bobs})
+    assert refused["errorType"] == "invalid_job"
+    session(ANN).post("/kinds/createExport/jobs", 400, json={"from": "2026-01-01", "to": "2026-01-31", "job": bobs})
+
+
+def test_an_action_on_many_jobs_finds_a_users_own(session: Callable[[str], Session]) -> None:
+    session(ANN).upload("a\n1\n")
+    bobs = session(BOB).upload("a\n1\n")
+    assert session(ANN).post("/jobs/actions", json={"action": "rollback", "dry_run": True})["found"] == 1
+    assert session(ANN).post("/jobs/actions", json={"action": "rollback", "user": "bob", "dry_run": True})["found"] == 0
+    assert session(ADA).post("/jobs/actions", json={"action": "rollback", "dry_run": True})["found"] == 2
+    done = session(ANN).post("/jobs/actions", json={"action": "rollback", "wait": 30})
+    assert (done["found"], done["done"]) == (1, 1)
+    assert session(BOB).get(f"/jobs/{bobs}")["state"] == "succeeded"
+    assert session(BOB).get("/jobs/actions")["actions"] == []
+    assert [action["id"] for action in session(ANN).get("/jobs/actions")["actions"]] == [done["id"]]
+    assert [action["id"] for action in session(EVE).get("/jobs/actions")["actions"]] == [done["id"]]
+
+
+def test_the_same_idempotency_key_of_two_users_stands_for_two_requests(session: Callable[[str], Session]) -> None:
+    made = [
+        session(key).post("/kinds/createExport/jobs", 201, {"Idempotency-Key": "x"}, json=body)["id"]
+        for key, body in (
+            (ANN, {"from": "2026-01-01", "to": "2026-01-01"}),
+            (BOB, {"from": "2026-01-02", "to": "2026-01-02"}),
+            (ANN, {"from": "2026-01-01", "to": "2026-01-01"}),
+        )
+    ]
+    assert made[0] == made[2] != made[1]
+
+
+def test_a_key_may_start_the_kinds_that_it_is_for(app: Flask, client: FlaskClient) -> None:
+    key = app.extensions["jobsvc"].keys.create(NewApiKey("ann", Role.USER, ["createExport"]), by="ada").text
+    headers = {"Authorization": f"Bearer {key}"}
+    body = {"from": "2026-01-01", "to": "2026-01-01"}
+    assert client.post("/exportData", json=body, headers=headers).status_code == 200
+    for route in ("/uploadCSV", "/createBulkTeam", "/kinds/baselineCSV/jobs"):
+        refused = client.post(route, data={"file": (io.BytesIO(b"a\n1\n"), "a.csv")}, headers=headers)
+        assert refused.status_code == 403
+        assert "it may start those of createExport" in refused.get_json()["detail"]
+    assert {job["kind"] for job in client.get("/jobs", headers=headers).get_json()["jobs"]} == {"createExport"}
+
+
+@pytest.mark.parametrize("given", ["Basic YW5uOmFubg==", "Bearer", "Bearer ", "Token x", "x"])
+def test_other_credentials_are_refused_and_say_what_is_needed(client: FlaskClient, given: str) -> None:
+    answer = client.get("/jobs", headers={"Authorization": given})
+    assert answer.status_code == 401
+    assert "Bearer KEY" in answer.get_json()["detail"]
+
+
+def test_keys_let_clients_of_other_machines_in_and_nobody_else(client: FlaskClient) -> None:
+    elsewhere = {"environ_base": {"REMOTE_ADDR": "192.0.2.7"}, "base_url": "http://jobs.example.org"}
+    assert client.get("/jobs", **elsewhere).status_code == 401
+    assert client.get("/jobs", headers={"Authorization": f"Bearer {ANN}"}, **elsewhere).status_code == 200
+    assert client.get("/healthz", **elsewhere).status_code == 200
