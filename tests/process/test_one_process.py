@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.exactly_once import DATE_COLUMN, assert_exactly_once
-from tests.support.server import Server
+from tests.support.server import START_SECONDS, Server
 from tests.support.waiting import poll
 
 GUNICORN = [sys.executable, "-m", "gunicorn"]
@@ -209,5 +209,5 @@ def test_the_development_server_with_its_reloader_serves_or_says_no(make_server:
         except (OSError, http.client.HTTPException):
             return False
 
-    poll(lambda: process.poll() is not None or serves(), 8, "an answer, or the end")
+    poll(lambda: process.poll() is not None or serves(), START_SECONDS, "an answer, or the end")
     assert server.log.read_text().count("can't start") <= 1
