@@ -203,7 +203,7 @@ def test_an_outage_is_logged_in_a_line_and_everything_else_with_where_it_came_fr
 
     assert recording.until_recorded(record, Signals()) == "recorded"
     told = [(line.getMessage().rpartition(": ")[2], line.exc_info is None) for line in caplog.records]
-    assert told == [("it is away", True), ("it stands in the way", False)]
+    assert told == [("it is away", True), ("Conflict", False)]
 
 
 def test_a_process_that_ends_while_the_database_is_away_lets_go_of_it(
