@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import text
 
 from jobsvc.jobs.states import State
 from jobsvc.kinds import Item, RowKind
@@ -95,6 +96,21 @@ def test_what_was_said_is_there_when_the_batch_fails_and_the_next_attempt_adds_t
     job.wait_for(State.FAILED)
     assert [line[0] for line in job.said] == [1, 1, 1, 1, 2, 2, 2]
     assert job.said[4][3] == "attempt 2 begins at item 2"
+
+
+class Clashes(RowKind):
+    """Hands in an effect that the database refuses."""
+
+    name = "clashes"
+
+    def process(self, row: Any, item: Item) -> None:
+        item.log("about to clash")
+        item.execute(text("INSERT INTO nowhere VALUES (1)"))
+
+
+def test_what_was_said_is_there_when_the_checkpoint_itself_fails(make_app: MakeApp) -> None:
+    job = Job(make_app([Clashes()]), "clashes", "say,1").wait_for(State.FAILED)
+    assert job.said[1] == (1, "info", 1, "about to clash")
 
 
 class Held(RowKind):
