@@ -142,8 +142,7 @@ def _operation(
     made: dict[str, Any] = {"operationId": "_".join(words), "tags": [blueprint or "app"], "summary": ""}
     made["parameters"] = _in_path(rule, kind if stated.creates == EACH_KIND else None)
     for name in (*known.query, *known.known):
-        schema = _schema(name, rule.endpoint)
-        made["parameters"].append(in_query(name, schema if name not in known.body else without_default(schema)))
+        made["parameters"].append(in_query(name, without_default(_schema(name, rule.endpoint))))
     if known.body:
         properties = {name: _schema(name, rule.endpoint) for name in known.body}
         schema = {"type": "object", "properties": properties, "additionalProperties": False}

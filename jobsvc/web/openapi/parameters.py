@@ -86,6 +86,20 @@ OF_ROUTES: dict[tuple[str, str], Schema] = {
         "default": False,
         "description": "with `terminate`: then remove what the jobs have made",
     },
+    ("jobs.one", "wait"): {
+        "type": "number",
+        "minimum": 0,
+        "maximum": MAX_WAIT,
+        "default": DEFAULT_WAIT,
+        "description": "with `unless`: for how many seconds to wait at most",
+    },
+    ("actions.one", "wait"): {
+        "type": "number",
+        "minimum": 0,
+        "maximum": MAX_WAIT,
+        "default": 0.0,
+        "description": "for how many seconds to wait at most until the action is over",
+    },
     ("keys.create", "user"): {"type": "string", "description": f"the name of the key's user: {users.ALLOWED}"},
 }
 """By endpoint and name: what a name of `NAMES` means at that route alone."""
@@ -131,9 +145,10 @@ def without_null(schema: Schema) -> Schema:
 
 
 def without_default(schema: Schema) -> Schema:
-    """The schema of what a query may have and a body as well: its default is told in words.
+    """The schema of what a query may have: its default is told in words.
 
-    Generated clients send the defaults of a query that they know, and then it is given twice.
+    Generated clients send the defaults of a query that they know. Not to give a parameter can be
+    something else: without `wait` some requests do not wait, and what a body has is not given twice.
     """
     plain = dict(schema)
     default = plain.pop("default", None)
