@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from importlib import import_module
@@ -10,7 +11,8 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-from jobsvc.cli.client.exits import MEANINGS
+from jobsvc.cli.client.exits import MEANINGS, Ended, Exit
+from jobsvc.version import VERSION
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Listed:
 CLIENT = {
     "upload": Listed("client.creating", "upload", "Upload a file and start a job over its rows."),
     "preview": Listed("client.previewing", "preview", "Show how a file would be read, before it is uploaded."),
-    "export": Listed("client.exporting", "export", "Export what was made on some days to a CSV file."),
+    "export": Listed("client.downloads.exporting", "export", "Export what was made on some days to a CSV file."),
     "list": Listed("client.looking", "list_jobs", "List jobs, the newest first."),
     "show": Listed("client.looking", "show", "Show a job: its state, how far it is, what went wrong."),
     "watch": Listed("client.watching", "watch", "Follow a job until it has ended."),
@@ -33,9 +35,11 @@ CLIENT = {
     "resume": Listed("client.steering", "resume", "Have jobs go on."),
     "terminate": Listed("client.steering", "terminate", "Terminate jobs, and with --rollback remove what they made."),
     "rollback": Listed("client.steering", "rollback", "Remove what finished jobs have made."),
-    "failed": Listed("client.downloading", "failed", "Download the rows that a job refused."),
-    "unprocessed": Listed("client.downloading", "unprocessed", "Download the rows that a job has not come to."),
-    "result": Listed("client.downloading", "result", "Download the file that a job has made."),
+    "failed": Listed("client.downloads.downloading", "failed", "Download the rows that a job refused."),
+    "unprocessed": Listed(
+        "client.downloads.downloading", "unprocessed", "Download the rows that a job has not come to."
+    ),
+    "result": Listed("client.downloads.downloading", "result", "Download the file that a job has made."),
     "events": Listed("client.looking", "events", "Show a job's history."),
     "log": Listed("client.looking", "log", "Show what a job's runs and its kind have said."),
     "kinds": Listed("client.looking", "kinds", "List the kinds of job, or the parameters of one."),
@@ -82,6 +86,12 @@ class Lazy(click.Group):
         assert isinstance(found, click.Command)
         return found
 
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Ended(Exit.INTERRUPTED, "Broken off.") from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, commands in SECTIONS.items():
             with formatter.section(title):
@@ -99,9 +109,14 @@ class Lazy(click.Group):
 
 
 @click.group(cls=Lazy, context_settings={"max_content_width": 100})
-def main() -> None:
+@click.version_option(VERSION, message="jobsvc %(version)s", help="Show the version of this command and exit.")
+@click.pass_context
+def main(context: click.Context) -> None:
     """Start jobs over CSV files, follow, stop and roll them back; and look after the service that runs them.
 
     Which service: --url or JOBSVC_URL, and --key or JOBSVC_API_KEY, after any of the
     commands that use one. `jobsvc COMMAND --help` tells of each.
     """
+    if os.environ.get("NO_COLOR"):
+        # https://no-color.org; rich heeds it by itself.
+        context.color = False

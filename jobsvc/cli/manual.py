@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 
 import click
 
+from jobsvc.cli.client.address import DEFAULT_URL
 from jobsvc.cli.client.exits import MEANINGS
-from jobsvc.cli.client.talking import DEFAULT_URL
 from jobsvc.cli.main import CLIENT, OPERATOR, Listed, main
 
 OF_EVERY_CLIENT = {"url", "key", "as_json"}
@@ -27,11 +27,11 @@ The commands of the first group talk to a service, those of the second work on t
 
 * `--url TEXT` or the variable `JOBSVC_URL`: where the service is. The default is `{DEFAULT_URL}`.
 * `--key TEXT` or `JOBSVC_API_KEY`: the key to be let in with. Other users of a machine see its command lines, so the variable is safer.
-* `--json`: print JSON for scripts: what the service answers, one line for each answer. Errors are JSON too, on standard error: `{{"error": "there is no job 'x'", "status": 404, "exit": 5}}`.
+* `--json`: print JSON for scripts: what the service answers, one line for each answer. Errors are JSON too, on standard error: `{{"error": "there is no job 'x'", "status": 404, "exit": 5}}`, with a `hint` where there is something to do about it.
 
 Standard output has the result, such as a job's id. Everything else goes to standard error: bars on a terminal, plain lines elsewhere. Where standard output is not a terminal, the columns of tables are separated by tabs.
 
-Ctrl-C while a job is watched ends the watching; the job goes on. A watched service may be away for a minute, to be started again. A download that breaks off goes on where it broke off, also when the same command is given again later.
+Ctrl-C ends a watching or a waiting, and says so: what the service was asked to do goes on. A watched service may be away for a minute, to be started again. A download that breaks off goes on where it broke off, also when the same command is given again later.
 
 <!-- first: printf 'date,name\\n2026-01-31,Ann\\nyesterday,Bob\\n' > guests.csv -->
 

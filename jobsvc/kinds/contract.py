@@ -100,6 +100,8 @@ class Kind(ABC):
     name: ClassVar[str]
     takes_file: ClassVar[bool] = True
     """Whether its jobs start with an upload."""
+    items: ClassVar[str] = "rows"
+    """What its items are called, in the plural, where people read how many are done."""
     Params: ClassVar[type[KindParams]] = KindParams
     """The parameters of its jobs."""
     tables: ClassVar[MetaData | None] = None

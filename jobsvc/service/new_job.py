@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
 
 from jobsvc.jobs.errors import InvalidParameter
+from jobsvc.jobs.refused_values import said_of
 from jobsvc.kinds.contract import BadParameter, Kind, KindParams, KnownJobs, Prepared, Readable
 from jobsvc.runs.hooks import contained
 
@@ -115,4 +116,4 @@ def _invalid(kind: Kind, error: ValidationError) -> InvalidParameter:
     if first["type"] == "extra_forbidden":
         allowed = ", ".join(field.alias or name for name, field in kind.Params.model_fields.items())
         return InvalidParameter(name, f"{kind.name} has no such parameter; it has {allowed or 'none'}")
-    return InvalidParameter(name, first["msg"].removeprefix("Value error, "))
+    return InvalidParameter(name, said_of(first))

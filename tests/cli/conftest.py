@@ -14,7 +14,7 @@ from tests.support.server import Server
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One service for all tests of the client, with kinds whose jobs last as long as a test likes."""
     data_dir = tmp_path_factory.mktemp("service") / "data"
-    kinds = "tests.support.ticks:Ticks,tests.support.ticks:Tocks"
+    kinds = ",".join(f"tests.support.ticks:{name}" for name in ("Ticks", "Tocks", "Stubborn", "Sticky"))
     server = Server(data_dir, DATABASE_URL="", JOBSVC_KINDS=kinds).start()
     yield server
     server.kill()
@@ -47,6 +47,7 @@ class Told(ThreadingHTTPServer):
 
     status = 200
     body: bytes = b"{}"
+    content_type = "application/json"
     headers: Any = None
     read_bytes = 0
     """Of the request's body."""
@@ -65,10 +66,15 @@ class _Handler(BaseHTTPRequestHandler):
             server.read_bytes += len(data)
         self.do_GET()
 
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
+
     def do_GET(self) -> None:
         server = self._server
         server.headers = self.headers
         self.send_response(server.status)
+        self.send_header("Content-Type", server.content_type)
         self.send_header("Content-Length", str(len(server.body)))
         self.end_headers()
         self.wfile.write(server.body)

@@ -19,6 +19,7 @@ from jobsvc.cli.main import main
 from jobsvc.files.contract import IDENTITY
 from jobsvc.store.database import Database
 from jobsvc.store.migrate import upgrade
+from jobsvc.version import VERSION
 from tests.cli.conftest import Told
 from tests.support.server import Server, free_port
 
@@ -31,6 +32,7 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOBSVC_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("JOBSVC_MIN_FREE_BYTES", "0")
     monkeypatch.setenv("PORT", str(free_port()))
+    monkeypatch.delenv("JOBSVC_URL", raising=False)
 
 
 def look(**settings: str) -> tuple[int, list[Finding]]:
@@ -152,14 +154,49 @@ def test_a_service_that_runs_is_found(service: Server) -> None:
     settings = {"JOBSVC_DATA_DIR": str(service.data_dir), "PORT": str(service.port)}
     told = marked(Mark.GOOD, **settings)
     assert any(text.startswith(f"lock: process {service.worker_pid()} on ") for text in told)
-    assert f"service: {service.url} answers, and is ready" in told
+    assert f"service: {service.url} answers, is ready, and is jobsvc {VERSION}" in told
     assert f"files: {service.data_dir}/files belongs to the database" in told
     (elsewhere,) = marked(Mark.WRONG, **{**settings, "PORT": str(free_port())})
     assert elsewhere.startswith(f"service: process {service.worker_pid()} on ")
     assert "runs the jobs, but nothing answers at" in elsewhere
 
 
-def test_another_service_and_another_program_at_the_port_are_told(service: Server, told: Told, tmp_path: Path) -> None:
+def test_a_service_that_is_named_is_looked_at_too(service: Server, database: Path, tmp_path: Path) -> None:
+    of_its_own = {"JOBSVC_DATA_DIR": str(service.data_dir), "JOBSVC_URL": service.url}
+    # Its settings name another port, as with gunicorn's --bind.
+    assert marked(Mark.WRONG, **of_its_own) == []
+    assert f"service: {service.url} answers, is ready, and is jobsvc {VERSION}" in marked(Mark.GOOD, **of_its_own)
+    (told,) = [text for text in marked(Mark.NOTE, JOBSVC_URL=service.url) if "is not one of" in text]
+    assert told.startswith(f"service: a service answers at {service.url}, and it is not one of {tmp_path}/data: ")
+    nobody = f"http://127.0.0.1:{free_port()}"
+    (told,) = marked(Mark.WRONG, JOBSVC_URL=nobody)
+    assert told.startswith(f"service: {nobody} (from JOBSVC_URL) can't be reached: nothing listens there -> ")
+
+
+@pytest.mark.parametrize("where", ["JOBSVC_URL", "PORT"])
+def test_a_directory_without_a_database_is_not_taken_for_the_service(
+    service: Server, tmp_path: Path, where: str
+) -> None:
+    (told,) = marked(Mark.WRONG, **{where: service.url if where == "JOBSVC_URL" else str(service.port)})
+    assert told == (
+        f"service: there is no database in {tmp_path}/data; a service answers at {service.url}"
+        " -> run jobsvc doctor where that one runs: in its directory, with its settings"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_says_what_it_looks_at(tmp_path: Path) -> None:
+    settings = f"place: the service of {tmp_path}, by the settings of the environment"
+    told = marked(Mark.GOOD)
+    assert f"{settings} alone: there is no {tmp_path}/.env" in told
+    assert f"place: its data are in {tmp_path}/data" in told
+    (tmp_path / ".env").write_text("JOBSVC_MAX_RUNNING=3\n")
+    assert f"{settings} and of {tmp_path}/.env" in marked(Mark.GOOD)
+
+
+def test_another_service_and_another_program_at_the_port_are_told(
+    service: Server, told: Told, database: Path, tmp_path: Path
+) -> None:
     (another,) = marked(Mark.WRONG, PORT=str(service.port))
     assert another.startswith(f"service: a service answers at {service.url}, and it is not one of {tmp_path}/data")
     told.status = 404

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import click
 import pytest
@@ -12,8 +13,8 @@ from click.testing import CliRunner
 
 from jobsvc.cli.client.exits import MEANINGS, Exit
 from jobsvc.cli.main import COMMANDS, OPERATOR, main
-from tests.support.server import ROOT, free_port
-from tests.support.shell import client_environ, jobsvc
+from tests.support.server import ROOT, Server, free_port
+from tests.support.shell import client_environ, jobsvc, start
 
 OF_THE_SERVICE = ("flask", "werkzeug", "sqlalchemy", "alembic", "gunicorn", "pydantic", "orjson", "psycopg", "fsspec")
 
@@ -90,6 +91,28 @@ def test_a_shell_completes_commands_and_options() -> None:
         env={"_JOBSVC_COMPLETE": "bash_complete", "COMP_WORDS": "jobsvc list --st", "COMP_CWORD": "2"},
     )
     assert completed.output == "plain,--state\n"
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    done = CliRunner().invoke(main, ["--version"], prog_name="jobsvc")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert (done.exit_code, done.output) == (0, f"jobsvc {project['version']}\n")
+
+
+def test_ctrl_c_ends_any_command_with_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("jobsvc.cli.purge.load_settings", interrupted)
+    done = CliRunner().invoke(main, ["purge"], prog_name="jobsvc")
+    assert (done.exit_code, done.stderr) == (130, "Broken off.\n")
+
+
+def test_output_that_can_not_be_written_is_told(service: Server) -> None:
+    with Path("/dev/full").open("w") as full:
+        listing = start(service.url, "list", stdout=full)
+        _, errors = listing.communicate(timeout=60)
+    assert (listing.returncode, errors) == (1, "Error: the output can't be used: No space left on device\n")
 
 
 def test_the_entry_point_is_the_same_as_python_m_jobsvc() -> None:

@@ -53,7 +53,7 @@ class Block:
     @property
     def differs(self) -> tuple[str, ...]:
         """Figures that are others each time."""
-        return tuple(self.notes.get("differs", "").replace(",", " ").split())
+        return tuple(filter(None, self.notes.get("differs", "").split(", ")))
 
     @property
     def is_commands(self) -> bool:

@@ -14,7 +14,7 @@ FIGURE = rf"(?!0(?:\.0)?(?![\d.])){NUMBER}"
 
 _RATES = (
     rf'(?P<rate>(?<="rate": ){NUMBER}|(?<="rate":){NUMBER}|(?<="eta_seconds": ){NUMBER}|(?<="eta_seconds":){NUMBER}'
-    rf"|(?<=^a second:  ){NUMBER}|(?<=^seconds left: ){NUMBER}|{NUMBER}(?=/s))"
+    rf"|(?<=^a second:  ){NUMBER}|(?<=^time left:  ){NUMBER}|{NUMBER}(?=(?: \w+)?/s))"
 )
 
 

@@ -53,10 +53,9 @@ def start(url: str, *args: str, **more: Any) -> subprocess.Popen[str]:
         [sys.executable, "-m", "jobsvc", *args],
         cwd=ROOT,
         env=client_environ(JOBSVC_URL=url),
-        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        **more,
+        **{"stdout": subprocess.PIPE, **more},
     )
 
 

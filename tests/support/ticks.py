@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from sqlalchemy import delete, select
 
@@ -72,3 +73,32 @@ class Tocks(Ticks):
     """The same by another name, for tests that steer all jobs of a kind."""
 
     name = "tocks"
+
+
+class StubbornParams(TicksParams):
+    gate: str
+    """A named pipe: each item takes until somebody has opened it for writing."""
+
+
+class Stubborn(Ticks):
+    """Items that heed no stop: a job obeys when a test opens its gate."""
+
+    name = "stubborn"
+    Params = StubbornParams
+
+    def open(self, context: JobContext) -> Work:
+        return _StubbornWork(context)
+
+
+class _StubbornWork(_TicksWork):
+    def process(self, number: int) -> None:
+        Path(self._context.params.gate).read_bytes()
+
+
+class Sticky(Ticks):
+    """What it makes can't be removed, though it says that it can be."""
+
+    name = "sticky"
+
+    def undo(self, effects: Effects, limit: int) -> int:
+        raise RuntimeError("it sticks")

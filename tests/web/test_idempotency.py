@@ -218,7 +218,7 @@ def test_keys_are_remembered_by_the_next_process(make_app: Callable[..., Flask])
 @pytest.mark.parametrize("key", ["", "x" * 256, "é", "tab\there", "\x7f"])
 def test_a_key_that_is_none_is_refused(client: FlaskClient, services: Services, key: str) -> None:
     allowed = "must be 1 to 255 printable ASCII characters"
-    expected = {"errorType": "invalid_Idempotency-Key", "message": allowed}
+    expected = {"errorType": "invalid_Idempotency-Key", "message": f"Idempotency-Key: {allowed}"}
     for answer in (send(client, key=key), export(client, key)):
         assert (answer.status_code, answer.get_json()) == (400, expected)
     problem = assert_problem(send(client, key=key, route="/kinds/baselineCSV/jobs"), 400, "invalid-parameter")

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
-from jobsvc.cli.client.output import Output, printable
+from jobsvc.cli.client.output import Output, items_of, printable
+from jobsvc.jobs.states import FINISHED
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -16,13 +17,16 @@ if TYPE_CHECKING:
 LINE_SECONDS = 5.0
 """Where it is no terminal, a line tells of progress so often; of a new state at once."""
 
+MIN_WIDTH_OF_A_BAR = 80
+"""On a narrower terminal there is room for the words alone."""
+
 
 class Bar(Protocol):
     def moved(self, done_bytes: int, size: int | None) -> None:
         """So much of an upload or a download has gone; its size may not be known."""
 
-    def job(self, job: dict[str, Any]) -> None:
-        """A job stands so."""
+    def job(self, job: dict[str, Any], items: str) -> None:
+        """A job stands so; `items` is what its items are called."""
 
     def counted(self, done: int, total: int | None) -> None:
         """So many jobs of an action have obeyed."""
@@ -44,7 +48,7 @@ class Silent:
     def moved(self, done_bytes: int, size: int | None) -> None:
         pass
 
-    def job(self, job: dict[str, Any]) -> None:
+    def job(self, job: dict[str, Any], items: str) -> None:
         pass
 
     def counted(self, done: int, total: int | None) -> None:
@@ -62,10 +66,13 @@ class Lines:
             of = f" of {size:,}" if size else ""
             self._note(f"{self._what}: {done_bytes:,}{of} bytes")
 
-    def job(self, job: dict[str, Any]) -> None:
+    def job(self, job: dict[str, Any], items: str) -> None:
+        if job["state"] in FINISHED:
+            # How it has ended is told at the end.
+            return
         if job["state"] != self._last or self._is_time():
             self._last = job["state"]
-            self._note(f"{job['state']}: {told(job)}")
+            self._note(f"{job['state']}: {told(job, items)}")
 
     def counted(self, done: int, total: int | None) -> None:
         if self._is_time():
@@ -83,16 +90,21 @@ class Rich:
         self._progress, self._task = progress, task
 
     def moved(self, done_bytes: int, size: int | None) -> None:
-        self._progress.update(self._task, completed=done_bytes, total=size, told=f"{done_bytes / 1e6:,.1f} MB")
+        self._progress.update(self._task, completed=done_bytes, total=size, told=_megabytes(done_bytes, size))
 
-    def job(self, job: dict[str, Any]) -> None:
+    def job(self, job: dict[str, Any], items: str) -> None:
         percent = (job["rollback"] if _is_rolling_back(job) else job["progress"])["percent"]
         self._progress.update(
-            self._task, description=job["state"], completed=percent or 0.0, total=100.0, told=told(job)
+            self._task, description=job["state"], completed=percent or 0.0, total=100.0, told=told(job, items)
         )
 
     def counted(self, done: int, total: int | None) -> None:
         self._progress.update(self._task, completed=done, total=total, told=_of(done, total))
+
+
+def _megabytes(done_bytes: int, size: int | None) -> str:
+    of = f" of {size / 1e6:,.1f}" if size else ""
+    return f"{done_bytes / 1e6:,.1f}{of} MB"
 
 
 def _of(done: int, total: int | None) -> str:
@@ -101,30 +113,29 @@ def _of(done: int, total: int | None) -> str:
 
 def _rich_progress() -> Progress:
     from rich.console import Console  # noqa: PLC0415 (a tenth of a second)
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn  # noqa: PLC0415
+    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn  # noqa: PLC0415
+    from rich.table import Column  # noqa: PLC0415
 
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[told]}", markup=False),
-        console=Console(stderr=True),
-        transient=True,
-    )
+    console = Console(stderr=True)
+    columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False, table_column=Column(min_width=11))]
+    if console.width >= MIN_WIDTH_OF_A_BAR:
+        columns.append(BarColumn())
+    columns.append(TextColumn("{task.fields[told]}", markup=False))
+    return Progress(*columns, console=console, transient=True)
 
 
-def told(job: dict[str, Any]) -> str:
-    """How far a job is, in words."""
+def told(job: dict[str, Any], items: str) -> str:
+    """How far a job is, in words; `items` is what its items are called."""
     progress = job["progress"]
     if _is_rolling_back(job):
-        return f"rolling back, {job['rollback']['percent']} %"
-    parts = [f"{progress['done']:,} done", f"{progress['failed']:,} refused"]
+        return f"rolling back, {job['rollback']['percent'] or 0.0} %"
+    parts = [f"{items_of(progress['done'], items)} done", f"{progress['failed']:,} refused"]
     if progress["percent"] is not None:
         parts.insert(0, f"{progress['percent']} %")
     if progress["rate"]:
-        parts.append(f"{progress['rate']:,.0f}/s")
+        parts.append(f"{progress['rate']:,.0f} {items}/s")
     if progress["eta_seconds"] is not None:
-        parts.append(f"{_duration(progress['eta_seconds'])} left")
+        parts.append(f"{duration(progress['eta_seconds'])} left")
     return printable(", ".join(parts))
 
 
@@ -132,7 +143,7 @@ def _is_rolling_back(job: dict[str, Any]) -> bool:
     return bool(job["rollback"]) and not job["rolled_back"]
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -15,7 +15,7 @@ from jobsvc.cli.client.api import Api, kind_path
 from jobsvc.cli.client.bars import Bar, open_bar
 from jobsvc.cli.client.exits import Ended, Exit
 from jobsvc.cli.client.output import Output
-from jobsvc.cli.client.talking import talks
+from jobsvc.cli.client.talking import command, talks
 from jobsvc.cli.client.watching import end_with, tell_end, watched
 
 PIECE_BYTES = 256 * 1024
@@ -23,11 +23,13 @@ PIECE_BYTES = 256 * 1024
 
 
 def _parameter(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> list[tuple[str, str]]:
-    found = []
+    found: list[tuple[str, str]] = []
     for text in given:
         name, separator, value = text.partition("=")
         if not name or not separator:
             raise click.BadParameter(f"{text!r} must be of the form name=value")
+        if name in dict(found):
+            raise click.BadParameter(f"{name} is given twice")
         found.append((name, value))
     return found
 
@@ -48,7 +50,7 @@ PARAMS = click.option(
 """What a command takes that reads a file as a job would."""
 
 
-@click.command()
+@command()
 @FILE
 @KIND
 @PARAMS
@@ -56,18 +58,29 @@ PARAMS = click.option(
 @talks
 def upload(api: Api, output: Output, path: str, kind: str | None, params: list[tuple[str, str]], watch: bool) -> None:
     """Upload FILE and start a job over its rows; print the job's id. `-` reads standard input."""
-    route = "/uploadCSV" if kind is None else kind_path(kind, "jobs")
+    # Before the file is sent, which may take long.
+    if kind is not None and not api.get(kind_path(kind), has="takes_file")["takes_file"]:
+        raise Ended(Exit.USAGE, f"jobs of {kind} take no file")
+    route, has = ("/uploadCSV", "Job ID") if kind is None else (kind_path(kind, "jobs"), "id")
     headers = {"Content-Type": "application/octet-stream"}
     if path != "-":
         headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(Path(path).name)}"
     try:
         with click.open_file(path, "rb") as file, open_bar(output, "upload") as bar:
-            size = size_of(file)
+            size, before = size_of(file), _version(file)
             if size is not None:
                 headers["Content-Length"] = str(size)
-            answer = api.put(route, params, headers, _pieces(file, size, bar))
+            if size == 0:
+                raise Ended(Exit.REFUSED, f"{path} is empty: no job was made")
+            pieces = _pieces(file, size, bar, "standard input" if path == "-" else path)
+            answer = api.put(route, params, headers, pieces, has=has)
+            changed = size is not None and _version(file) != before
     except KeyboardInterrupt:
         raise Ended(Exit.INTERRUPTED, "The upload was broken off: no job was made") from None
+    if changed:
+        output.note(
+            f"warning: {path} changed while it was sent: what was uploaded may be neither the old nor the new one"
+        )
     job = told_and_watched(api, output, answer, watch=watch)
     if job is not None:
         end_with(job)
@@ -82,7 +95,16 @@ def size_of(file: IO[bytes]) -> int | None:
     return found.st_size - file.tell() if stat.S_ISREG(found.st_mode) else None
 
 
-def _pieces(file: IO[bytes], size: int | None, bar: Bar) -> Iterator[bytes]:
+def _version(file: IO[bytes]) -> tuple[int, int] | None:
+    """What differs once somebody has written to a file; None if it can't be told."""
+    try:
+        found = os.fstat(file.fileno())
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def _pieces(file: IO[bytes], size: int | None, bar: Bar, name: str) -> Iterator[bytes]:
     sent = 0
     while size is None or sent < size:
         try:
@@ -91,6 +113,8 @@ def _pieces(file: IO[bytes], size: int | None, bar: Bar) -> Iterator[bytes]:
             raise Ended(Exit.ERROR, f"the file can't be read: {error.strerror or error}") from None
         if not data and size is not None:
             raise Ended(Exit.ERROR, "the file became shorter while it was sent: no job was made")
+        if not data and not sent:
+            raise Ended(Exit.REFUSED, f"{name} is empty: no job was made")
         if not data:
             break
         yield data
@@ -98,16 +122,23 @@ def _pieces(file: IO[bytes], size: int | None, bar: Bar) -> Iterator[bytes]:
         bar.moved(sent, size)
 
 
-def told_and_watched(api: Api, output: Output, created: dict[str, Any], *, watch: bool) -> dict[str, Any] | None:
-    """Print the new job. If it is to be watched, follow it, and return it as it has ended."""
+def told_and_watched(
+    api: Api, output: Output, created: dict[str, Any], *, watch: bool, later: str | None = None, quiet: bool = False
+) -> dict[str, Any] | None:
+    """Print the new job. If it is to be watched, follow it, and return it as it has ended.
+
+    `later`: see `watched`. `quiet`: standard output is for something else.
+    """
     # The routes of the original answer with an id alone.
     job_id = created.get("Job ID") or created["id"]
+    if quiet:
+        output = Output(output.as_json, to_stderr=True)
     if not output.as_json:
         output.line(job_id)
     elif not watch:
         output.json(api.job(job_id))
     if not watch:
         return None
-    job = watched(api, output, job_id)
-    tell_end(output, job)
+    job = watched(api, output, job_id, later)
+    tell_end(api, output, job)
     return job

@@ -9,9 +9,10 @@ from typing import Any
 import click
 
 from jobsvc.cli.client.api import MAX_PAGE, Api, job_path, kind_path
+from jobsvc.cli.client.bars import duration
 from jobsvc.cli.client.exits import Ended, Exit
-from jobsvc.cli.client.output import Output, printable
-from jobsvc.cli.client.talking import talks
+from jobsvc.cli.client.output import MAX_CELL, Output, items_of, printable, shortened
+from jobsvc.cli.client.talking import command, talks
 from jobsvc.jobs.states import FINISHED, State
 
 STATES = click.Choice([str(state) for state in State])
@@ -20,7 +21,7 @@ PAUSE_SECONDS = 1.0
 """Between two looks for new lines."""
 
 
-@click.command("list")
+@command("list")
 @click.option("--state", type=STATES, help="Only jobs in this state.")
 @click.option("--kind", help="Only jobs of this kind.")
 @click.option("--user", help="Only jobs of this user.")
@@ -31,13 +32,19 @@ PAUSE_SECONDS = 1.0
 def list_jobs(api: Api, output: Output, state: str | None, kind: str | None, user: str | None, limit: int) -> None:
     """List jobs, the newest first."""
     jobs, after = api.jobs(limit, {"state": state, "kind": kind, "user": user})
+    if not jobs and kind is not None:
+        # Of a kind that there is not, the service finds no jobs either.
+        api.get(kind_path(kind), has="name")
     if output.as_json:
         output.json({"jobs": jobs, "next": after})
         return
     columns = ("id", "state", "percent", "done", "refused", "created", "file")
     output.table(columns, map(_row, jobs))
+    if not jobs:
+        named = [f"--{name} {value}" for name, value in (("state", state), ("kind", kind), ("user", user)) if value]
+        output.note(f"There is no job with {' '.join(named)}." if named else "There is no job yet: jobsvc upload FILE.")
     if after is not None:
-        output.note(f"There are more than these {len(jobs)}: --limit, or narrow it by --state, --kind and --user.")
+        output.note(f"There are more than these {len(jobs):,}: --limit, or narrow it by --state, --kind and --user.")
 
 
 def _row(job: dict[str, Any]) -> tuple[Any, ...]:
@@ -53,7 +60,7 @@ def _row(job: dict[str, Any]) -> tuple[Any, ...]:
     )
 
 
-@click.command()
+@command()
 @click.argument("job_id", metavar="ID")
 @talks
 def show(api: Api, output: Output, job_id: str) -> None:
@@ -62,34 +69,34 @@ def show(api: Api, output: Output, job_id: str) -> None:
     if output.as_json:
         output.json(job)
         return
-    progress, rollback = job["progress"], job["rollback"]
+    progress, rollback, items = job["progress"], job["rollback"], api.items(job["kind"])
     fields = {
         **{name: job[name] for name in ("id", "kind", "state", "user")},
         "created": job["created_at"],
         "started": job["started_at"],
         "finished": job["finished_at"],
-        "done": progress["done"],
+        "done": items_of(progress["done"], items, output.number(progress["done"])),
         "refused": progress["failed"],
         "blank": progress["blank"],
         "percent": progress["percent"],
         "a second": progress["rate"],
-        "seconds left": progress["eta_seconds"],
+        "time left": None if progress["eta_seconds"] is None else duration(progress["eta_seconds"]),
         "file": job["filename"],
         "parameters": job["params"],
         "callback": job["callback_url"],
         "error": job["error"],
         "attempt": job["attempt"],
-        "rolled back": f"{rollback['percent']} %" if rollback else job["rolled_back"],
+        "rolled back": f"{rollback['percent']} %" if rollback and not job["rolled_back"] else job["rolled_back"],
     }
     output.fields([*fields.items(), *(("warning", text) for text in job["warnings"])])
 
 
-@click.command()
+@command()
 @click.argument("job_id", metavar="ID")
 @talks
 def events(api: Api, output: Output, job_id: str) -> None:
     """Show a job's history: who changed its state, when and why."""
-    found = api.get(job_path(job_id, "events"))
+    found = api.get(job_path(job_id, "events"), has="events")
     if output.as_json:
         output.json(found)
         return
@@ -97,7 +104,7 @@ def events(api: Api, output: Output, job_id: str) -> None:
     output.table(columns, ([event[name] for name in columns] for event in found["events"]))
 
 
-@click.command()
+@command()
 @click.argument("job_id", metavar="ID")
 @click.option("--follow", is_flag=True, help="Go on with new lines until the job has ended. Ctrl-C ends the following.")
 @talks
@@ -135,7 +142,7 @@ def _log_lines(api: Api, job_id: str, after: int) -> Iterator[dict[str, Any]]:
     """The lines after the one with that number, page by page."""
     page = str(after) if after else None
     while True:
-        found = api.get(job_path(job_id, "log"), {"limit": MAX_PAGE, "after": page})
+        found = api.get(job_path(job_id, "log"), {"limit": MAX_PAGE, "after": page}, has="lines")
         yield from found["lines"]
         page = found["next"]
         if page is None:
@@ -147,45 +154,54 @@ def _log_line(line: dict[str, Any]) -> str:
     return f"{line['at'] or '-'} {line['attempt']} {line['level']:<7} {item}{printable(line['text'])}"
 
 
-@click.command()
+@command()
 @click.argument("name", required=False)
 @talks
 def kinds(api: Api, output: Output, name: str | None) -> None:
     """List the kinds of job, or show what one of them can be told with -p."""
-    found = api.get("/kinds" if name is None else kind_path(name))
+    found = api.get("/kinds", has="kinds") if name is None else api.get(kind_path(name), has="params")
     if output.as_json:
         output.json(found)
     elif name is None:
         columns = ("name", "takes a file", "can roll back", "description")
         output.table(
             columns,
-            (
-                (kind["name"], kind["takes_file"], kind["can_roll_back"], kind["description"].partition("\n")[0])
-                for kind in found["kinds"]
-            ),
+            ((kind["name"], kind["takes_file"], kind["can_roll_back"], _first_line(kind)) for kind in found["kinds"]),
         )
     else:
         _show_params(output, found)
 
 
+def _first_line(kind: dict[str, Any]) -> str:
+    line: str = kind["description"].partition("\n")[0]
+    return line
+
+
 def _show_params(output: Output, kind: dict[str, Any]) -> None:
-    output.note(kind["description"].partition("\n")[0])
+    if line := _first_line(kind):
+        output.note(line)
     schema = kind["params"]
-    required = schema.get("required", [])
+    required, properties = schema.get("required", []), schema.get("properties", {})
     output.table(
         ("parameter", "default", "meaning"),
         (
-            (name, "must be given" if name in required else what.get("default"), what.get("description"))
-            for name, what in schema.get("properties", {}).items()
+            (
+                name,
+                "must be given" if name in required else what.get("default"),
+                shortened(what.get("description") or ""),
+            )
+            for name, what in properties.items()
         ),
     )
+    if any(len(what.get("description") or "") > MAX_CELL for what in properties.values()):
+        output.note(f"Where a meaning ends in …, --json has all of it: jobsvc kinds {kind['name']} --json")
 
 
-@click.command()
+@command()
 @talks
 def workers(api: Api, output: Output) -> None:
     """List the processes that run jobs, and what each runs."""
-    found = api.get("/workers")
+    found = api.get("/workers", has="workers")
     if output.as_json:
         output.json(found)
         return

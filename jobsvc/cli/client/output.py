@@ -12,19 +12,26 @@ import click
 MIN_FOLDED = 24
 """So many characters of a row's last column stand in a line at least."""
 
+MAX_CELL = 200
+"""So many characters of a text that explains something stand in a table."""
+
 
 class Output:
-    """Standard output has the result, standard error what happens meanwhile."""
+    """Standard output has the result, standard error what happens meanwhile.
 
-    def __init__(self, as_json: bool) -> None:
+    With `to_stderr` the result goes there too: standard output is for a file.
+    """
+
+    def __init__(self, as_json: bool, *, to_stderr: bool = False) -> None:
         self.as_json = as_json
+        self._err = to_stderr
 
     def json(self, value: Any) -> None:
         """One line."""
-        click.echo(json.dumps(value, ensure_ascii=False))
+        click.echo(json.dumps(value, ensure_ascii=False), err=self._err)
 
     def line(self, text: str) -> None:
-        click.echo(printable(text))
+        click.echo(printable(text), err=self._err)
 
     def note(self, text: str) -> None:
         """For people only, beside the result."""
@@ -34,7 +41,7 @@ class Output:
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, theirs: bool = False) -> None:
         """A table; fields are separated by tabs where it is not a terminal. `theirs`: the names come from a file."""
         names = [printable(name) if theirs else name.upper() for name in columns]
-        texts = [[shown(value) for value in row] for row in rows]
+        texts = [[self._cell(value) for value in row] for row in rows]
         if not sys.stdout.isatty():
             for row in (names, *texts):
                 click.echo("\t".join(row))
@@ -57,10 +64,35 @@ class Output:
 
     def fields(self, pairs: Iterable[tuple[str, Any]]) -> None:
         """Names and values, one a line."""
-        found = [(name, shown(value)) for name, value in pairs]
+        found = [(name, self._cell(value)) for name, value in pairs]
         width = max((len(name) for name, _ in found), default=0) + 1
         for name, text in found:
             click.echo(f"{click.style(f'{name}:'.ljust(width), bold=True)} {text}")
+
+    def number(self, value: float) -> str:
+        """For eyes on a terminal, and for programs elsewhere."""
+        return f"{value:,}" if sys.stdout.isatty() else str(value)
+
+    def _cell(self, value: Any) -> str:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return self.number(value) if is_number else shown(value)
+
+
+def number(count: int, what: str) -> str:
+    """So many of something whose plural ends in s."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def items_of(count: int, items: str, told: str | None = None) -> str:
+    """So many items, whose plural is given; `told` is the number as it is to stand there."""
+    return f"{told or f'{count:,}'} {items.removesuffix('s') if count == 1 else items}"
+
+
+def shortened(text: str) -> str:
+    """A text that a person still reads to its end: what is longer ends in an ellipsis."""
+    if len(text) <= MAX_CELL:
+        return text
+    return f"{text[: MAX_CELL - 1].rsplit(' ', 1)[0]} …"
 
 
 def shown(value: Any) -> str:

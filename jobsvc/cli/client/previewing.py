@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
-from jobsvc.cli.client.api import Api
+from jobsvc.cli.client.api import Api, kind_path
 from jobsvc.cli.client.creating import FILE, KIND, PARAMS, size_of
 from jobsvc.cli.client.exits import Ended, Exit
 from jobsvc.cli.client.output import Output, shown
-from jobsvc.cli.client.talking import talks
+from jobsvc.cli.client.talking import command, talks
 
 MOST_BYTES = 1024 * 1024
 """How much the service looks at."""
@@ -25,7 +25,7 @@ MOST_CHARACTERS = 24
 Params = Sequence[tuple[str, str]]
 
 
-@click.command()
+@command()
 @FILE
 @KIND
 @PARAMS
@@ -35,10 +35,13 @@ def preview(api: Api, output: Output, path: str, kind: str | None, params: list[
 
     Only the first MiB is sent, and the service keeps nothing of it. `-` reads standard input.
     """
+    if kind is not None:
+        # An unknown kind is told as by the other commands.
+        api.get(kind_path(kind), has="name")
     data, size = _beginning(path)
     query = [*params, *((("kind", kind),) if kind else ()), *((("size", str(size)),) if size is not None else ())]
     headers = {"Content-Type": "application/octet-stream", "Content-Length": str(len(data))}
-    found = api.put("/previews", query, headers, iter([data]))
+    found = api.put("/previews", query, headers, iter([data]), has="counts")
     if output.as_json:
         output.json(found)
     else:

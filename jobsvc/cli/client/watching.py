@@ -12,8 +12,8 @@ import click
 from jobsvc.cli.client.api import Api, CantWait, Seen, Unreachable
 from jobsvc.cli.client.bars import Bar, open_bar
 from jobsvc.cli.client.exits import Ended, Exit
-from jobsvc.cli.client.output import Output
-from jobsvc.cli.client.talking import talks
+from jobsvc.cli.client.output import Output, items_of
+from jobsvc.cli.client.talking import command, talks
 from jobsvc.jobs.states import FINISHED, State
 
 FIRST_PAUSE_SECONDS = 0.1
@@ -25,7 +25,7 @@ PATIENCE_SECONDS = 60.0
 """For how long a service may be away, to be restarted, while a job of it is watched."""
 
 
-@click.command()
+@command()
 @click.argument("job_id", metavar="ID")
 @talks
 def watch(api: Api, output: Output, job_id: str) -> None:
@@ -35,12 +35,15 @@ def watch(api: Api, output: Output, job_id: str) -> None:
     --json, each change is a line; the last one is the job as it has ended.
     """
     job = watched(api, output, job_id)
-    tell_end(output, job)
+    tell_end(api, output, job)
     end_with(job)
 
 
-def watched(api: Api, output: Output, job_id: str) -> dict[str, Any]:
-    """Show a job until it has ended, and return it. Raises Ended for Ctrl-C."""
+def watched(api: Api, output: Output, job_id: str, later: str | None = None) -> dict[str, Any]:
+    """Show a job until it has ended, and return it. Raises Ended for Ctrl-C.
+
+    `later` is the command that does after the job's end what this one would have done.
+    """
     try:
         with open_bar(output, "job") as bar:
             return _follow(api, output, job_id, bar)
@@ -48,7 +51,8 @@ def watched(api: Api, output: Output, job_id: str) -> dict[str, Any]:
         raise Ended(
             Exit.INTERRUPTED,
             f"No longer watching: job {job_id} goes on. To watch it again: jobsvc watch {job_id}; "
-            f"to stop it: jobsvc pause {job_id}",
+            f"to stop it: jobsvc pause {job_id}"
+            + (f"; to have its result later: {later}" if later is not None else ""),
         ) from None
 
 
@@ -58,7 +62,7 @@ def _follow(api: Api, output: Output, job_id: str, bar: Bar) -> dict[str, Any]:
         if output.as_json:
             output.json(job)
         else:
-            bar.job(job)
+            bar.job(job, api.items(job["kind"]))
         if has_ended(job):
             break
     return job
@@ -123,13 +127,19 @@ def outcome(job: dict[str, Any]) -> Exit:
     return Exit.REFUSED_ROWS if job["progress"]["failed"] else Exit.OK
 
 
-def tell_end(output: Output, job: dict[str, Any]) -> None:
+def tell_end(api: Api, output: Output, job: dict[str, Any]) -> None:
     """How a job has ended, for people."""
+    if output.as_json:
+        return
     progress = job["progress"]
-    output.note(f"{job['state']}: {progress['done']} done, {progress['failed']} refused")
+    if job["rolled_back"]:
+        output.note(f"{job['state']}, and rolled back: what the job had made is removed")
+    else:
+        done = items_of(progress["done"], api.items(job["kind"]))
+        output.note(f"{job['state']}: {done} done, {progress['failed']:,} refused")
     for warning in job["warnings"]:
         output.note(f"warning: {warning}")
     if job["error"]:
         output.note(f"error: {job['error']}")
-    if progress["failed"]:
+    if progress["failed"] and not job["rolled_back"]:
         output.note(f"The refused rows and why: jobsvc failed {job['id']}")

@@ -8,10 +8,13 @@ from collections.abc import Iterator
 
 import click
 
+from jobsvc.cli.client.address import VARIABLE
+from jobsvc.cli.client.talking import named
 from jobsvc.cli.doctor.finding import Finding, Mark, note
 from jobsvc.cli.doctor.of_database import database
 from jobsvc.cli.doctor.of_files import disks, files
-from jobsvc.cli.doctor.of_process import process
+from jobsvc.cli.doctor.of_place import data, place
+from jobsvc.cli.doctor.of_process import Named, process
 from jobsvc.cli.doctor.of_settings import settings
 from jobsvc.cli.doctor.of_versions import versions
 
@@ -19,15 +22,19 @@ COLOURS = {Mark.GOOD: "green", Mark.NOTE: "yellow", Mark.WRONG: "red"}
 
 
 @click.command()
+@click.option("--url", envvar=VARIABLE, show_envvar=True, help="Look at the service that answers there, too.")
+@click.option("--key", envvar="JOBSVC_API_KEY", show_envvar=True, help="The key to be let in there with.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
-def doctor(as_json: bool) -> None:
+def doctor(url: str | None, key: str | None, as_json: bool) -> None:
     """Look at versions, settings, database, files, disks and lock: what is wrong, and what to do.
 
-    It changes no job and no file, also beside a service that runs. The exit code is 1 if
-    something is wrong.
+    It looks at the service whose settings and data are in this directory: run it where the
+    service runs. It makes no file and changes no job, also beside a service that runs. The
+    exit code is 1 if something is wrong.
     """
+    elsewhere = Named(named(url), key) if url else None
     found = []
-    for finding in _all():
+    for finding in _all(elsewhere, key):
         found.append(finding)
         if not as_json:
             _tell(finding)
@@ -38,13 +45,15 @@ def doctor(as_json: bool) -> None:
         sys.exit(1)
 
 
-def _all() -> Iterator[Finding]:
+def _all(elsewhere: Named | None, key: str | None) -> Iterator[Finding]:
+    yield place()
     yield from versions()
     found, loaded = settings()
     yield from found
     if loaded is None:
         yield note("settings", "nothing else can be looked at before the settings can be read")
         return
+    yield data(loaded)
     found, opened = database(loaded)
     yield from found
     try:
@@ -53,7 +62,7 @@ def _all() -> Iterator[Finding]:
         if opened is not None:
             opened.close()
     yield from disks(loaded)
-    yield from process(loaded)
+    yield from process(loaded, elsewhere, key)
 
 
 def _tell(finding: Finding) -> None:

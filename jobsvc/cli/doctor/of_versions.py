@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from jobsvc.cli.doctor.finding import Finding, good, note, wrong
+from jobsvc.version import VERSION
 
 LEAST_PYTHON = (3, 11)
 
@@ -19,7 +20,9 @@ SUBJECT = "versions"
 
 
 def versions(pinned: Path = PINNED) -> list[Finding]:
-    python = f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {platform.platform()}"
+    python = (
+        f"jobsvc {VERSION}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {platform.platform()}"
+    )
     if sys.version_info < LEAST_PYTHON:
         least = ".".join(map(str, LEAST_PYTHON))
         return [wrong(SUBJECT, python, f"the service needs Python {least} or newer")]

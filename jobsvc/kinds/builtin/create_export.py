@@ -83,6 +83,7 @@ class CreateExport(Kind):
 
     name = "createExport"
     takes_file = False
+    items = "days"
     Params = ExportParams
 
     def open(self, context: JobContext) -> Work:

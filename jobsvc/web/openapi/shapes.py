@@ -242,6 +242,8 @@ class Kind(Shape):
 
     name: str
     description: str
+    items: str
+    """What the items of its jobs are called, in the plural: rows, days."""
     takes_file: bool
     can_roll_back: bool
     params: dict[str, Any]
@@ -346,6 +348,8 @@ class ApiKeys(Shape):
 
 class Alive(Shape):
     status: str
+    version: str
+    """Of the service."""
 
 
 class Ready(Shape):

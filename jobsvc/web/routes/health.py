@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint
 
+from jobsvc.version import VERSION
 from jobsvc.web.access import public
 from jobsvc.web.openapi import shapes
 from jobsvc.web.openapi.answers import answers
@@ -20,8 +21,8 @@ bp = Blueprint("health", __name__)
 @takes()
 @answers(shapes.Alive)
 def healthz() -> dict[str, Any]:
-    """The process answers."""
-    return {"status": "ok"}
+    """The process answers; which version of the service it is."""
+    return {"status": "ok", "version": VERSION}
 
 
 @bp.get("/readyz")

@@ -66,6 +66,7 @@ def _kind_json(kind: Kind) -> dict[str, Any]:
     return {
         "name": kind.name,
         "description": description,
+        "items": kind.items,
         "takes_file": kind.takes_file,
         "can_roll_back": kind.can_undo,
         "params": kind.Params.model_json_schema(by_alias=True),

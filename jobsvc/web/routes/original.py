@@ -214,7 +214,7 @@ def _job_error(error: JobError) -> Response | tuple[Response, int]:
             answer.headers["Retry-After"] = str(error.retry_after)
             return answer, status
         case InvalidParameter():
-            return _error(f"invalid_{error.name}", 400, error.message)
+            return _error(f"invalid_{error.name}", 400, str(error))
     # An error that the original did not have is told as the other routes tell it.
     return job_problem(error)
 

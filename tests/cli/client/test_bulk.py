@@ -33,10 +33,11 @@ def test_it_is_asked_first_and_needs_a_yes_where_nobody_can_be_asked(
     job_id = make_job()
     unasked = jobsvc(service.url, "pause", *ALL)
     assert (unasked.exit, unasked.out) == (2, "")
-    assert "would pause 1 jobs: say --yes, since nobody can be asked" in unasked.err
+    assert "this would pause 1 job, and nobody can be asked here: say --yes" in unasked.err
     monkeypatch.setattr(bulk, "_can_ask", lambda: True)
     refused = jobsvc(service.url, "pause", *ALL, stdin="n\n")
-    assert (refused.exit, refused.err.startswith("pause 1 jobs? [y/N]")) == (1, True)
+    assert (refused.exit, refused.err.startswith("pause 1 job? [y/N]")) == (1, True)
+    assert refused.err.endswith("Error: nothing was asked of any job\n")
     assert service.job(job_id)["state"] == "running"
     assert jobsvc(service.url, "pause", *ALL, stdin="y\n").exit == 0
     assert service.job(job_id)["state"] == "paused"
@@ -48,7 +49,7 @@ def test_a_service_is_emptied_and_filled_again_with_two_commands(service: Server
     service.post(f"/jobs/{by_another}/pause")
     paused = jobsvc(service.url, "pause", *ALL, "--yes")
     (action,) = paused.lines
-    assert (paused.exit, "pause: 2 jobs\n" in paused.err) == (0, True), paused.err
+    assert (paused.exit, "paused 2 jobs\n" in paused.err) == (0, True), paused.err
     assert states(service, jobs) == {"paused"}
     resumed = jobsvc(service.url, "resume", "--all", "--paused-by", action, "--yes", "--json").json
     assert (resumed["done"], resumed["filter"]["paused_by"]) == (2, action)
@@ -74,16 +75,19 @@ def test_jobs_are_terminated_and_rolled_back(service: Server, make_job: Callable
 def test_an_action_that_is_no_longer_waited_for_goes_on(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     going_on: dict[str, Any] = {
         "id": "pause-1", "action": "pause", "found": 3, "done": 2, "stopping": 1, "finished_at": None,
-        "would_do": 3, "skipped": {"count": 0, "reasons": []},
+        "would_do": 3, "left": 1, "skipped": {"count": 0, "reasons": []},
     }  # fmt: skip
 
-    def interrupted(*_: Any) -> Any:
+    def interrupted(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("jobsvc.cli.client.api.Api.post", lambda *_: going_on)
+    monkeypatch.setattr("jobsvc.cli.client.api.Api.post", lambda *_, **__: going_on)
     monkeypatch.setattr("jobsvc.cli.client.api.Api.get", interrupted)
     found = jobsvc(url, "pause", *ALL, "--yes")
     assert (found.exit, found.err) == (130, "No longer waiting: the action pause-1 goes on.\n")
-    monkeypatch.setattr("jobsvc.cli.client.api.Api.get", lambda *_: going_on)
-    found = jobsvc(url, "pause", *ALL, "--yes", "--wait", "0")
-    assert (found.exit, found.lines, found.err) == (0, ["pause-1"], "pause: 2 jobs, and it goes on\n")
+    monkeypatch.setattr("jobsvc.cli.client.api.Api.get", lambda *_, **__: going_on)
+    so_far = "1 of 3 jobs are paused; the action pause-1 goes on\n"
+    found = jobsvc(url, "pause", *ALL, "--yes", "--no-wait")
+    assert (found.exit, found.lines, found.err) == (0, ["pause-1"], so_far)
+    found = jobsvc(url, "pause", *ALL, "--yes", "--wait", "0.1")
+    assert (found.exit, found.lines, found.err) == (8, ["pause-1"], f"Error: {so_far}")

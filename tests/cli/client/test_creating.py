@@ -67,7 +67,7 @@ def test_a_pipe_is_sent_as_it_comes(service: Server) -> None:
 @pytest.mark.parametrize(
     ("text", "exit", "said"),
     [
-        (GOOD, 0, "succeeded: 2 done, 0 refused"),
+        (GOOD, 0, "succeeded: 2 rows done, 0 refused"),
         (ONE_REFUSED, 3, "The refused rows and why: jobsvc failed "),
         (ALL_REFUSED, 4, "error: the only row was refused"),
     ],
@@ -107,8 +107,8 @@ def test_ctrl_c_ends_the_watching_and_leaves_the_job_running(service: Server, en
 @pytest.mark.parametrize(
     ("args", "exit", "said"),
     [
-        (("-p", "colour=blue"), 6, "baselineCSV has no such parameter; it has delimiter"),
-        (("-p", "encoding=utf-8", "-p", "encoding=utf-8"), 6, "given twice"),
+        (("-p", "colour=blue"), 2, "baselineCSV has no such parameter; it has delimiter"),
+        (("-p", "encoding=utf-8", "-p", "encoding=utf-8"), 2, "encoding is given twice"),
         (("-p", "delimiter"), 2, "'delimiter' must be of the form name=value"),
         (("-p", "=x"), 2, "'=x' must be of the form name=value"),
         (("--kind", "nope"), 5, "there is no kind 'nope'; there are baselineCSV"),
@@ -134,7 +134,7 @@ def test_a_file_that_becomes_shorter_while_it_is_sent_makes_no_job(
     service: Server, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = len(service.get("/jobs?limit=1000")["jobs"])
-    monkeypatch.setattr(creating, "_size", lambda _: 10_000)
+    monkeypatch.setattr(creating, "size_of", lambda _: 10_000)
     found = jobsvc(service.url, "upload", str(file))
     assert (found.exit, found.err) == (1, "Error: the file became shorter while it was sent: no job was made\n")
     assert len(service.get("/jobs?limit=1000")["jobs"]) == before

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from jobsvc.cli.client.address import Address, Source
 from jobsvc.cli.client.api import Api, Unreachable
-from jobsvc.cli.client.exits import Ended
-from jobsvc.cli.client.fetching import fetch
-from jobsvc.cli.client.targets import FileTarget, StreamTarget
+from jobsvc.cli.client.downloads.downloading import write_file
+from jobsvc.cli.client.downloads.fetching import fetch
+from jobsvc.cli.client.downloads.targets import FileTarget, StreamTarget
+from jobsvc.cli.client.exits import Ended, Exit
 from tests.support.server import Server
 from tests.support.shell import jobsvc
 
@@ -80,7 +82,7 @@ def test_a_result_goes_on_after_the_part_that_is_there(service: Server, exported
     file = tmp_path / "x.csv"
     path = f"/jobs/{exported}/result"
     whole = service.get_bytes(path)
-    api = Api(service.url, None)
+    api = Api(Address.of(service.url, Source.OPTION), None)
     with api.stream(path, {}) as answer:
         etag = answer.headers["ETag"]
     api.close()
@@ -108,16 +110,45 @@ def test_an_export_without_a_file_prints_its_job(service: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
+    ("args", "exit", "said"),
     [
-        (("2026-03-02", "2026-03-01"), "is after to"),
-        (("soon", "2026-03-01"), "'soon' must be a date"),
-        (("2026-03-01", "2026-03-01", "--job", "nope"), "there is no job 'nope'"),
+        (("2026-03-02", "2026-03-01"), 2, "is after to"),
+        (("soon", "2026-03-01"), 2, "from: 'soon' must be a date"),
+        (("2026-03-01", "2026-03-01", "--job", "nope"), 5, "there is no job 'nope'"),
     ],
 )
-def test_an_export_that_is_refused_is_told(url: str, args: tuple[str, ...], said: str) -> None:
+def test_an_export_that_is_refused_is_told(url: str, args: tuple[str, ...], exit: int, said: str) -> None:
     found = jobsvc(url, "export", *args)
-    assert (found.exit, said in found.err) == (6, True), found.err
+    assert (found.exit, said in found.err) == (exit, True), found.err
+
+
+def test_a_dash_stands_for_standard_output_which_then_has_the_file_alone(
+    service: Server, imported: str, exported: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    whole = service.get_bytes(f"/jobs/{exported}/result").decode()
+    assert jobsvc(service.url, "result", exported, "-o", "-").out == whole
+    found = jobsvc(service.url, "export", "2026-03-01", "2026-03-02", "--job", imported, "-o", "-")
+    assert found.out == whole
+    assert "-createExport-" in found.err.splitlines()[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_end_of_an_export_counts_days(service: Server, imported: str) -> None:
+    found = jobsvc(service.url, "export", "2026-03-01", "2026-03-02", "--job", imported, "--watch")
+    assert "succeeded: 2 days done, 0 refused" in found.err
+
+
+def test_a_part_that_the_disk_has_no_room_for_is_told_with_how_to_go_on(api: Api, tmp_path: Path) -> None:
+    class Full(FileTarget):
+        def write(self, data: bytes) -> None:
+            super().write(data)
+            raise Ended(Exit.ERROR, "no room")
+
+    target = Full(tmp_path / "x", "x")
+    with pytest.raises(Ended) as ended:
+        write_file(api, "/x", target, tmp_path / "x", told_to_nobody)
+    assert ended.value.hint == f"What has come is kept in {tmp_path}/x.part: the same command goes on with it."
 
 
 class Breaking(ThreadingHTTPServer):
@@ -172,7 +203,7 @@ def breaking() -> Iterator[Breaking]:
 
 @pytest.fixture
 def api(breaking: Breaking) -> Iterator[Api]:
-    found = Api(f"http://127.0.0.1:{breaking.server_port}", None)
+    found = Api(Address.of(f"http://127.0.0.1:{breaking.server_port}", Source.OPTION), None)
     yield found
     found.close()
 

@@ -43,8 +43,8 @@ def test_a_state_that_is_none_is_refused_with_those_there_are(url: str) -> None:
 def test_show_prints_a_job_for_people_and_for_scripts(service: Server, job_id: str) -> None:
     assert jobsvc(service.url, "show", job_id, "--json").json == service.job(job_id)
     found = jobsvc(service.url, "show", job_id)
-    assert "state:        succeeded" in found.lines
-    assert "done:         1" in found.lines
+    assert "state:       succeeded" in found.lines
+    assert "done:        1 row" in found.lines
 
 
 @pytest.mark.parametrize("command", ["show", "watch", "events"])
@@ -77,7 +77,26 @@ def test_a_service_that_is_not_there_is_told_with_its_url() -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     found = jobsvc(nowhere, "list")
     assert found.exit == 7
-    assert found.err.startswith(f"Error: {nowhere} can't be reached")
+    assert found.err.splitlines() == [
+        f"Error: {nowhere} (from JOBSVC_URL) can't be reached: nothing listens there",
+        "Is the service running, and is JOBSVC_URL right? --url names another.",
+    ]
+    named = jobsvc("", "list", "--url", nowhere).err
+    assert f"{nowhere} (from --url) can't be reached" in named
+    assert "is --url right?" in named
+
+
+def test_an_option_that_is_given_twice_is_refused(url: str) -> None:
+    found = jobsvc(url, "list", "--state", "failed", "--state", "paused")
+    assert (found.exit, "--state is given 2 times; it takes one value" in found.err) == (2, True), found.err
+    assert jobsvc(url, "list", "--json", "--json").exit == 0
+
+
+def test_a_list_without_a_job_says_why(url: str) -> None:
+    found = jobsvc(url, "list", "--kind", "nope")
+    assert (found.exit, found.err.startswith("Error: there is no kind 'nope'; there are ")) == (5, True), found.err
+    found = jobsvc(url, "list", "--kind", "ticks", "--user", "nobody")
+    assert (found.exit, found.err) == (0, "There is no job with --kind ticks --user nobody.\n")
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8081", "ftp://x", "http://", "http://x:port", "http://x/?a=b"])
@@ -88,7 +107,7 @@ def test_a_url_that_is_none_is_refused(url: str) -> None:
 
 
 def test_ctrl_c_has_an_exit_code_of_its_own(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("jobsvc.cli.client.api.Api.get", interrupted)

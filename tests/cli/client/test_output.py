@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from jobsvc.cli.client.downloads.targets import StreamTarget
 from jobsvc.cli.client.exits import Ended, Exit
 from jobsvc.cli.client.output import Output, shown
-from jobsvc.cli.client.targets import StreamTarget
 
 ID = "Jon-Doe-baselineCSV-1795657894-928884075210"
 
@@ -44,7 +44,7 @@ def test_on_a_narrow_terminal_no_id_and_no_number_is_cut(monkeypatch: pytest.Mon
         ("id", "state", "done", "file"), [(ID, "succeeded", 32000, "a long name of a file.csv")]
     )
     _, line, *_ = terminal.getvalue().splitlines()
-    assert line.split()[:3] == [ID, "succeeded", "32000"]
+    assert line.split()[:3] == [ID, "succeeded", "32,000"]
 
 
 def test_output_that_can_t_be_written_is_told() -> None:

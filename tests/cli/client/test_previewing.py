@@ -42,9 +42,9 @@ def test_preview_shows_how_a_file_is_read_its_rows_and_how_to_upload_it(service:
         ("date,n\nsoon,2\n", (), 4, "error: the job would fail: the only row was refused"),
         ("tam,n\nx,2\n", ("--kind", "bulkTeam"), 4, "the first column must be called 'team'"),
         ("n\n1\n", ("-p", "date_column=day"), 6, "error: the upload would be refused: there is no column 'day'"),
-        ("n\n1\n", ("-p", "colour=red"), 6, "Error: colour: baselineCSV has no such parameter"),
+        ("n\n1\n", ("-p", "colour=red"), 2, "Error: colour: baselineCSV has no such parameter"),
         ("%PDF-1.7", (), 6, "Error: the file is a PDF, not CSV"),
-        ("n\n1\n", ("--kind", "other"), 6, "Error: kind: 'other' must be one of"),
+        ("n\n1\n", ("--kind", "other"), 5, "Error: there is no kind 'other'; there are "),
         ("", (), 6, "Error: there is no file"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jobsvc.cli.client import steering
+from jobsvc.cli.client.api import Unreachable
 from jobsvc.jobs.states import State
 from tests.support.server import Server, free_port
 from tests.support.shell import jobsvc
@@ -21,7 +21,7 @@ def test_a_job_is_paused_resumed_terminated_and_rolled_back(service: Server, mak
     assert jobsvc(service.url, "resume", job_id).lines in ([f"{job_id} queued"], [f"{job_id} running"])
     assert jobsvc(service.url, "terminate", job_id).lines == [f"{job_id} terminated"]
     assert service.count_records(job_id) > 0
-    assert jobsvc(service.url, "rollback", job_id, "--wait", "20").lines == [f"{job_id} terminated"]
+    assert jobsvc(service.url, "rollback", job_id).lines == [f"{job_id} rolled back"]
     assert service.count_records(job_id) == 0
 
 
@@ -49,8 +49,10 @@ def test_of_several_jobs_each_is_asked_and_the_first_fault_is_the_exit_code(
     ("args", "said"),
     [
         ((), "name jobs by their ids, or say --all"),
-        (("--kind", "tocks"), "a filter goes with --all"),
-        (("a", "--kind", "tocks"), "a filter goes with --all"),
+        (("--kind", "tocks"), "a filter, --dry-run and --yes go with --all"),
+        (("a", "--kind", "tocks"), "a filter, --dry-run and --yes go with --all"),
+        (("a", "--yes"), "a filter, --dry-run and --yes go with --all"),
+        (("a", "--wait", "1", "--no-wait"), "either --wait or --no-wait, and not both"),
         (("a", "--all"), "either ids or --all, and not both"),
         (("a", "--wait", "31"), "31.0 is not in the range 0<=x<=30"),
     ],
@@ -66,11 +68,11 @@ def test_a_service_that_goes_away_is_told_with_how_far_it_came(monkeypatch: pyte
     assert (found.exit, "were asked before" in found.err) == (7, False)
     asked: list[str] = []
 
-    def post(self: Any, path: str, body: Any) -> dict[str, Any]:
+    def post(self: Any, path: str, body: Any, *, has: str) -> dict[str, Any]:
         asked.append(path)
         if len(asked) > 1:
-            raise steering.Unreachable("away")
-        return {"state": str(State.PAUSED)}
+            raise Unreachable("away")
+        return {"id": "a", "state": str(State.PAUSED), "rollback": None}
 
     monkeypatch.setattr("jobsvc.cli.client.api.Api.post", post)
     found = jobsvc(url, "pause", "a", "b", "c")

@@ -99,7 +99,7 @@ def test_how_an_older_service_says_that_it_can_not_wait(told: Told) -> None:
     told.body = told.body.replace(b'"wait"', b'"id"')
     with pytest.raises(Ended) as refused:
         Api(told.url, None).changed_job("x", "v")
-    assert refused.value.exit_code == 6
+    assert refused.value.exit_code == 2
 
 
 def test_watching_a_job_takes_a_few_requests(service: Server) -> None:

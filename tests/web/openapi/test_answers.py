@@ -13,7 +13,7 @@ from jobsvc.web.openapi.answers import answers
 from jobsvc.web.openapi.document import document
 from tests.support.contract import Contract, Seen, check_served
 
-ALIVE = b'{"status": "ok"}'
+ALIVE = b'{"status": "ok", "version": "0.1.0"}'
 PROBLEM = b'{"type": "urn:jobsvc:%s", "title": "t", "status": 404}'
 
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import click
 
 from jobsvc.cli.client.api import Api, job_path
 from jobsvc.cli.client.creating import told_and_watched
-from jobsvc.cli.client.downloading import TO, check_place, download
+from jobsvc.cli.client.downloads.downloading import PRINTED, TO, check_place, download
 from jobsvc.cli.client.exits import Exit
 from jobsvc.cli.client.output import Output
-from jobsvc.cli.client.talking import talks
+from jobsvc.cli.client.talking import command, talks
 from jobsvc.cli.client.watching import end_with, outcome
 
 
-@click.command()
+@command()
 @click.argument("first", metavar="FROM")
 @click.argument("last", metavar="TO")
 @click.option("--job", help="Only what the job with this id has made.")
@@ -41,7 +42,10 @@ def export(
         body["job"] = job
     if for_spreadsheet:
         body["for_spreadsheet"] = True
-    made = told_and_watched(api, output, api.post("/exportData", body), watch=watch or to is not None)
+    created = api.post("/exportData", body, has="Job ID")
+    later = None if to is None else f"jobsvc result {created['Job ID']} -o {shlex.quote(to)}"
+    # Standard output has one result: the file, if it is to be printed.
+    made = told_and_watched(api, output, created, watch=watch or to is not None, later=later, quiet=to == PRINTED)
     if made is None:
         return
     if to is not None and outcome(made) is not Exit.FAILED:

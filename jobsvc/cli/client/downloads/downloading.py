@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from jobsvc.cli.client.api import Api, Unreachable, job_path
+from jobsvc.cli.client.api import Api, job_path
 from jobsvc.cli.client.bars import open_bar
+from jobsvc.cli.client.downloads.fetching import fetch
+from jobsvc.cli.client.downloads.targets import FileTarget, StreamTarget
 from jobsvc.cli.client.exits import Ended, Exit
-from jobsvc.cli.client.fetching import fetch
 from jobsvc.cli.client.output import Output
-from jobsvc.cli.client.talking import talks
-from jobsvc.cli.client.targets import FileTarget, StreamTarget
+from jobsvc.cli.client.talking import command, talks
 
 TO = click.Path()
+
+PRINTED = "-"
+"""Where a download goes that is to be printed."""
 
 OUTPUT_HELP = "The file to write, or a directory for it; a broken download goes on from FILE.part.  [default: print it]"
 
 
-@click.command()
+@command()
 @click.argument("job_id", metavar="ID")
 @click.option("-o", "--output", "to", type=TO, help=OUTPUT_HELP)
 @talks
@@ -30,7 +34,7 @@ def failed(api: Api, output: Output, job_id: str, to: str | None) -> None:
     download(api, output, job_path(job_id, "failed"), f"{job_id}-failed.csv", to)
 
 
-@click.command()
+@command()
 @click.argument("job_id", metavar="ID")
 @click.option("-o", "--output", "to", type=TO, help=OUTPUT_HELP)
 @talks
@@ -39,7 +43,7 @@ def unprocessed(api: Api, output: Output, job_id: str, to: str | None) -> None:
     download(api, output, job_path(job_id, "unprocessed"), f"{job_id}-unprocessed.csv", to)
 
 
-@click.command()
+@command()
 @click.argument("job_id", metavar="ID")
 @click.option("-o", "--output", "to", type=TO, help=OUTPUT_HELP)
 @talks
@@ -50,7 +54,7 @@ def result(api: Api, output: Output, job_id: str, to: str | None) -> None:
 
 def download(api: Api, output: Output, path: str, name: str, to: str | None) -> None:
     """Write what is at `path` to a file, or print it."""
-    if to is None:
+    if to in (None, PRINTED):
         fetch(api, path, StreamTarget(sys.stdout.buffer), lambda *_: None)
         return
     check_place(to)
@@ -61,14 +65,8 @@ def download(api: Api, output: Output, path: str, name: str, to: str | None) -> 
         with file.open("wb") as stream:
             fetch(api, path, StreamTarget(stream), lambda *_: None)
         return
-    target = FileTarget(file, api.url + path)
-    try:
-        with open_bar(output, "download") as bar:
-            written = fetch(api, path, target, bar.moved)
-    except KeyboardInterrupt:
-        raise Ended(Exit.INTERRUPTED, f"The download was broken off{_rest(target)}") from None
-    except Unreachable as error:
-        raise Unreachable(f"{error.message}{_rest(target)}", error.status) from None
+    with open_bar(output, "download") as bar:
+        written = write_file(api, path, FileTarget(file, api.url + path), file, bar.moved)
     told: dict[str, Any] = {"file": str(file), "bytes": written}
     if output.as_json:
         output.json(told)
@@ -76,12 +74,25 @@ def download(api: Api, output: Output, path: str, name: str, to: str | None) -> 
         output.note(f"{file}: {written:,} bytes")
 
 
+def write_file(api: Api, path: str, target: FileTarget, file: Path, moved: Callable[[int, int | None], None]) -> int:
+    """Fetch what is at `path` into a file; returns its bytes. An error says how to go on with what has come."""
+    try:
+        return fetch(api, path, target, moved)
+    except KeyboardInterrupt:
+        raise Ended(Exit.INTERRUPTED, "The download was broken off.", hint=_kept(target, file)) from None
+    except Ended as error:
+        error.hint = _kept(target, file) or error.hint
+        raise
+
+
+def _kept(target: FileTarget, file: Path) -> str | None:
+    if not target.position or target.etag is None:
+        return None
+    return f"What has come is kept in {file}.part: the same command goes on with it."
+
+
 def check_place(to: str) -> None:
     """Say so at once if nothing can be written there, and not after somebody has waited for it."""
     folder = Path(to) if Path(to).is_dir() or to.endswith("/") else Path(to).parent
-    if not folder.is_dir():
+    if to != PRINTED and not folder.is_dir():
         raise Ended(Exit.ERROR, f"{to} can't be written: there is no directory {folder}")
-
-
-def _rest(target: FileTarget) -> str:
-    return "; the same command goes on with it later" if target.position and target.etag else ""

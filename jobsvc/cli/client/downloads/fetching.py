@@ -8,8 +8,8 @@ from time import sleep
 from typing import TYPE_CHECKING
 
 from jobsvc.cli.client.api import Api, Unreachable
+from jobsvc.cli.client.downloads.targets import Target
 from jobsvc.cli.client.exits import Ended, Exit
-from jobsvc.cli.client.targets import Target
 
 if TYPE_CHECKING:
     import httpx2

@@ -122,7 +122,7 @@ def _writing_to(what: str) -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        # Whoever reads has had enough.
+        # The reader has had enough.
         raise
     except OSError as error:
         raise Ended(Exit.ERROR, f"{what} can't be written: {error.strerror or error}") from None
