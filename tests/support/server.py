@@ -33,7 +33,7 @@ def free_port() -> int:
         return port
 
 
-def _heed_interrupts() -> None:
+def heed_interrupts() -> None:
     """Shells start background commands with SIGINT ignored, and so would be what the tests start."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
@@ -65,7 +65,7 @@ class Server:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_heed_interrupts,  # noqa: PLW1509 (it takes no lock)
+                preexec_fn=heed_interrupts,  # noqa: PLW1509 (it takes no lock)
             )
         if wait:
             self.wait_ready()

@@ -13,7 +13,7 @@ from typing import Any
 from click.testing import CliRunner
 
 from jobsvc.cli.main import main
-from tests.support.server import ROOT
+from tests.support.server import ROOT, heed_interrupts
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ def start(url: str, *args: str, **more: Any) -> subprocess.Popen[str]:
         env=client_environ(JOBSVC_URL=url),
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_interrupts,  # noqa: PLW1509 (it takes no lock)
         **{"stdout": subprocess.PIPE, **more},
     )
 
