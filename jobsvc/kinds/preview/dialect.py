@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -76,10 +75,7 @@ def quote_marks(sample: Sample, form: CsvFormat, refused: int, first: int = 0) -
     return QuoteMarks(form.quotes, refused, known, best if is_better else None)
 
 
-_ENDING = re.compile(r"(\r\n|[\r\n])+\Z")
-
-
 def as_sent(data: bytes, encoding: str, most: int) -> str:
     """The text of a row, without its end; what is no text is shown as Python writes it. Up to `most` characters."""
-    text = _ENDING.sub("", data[: 8 * most].decode(encoding, "backslashreplace"))
+    text = data[: 8 * most].decode(encoding, "backslashreplace").rstrip("\r\n")
     return text if len(text) <= most else text[: most - 1] + "…"
