@@ -39,6 +39,8 @@ class Log(Protocol):
     def __call__(self, text: str, *, level: str = "info", item: int | None = None) -> None:
         """Write a line: at one of `LOG_LEVELS`, about the item with that number if it is about one.
 
+        An `item` that is no whole number, or has more than 64 bits, is told in the text instead.
+
         It is kept with the next checkpoint, or where the run ends; a process that is killed
         before loses it. Of many lines the newest are kept. Raises ValueError for another level.
         """

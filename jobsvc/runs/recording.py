@@ -6,11 +6,11 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from jobsvc.logs.private import PRIVATE
 from jobsvc.runs.signals import Signals
-from jobsvc.store.errors import unexplained
+from jobsvc.store.errors import Conflict, DatabaseDown, unexplained
 
 log = logging.getLogger(__name__)
 
@@ -20,8 +20,19 @@ MAX_DELAY_SECONDS = 5.0
 T = TypeVar("T")
 
 
-def until_recorded(record: Callable[[], T], signals: Signals) -> T | None:
+PASSES = (DatabaseDown, Conflict, OperationalError)
+
+NOT_TAKEN = (SQLAlchemyError, ValueError, TypeError, OverflowError)
+"""What the database's library raises of values. Not all of it is an error of SQLAlchemy."""
+
+
+def until_recorded(
+    record: Callable[[], T], signals: Signals, leave_out: Callable[[], bool] = lambda: False
+) -> T | None:
     """Call `record` until the database takes it: that it is away, full or locked passes.
+
+    Other errors may not. For them `leave_out` drops what the record can do without, and returns whether
+    there was anything.
 
     Returns None if the process, or its queue worker, shuts down before. Then the next start finds the job,
     or in a fleet the sweep of another worker. A signal to the run makes it try again
@@ -31,7 +42,13 @@ def until_recorded(record: Callable[[], T], signals: Signals) -> T | None:
     while True:
         try:
             return record()
-        except SQLAlchemyError as error:
+        except NOT_TAKEN as error:
+            if not isinstance(error, PASSES) and leave_out():
+                what = "the end of a run could not be recorded, trying again without what the kind has said: %s"
+                log.error(what, type(error).__name__, exc_info=error, extra=PRIVATE)
+                continue
+            if not isinstance(error, SQLAlchemyError):
+                raise
             what = "the end of a run could not be recorded, trying again in %.0f s: %s"
             odd = unexplained(error)
             # It may be what a kind does in that transaction.

@@ -135,6 +135,7 @@ class Runner:
             return until_recorded(
                 lambda: interrupt(self._database, kind, job, self._now, said, max_idle=limit),
                 signals,
+                said.leave_out,
             )
         except BaseException as error:
             # Also a SystemExit: it is the kind's, and concerns its job alone.
@@ -206,7 +207,9 @@ class Runner:
         log.warning("the run stops, since the store of the files is away: %s", error)
         kind, why = self._kinds.get(job.kind), None if stopped else str(error)
         return until_recorded(
-            lambda: break_off(self._database, kind, job, why, self._now, said, leaving=signals.leaving), signals
+            lambda: break_off(self._database, kind, job, why, self._now, said, leaving=signals.leaving),
+            signals,
+            said.leave_out,
         )
 
     def _make_way(self, job: Job, error: DiskFull | NoRoom, signals: Signals, said: RunLog) -> State | None:
@@ -223,6 +226,7 @@ class Runner:
         return until_recorded(
             lambda: interrupt(self._database, kind, job, self._now, said, ended=ended, again=again),
             signals,
+            said.leave_out,
         )
 
     def _clear_files(self, job: Job, state: State | None) -> None:
@@ -247,7 +251,9 @@ class Runner:
         text = str(error) if isinstance(error, JobFailed) else f"{type(error).__name__}: {error}"
         kind = self._kinds.get(job.kind)
         try:
-            return until_recorded(lambda: fail(self._database, kind, job, text, self._now, said), signals)
+            return until_recorded(
+                lambda: fail(self._database, kind, job, text, self._now, said), signals, said.leave_out
+            )
         finally:
             if not isinstance(error, JobFailed):
                 log.error("the job failed: %s", type(error).__name__, exc_info=error, extra=PRIVATE)

@@ -113,12 +113,19 @@ class Json(_Decoded):
 
 
 class AnyText(TypeDecorator[str]):
-    """Text that comes from outside. PostgreSQL can't hold the character NUL; there a mark stands in its place."""
+    """Text that comes from outside. PostgreSQL can't hold the character NUL; there a mark stands in its place.
+
+    A surrogate, half of a character, is in no database: it is stored as Python writes it.
+    """
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        if value is None or dialect.name != "postgresql":
+        if value is None:
+            return None
+        if not value.isascii():
+            value = value.encode("utf-8", "backslashreplace").decode()
+        if dialect.name != "postgresql":
             return value
         return value.replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -46,10 +46,10 @@ def storable(text: object) -> str:
     return kept if kept.isascii() else kept.encode("utf-8", "backslashreplace").decode()
 
 
-def append(connection: Connection, key: JobKey, attempt: int, lines: Sequence[Line], *, dropped: int = 0) -> None:
+def append(connection: Connection, key: JobKey, attempt: int, lines: Sequence[Line], *, dropped: int = 0) -> int:
     """Add lines to a job's log, before which `dropped` others were said and not kept; the oldest make way for them.
 
-    The job's row is locked: another writer would give the same numbers.
+    The job's row is locked: another writer would give the same numbers. Returns the number of the last line.
     """
     last: int = connection.execute(_LAST, {"wanted_key": key}).scalar_one() or 0
     first = last + dropped + 1
@@ -58,9 +58,18 @@ def append(connection: Connection, key: JobKey, attempt: int, lines: Sequence[Li
         for number, line in enumerate(lines, first)
     ]
     connection.execute(_INSERT, rows)
-    up_to = first + len(rows) - 1 - MAX_LINES
-    if up_to > 0:
-        connection.execute(_DROP, {"wanted_key": key, "up_to": up_to})
+    last = first + len(rows) - 1
+    if last > MAX_LINES:
+        connection.execute(_DROP, {"wanted_key": key, "up_to": last - MAX_LINES})
+    return last
+
+
+def is_by_kind(connection: Connection, key: JobKey, line: int, attempt: int) -> bool:
+    """Whether the line with that number is there, and the kind has said it in that attempt."""
+    query = select(job_log.c.by_kind).where(
+        job_log.c.job_key == key, job_log.c.line == line, job_log.c.attempt == attempt
+    )
+    return bool(connection.execute(query).scalar_one_or_none())
 
 
 def of_job(connection: Connection, key: JobKey, after: int, limit: int) -> Sequence[RowMapping]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from threading import Event
 from typing import Any
 
@@ -11,8 +12,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
+from jobsvc.jobs import run_log
 from jobsvc.jobs.states import State
-from jobsvc.kinds import Item, RowKind
+from jobsvc.kinds import Item, JobContext, JobFailed, Log, RowKind, Work
 from jobsvc.store.queries.log_rows import MAX_CHARACTERS, MAX_LINES
 from jobsvc.web.services import Services
 from tests.support.talkative import Talkative
@@ -236,6 +238,86 @@ def test_a_line_has_a_longest_length_and_any_text_can_be_kept(make_app: MakeApp)
     assert long == "x" * MAX_CHARACTERS + "… (1000 characters left out)"
     assert odd.replace("\N{REPLACEMENT CHARACTER}", "\0") == "a\nb\0c\\ud800d\N{SNOWMAN}"
     assert level == "there is no level 'loud' for a line of a job's log: it is debug, info, warning, error"
+
+
+class Misnumbers(RowKind):
+    """Says each line about something that may be no number of an item."""
+
+    name = "misnumbers"
+
+    def __init__(self, *items: Any) -> None:
+        self.items = items
+        self._log: Log | None = None
+
+    def open(self, context: JobContext) -> Work:
+        self._log = context.log
+        return super().open(context)
+
+    def process(self, row: Any, item: Item) -> None:
+        assert self._log is not None
+        for about in self.items:
+            self._log("said", item=about)
+
+
+class Index:
+    """A whole number of another library, as numpy's are."""
+
+    def __index__(self) -> int:
+        return 7
+
+
+def test_a_line_about_what_is_no_item_is_kept_and_the_job_goes_on(make_app: MakeApp) -> None:
+    kind = Misnumbers(Index(), True, 2**63 - 1, None, Decimal(1), "A-17", 1.0, 2**63, -(2**70), 10**5000, [2**70])
+    job = Job(make_app([kind]), "misnumbers", "say,1").wait_for(State.SUCCEEDED, State.FAILED)
+    large = "[an item whose number is too large] said"
+    assert [(line[2], line[3]) for line in job.said[1:]] == [
+        (7, "said"),
+        (1, "said"),
+        (2**63 - 1, "said"),
+        (None, "said"),
+        (None, "[item Decimal('1')] said"),
+        (None, "[item 'A-17'] said"),
+        (None, "[item 1.0] said"),
+        (None, large),
+        (None, large),
+        (None, large),
+        (None, "[item [1180591620717411303424]] said"),
+        (None, "succeeded: every item was done or refused; 1 done, 0 refused"),
+    ]
+
+
+@pytest.mark.parametrize("bad", [2**70, object()], ids=["large", "object"])
+@pytest.mark.parametrize(("action", "ends"), [(None, State.FAILED), ("terminate", State.TERMINATED)])
+def test_a_run_ends_without_the_lines_that_the_database_does_not_take(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, bad: Any, action: str | None, ends: State
+) -> None:
+    # As if such a line got through: each is checked when it is said.
+    monkeypatch.setattr(run_log, "_number", lambda item: (bad, ""))
+    kind = Held()
+    job = Job(make_app([kind]), "held", "a,1", "b,2")
+    assert kind.reached.wait(TIMEOUT)
+    if action is not None:
+        assert job.client.post(f"/jobs/{job.id}/{action}?wait=0").status_code == 202
+    kind.go.set()
+    job.wait_for(ends)
+    assert ("error", "the database does not take what the kind has said: 2 lines are left out") in [
+        (line[1], line[3]) for line in job.said
+    ]
+
+
+class Halved(RowKind):
+    """Fails its job in words that no database takes."""
+
+    name = "halved"
+
+    def process(self, row: Any, item: Item) -> None:
+        raise JobFailed("half a character: \ud83d, and NUL: \0")
+
+
+def test_a_job_fails_whatever_the_words_are(make_app: MakeApp) -> None:
+    job = Job(make_app([Halved()]), "halved", "say,1").wait_for(State.FAILED)
+    error = job.client.get(f"/jobs/{job.id}").get_json()["error"]
+    assert error.replace("\N{REPLACEMENT CHARACTER}", "\0") == "half a character: \\ud83d, and NUL: \0"
 
 
 def test_a_rollback_is_told(make_app: MakeApp) -> None:
