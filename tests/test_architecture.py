@@ -78,6 +78,7 @@ FLOORS = (
     "files",
     "store",
     "metrics",
+    "traces",
     "logs",
     "deadlines",
     "settings",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from flask import Flask
@@ -33,6 +33,7 @@ from jobsvc.store import clock
 from jobsvc.store.disk.open_room import filled_disks
 from jobsvc.store.queries import worker_rows
 from jobsvc.store.readiness import Readiness
+from jobsvc.traces.setup import Sending, sending
 from jobsvc.version import VERSION
 from jobsvc.web import access, local_only, measuring, problems, request_log, takes
 from jobsvc.web.in_flight import InFlight
@@ -62,17 +63,21 @@ def create_app(
     PostgreSQL DatabaseInUse, SchemaBehind and DatabaseDown.
     """
     settings = settings or Settings.load()
+    traces = []
     if own_process:
         configure(settings)
+        traces = sending("web")
     locks = _lock(settings)
     try:
-        return _build(settings, locks, own_process, extra_kinds)
+        return _build(settings, locks, own_process, extra_kinds, traces)
     except BaseException:
         locks.release()
         raise
 
 
-def _build(settings: Settings, locks: Locks, own_process: bool, extra_kinds: Iterable[Kind]) -> Flask:
+def _build(
+    settings: Settings, locks: Locks, own_process: bool, extra_kinds: Iterable[Kind], traces: Sequence[Sending]
+) -> Flask:
     session = worker_rows.session_name("web") if settings.engine is EngineName.FLEET else None
     core = build_core(settings, extra_kinds, session)
     database, files = core.database, core.files
@@ -89,7 +94,7 @@ def _build(settings: Settings, locks: Locks, own_process: bool, extra_kinds: Ite
     process = WebProcess(
         database,
         locks,
-        [*engines.parts, action_thread, follower, pruner, key_use],
+        [*engines.parts, action_thread, follower, pruner, key_use, *traces],
         _count_requests(app),
         Readiness(database, core.room),
         shutdown_seconds=settings.shutdown_timeout,

@@ -26,6 +26,7 @@ from jobsvc.store.locks.process_lock import ProcessLock
 from jobsvc.store.postgresql.backend import conninfo
 from jobsvc.store.postgresql.listener import Listener
 from jobsvc.store.queries import worker_rows
+from jobsvc.traces.setup import sending
 
 STRAY_AFTER = timedelta(days=1)
 """A file of no job is moved aside when it is this old: a file that is being received belongs to no job yet."""
@@ -109,6 +110,8 @@ class OwnProcess:
         self._parts: list[Part] = [webhook_sender(core, settings), Listener(settings.url, core.notifier.notify)]
         if settings.metrics_port:
             self._parts.append(_metrics_port(settings))
+        # The last to end: whatever else ends may have a span.
+        self._parts += sending("worker")
 
     def start(self) -> None:
         for part in self._parts:

@@ -18,12 +18,13 @@ from jobsvc.metrics.instruments import COMMIT_SECONDS
 from jobsvc.runs.commonest import nothing_done, too_many
 from jobsvc.runs.crashes import NO_CRASH, on_probation
 from jobsvc.runs.ending import current, end_job, obey
-from jobsvc.runs.hooks import CheckpointEffects
+from jobsvc.runs.hooks import CheckpointEffects, span_fields
 from jobsvc.runs.progress import ProgressMeter
 from jobsvc.store.again import again_on_conflict, done_again, is_conflict
 from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseBusy
 from jobsvc.store.queries import refused_rows
+from jobsvc.traces.spans import span
 
 MAX_ERROR_CHARACTERS = 500
 """How much of the reason of a refused item is kept; there may be millions of them."""
@@ -100,10 +101,21 @@ class Checkpoints:
         """
         taken = self._up_to_limit(batch, items)
         self._meter.count(len(taken.items) + len(taken.end.refused))
-        return done_again(
-            lambda: self._commit(taken, leaving, urgent),
-            when=lambda error: _may_pass(error, leaving),
-        )
+        done, refused, blank = self._done, self._refused, self._blank
+        with span("checkpoint", span_fields(self._job)) as told:
+            state = done_again(
+                lambda: self._commit(taken, leaving, urgent),
+                when=lambda error: _may_pass(error, leaving),
+            )
+            told.note(
+                {
+                    "jobsvc.items.done": self._done - done,
+                    "jobsvc.items.refused": self._refused - refused,
+                    "jobsvc.items.blank": self._blank - blank,
+                    "jobsvc.job.state": state,
+                }
+            )
+        return state
 
     def _commit(self, taken: Committed, leaving: Callable[[], bool], urgent: Callable[[], bool]) -> State:
         begun = monotonic()

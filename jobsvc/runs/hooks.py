@@ -22,6 +22,7 @@ from jobsvc.kinds.contract import JobInfo, Kind
 from jobsvc.logs.private import PRIVATE
 from jobsvc.store.bulk_insert import bulk_insert
 from jobsvc.store.insert_new import insert_new
+from jobsvc.traces.spans import Value
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,16 @@ def job_info(kind: Kind, job: Job) -> JobInfo:
 def log_fields(job: Job) -> dict[str, object]:
     """What each line of the log has that is about a job: see `logs/about.py`."""
     return {"job": job.id, "attempt": job.attempt, "user": job.user, "request_id": job.request_id}
+
+
+def span_fields(job: Job) -> dict[str, Value]:
+    """What a span of a run, or of a part of one, says of its job: see `traces/spans.py`."""
+    return {
+        "jobsvc.job.id": job.id,
+        "jobsvc.job.kind": job.kind,
+        "jobsvc.job.attempt": job.attempt,
+        "jobsvc.request_id": job.request_id,
+    }
 
 
 class CheckpointEffects:

@@ -18,7 +18,7 @@ from jobsvc.logs.private import PRIVATE
 from jobsvc.runs.claims import Claims
 from jobsvc.runs.crashes import NO_CRASH, claimed
 from jobsvc.runs.ending import AttemptLost, end_job, ended_by_run
-from jobsvc.runs.hooks import CheckpointEffects, log_fields, tell
+from jobsvc.runs.hooks import CheckpointEffects, log_fields, span_fields, tell
 from jobsvc.runs.recording import until_recorded
 from jobsvc.runs.signals import Signals
 from jobsvc.store.again import again_on_conflict
@@ -27,6 +27,7 @@ from jobsvc.store.errors import DatabaseDown, DiskFull, FilesDown
 from jobsvc.store.queries import job_rows, log_rows
 from jobsvc.store.queries.job_rows import Due
 from jobsvc.store.queries.log_rows import Line
+from jobsvc.traces.spans import span
 
 log = logging.getLogger(__name__)
 
@@ -118,8 +119,10 @@ class Rollbacks:
 
     def run(self, job: Job, signals: Signals) -> State | None:
         """Roll a claimed job back, until nothing is left or the service shuts down; None if it was taken away."""
-        with about(**log_fields(job)):
-            return self._run(job, signals)
+        with span(f"rollback {job.kind}", span_fields(job)) as told, about(**log_fields(job), **told.fields):
+            state = self._run(job, signals)
+            told.note({"jobsvc.job.state": state})
+            return state
 
     def _run(self, job: Job, signals: Signals) -> State | None:
         log.info("the rollback begins: %d items are done", job.done)

@@ -24,7 +24,7 @@ from jobsvc.logs.private import PRIVATE
 from jobsvc.runs.checkpoint import Checkpoints
 from jobsvc.runs.claims import RunClaims
 from jobsvc.runs.ending import AttemptLost, break_off, ended_by_run, fail
-from jobsvc.runs.hooks import job_info, log_fields, tell
+from jobsvc.runs.hooks import job_info, log_fields, span_fields, tell
 from jobsvc.runs.progress import ProgressMeter
 from jobsvc.runs.recording import until_recorded
 from jobsvc.runs.recovery import interrupt
@@ -33,6 +33,7 @@ from jobsvc.store.database import Database
 from jobsvc.store.disk.room import FULL, Room
 from jobsvc.store.errors import DatabaseDown, DiskFull, FilesDown, IdleTooLong, NoRoom
 from jobsvc.store.queries import job_rows
+from jobsvc.traces.spans import span
 
 log = logging.getLogger(__name__)
 
@@ -85,8 +86,12 @@ class Runner:
         Returns the state that the run left the job in; None if the job was taken
         from it, in which case it left no effect.
         """
-        with about(**log_fields(job)):
-            return self._run(job, signals)
+        with span(f"run {job.kind}", span_fields(job)) as told, about(**log_fields(job), **told.fields):
+            state = self._run(job, signals)
+            told.note({"jobsvc.job.state": state})
+            if state is State.FAILED:
+                told.fail(state)
+            return state
 
     def _run(self, job: Job, signals: Signals) -> State | None:
         log.info("the run begins: %d items done so far", job.done + job.failed)

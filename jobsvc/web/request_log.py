@@ -17,7 +17,10 @@ from flask import Flask, request
 
 from jobsvc.logs import about
 from jobsvc.logs.formatting import IN_MESSAGE
+from jobsvc.traces import spans
+from jobsvc.traces.spans import Span
 from jobsvc.web.in_flight import when_closed
+from jobsvc.web.measuring import METHODS
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -37,7 +40,11 @@ SENT = "jobsvc.sent"
 """Where a server finds whom to tell what it really has sent: `(status, bytes, whole)`, before it closes the answer."""
 
 ASKED_ALL_THE_TIME = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Routes that machines ask, every few seconds: their lines are for debugging, unless something is wrong."""
+"""Routes that machines ask, every few seconds: their lines are for debugging, unless something is wrong, and they have
+no spans."""
+
+TRACE_CONTEXT = ("traceparent", "tracestate")
+"""Headers that say what a request is a part of (W3C Trace Context)."""
 
 
 class _Request:
@@ -79,6 +86,37 @@ class _Request:
         }
         log.log(level, "%s %s %d", self.method, self.path, self.status, extra=fields)
 
+    @property
+    def known_method(self) -> str:
+        return self.method if self.method in METHODS else "_OTHER"
+
+    def tell(self, span: Span) -> None:
+        """What its span has, by OpenTelemetry's names where it has some. The path is left out: ids are in it."""
+        job = about.current().get("job")
+        if self.route is not None:
+            span.rename(f"{self.known_method} {self.route}")
+        span.note(
+            {
+                "http.request.method": self.known_method,
+                "http.route": self.route,
+                "http.response.status_code": self.status,
+                "http.response.body.size": self.bytes,
+                "jobsvc.request_id": self.id,
+                "jobsvc.job.id": job if isinstance(job, str) else None,
+                "jobsvc.broken_off": None if self.whole else True,
+            }
+        )
+        if self.status >= 500:
+            span.fail(str(self.status))
+
+
+def _span_of(one: _Request, environ: WSGIEnvironment) -> Span:
+    """The request's span, if anybody is told of it. Its route is not known yet."""
+    if not spans.is_on() or one.path in ASKED_ALL_THE_TIME:
+        return spans.NOTHING
+    found = {name: environ.get(f"HTTP_{name.upper()}") for name in TRACE_CONTEXT}
+    return spans.request(one.known_method, {name: text for name, text in found.items() if text is not None})
+
 
 class RequestLog:
     """WSGI middleware, the outermost: gives each request an id, and writes its line."""
@@ -91,7 +129,9 @@ class RequestLog:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         one = _Request(environ, self._clock())
         environ[KEY], environ[SENT] = one, one.sent
-        token = about.begin({"request_id": one.id})
+        told = _span_of(one, environ)
+        told.__enter__()
+        token = about.begin({"request_id": one.id, **told.fields})
 
         def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Callable[[bytes], object]:
             one.status = int(status[:3])
@@ -99,6 +139,9 @@ class RequestLog:
 
         def done() -> None:
             one.write_line(self._clock())
+            if spans.is_on():
+                one.tell(told)
+            told.__exit__(None)
             # A server that tells what it has sent has more to say of the request: it ends the fields itself.
             if not one.told_by_server:
                 about.end(token)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from jobsvc.kinds import Item, Refused, Retry, RowKind
@@ -12,7 +13,7 @@ class Passes(Exception):
 
 
 class Talkative(RowKind):
-    """Does as each row says: `say`, `refuse`, `again`, `break`, or `shout` ten thousand lines."""
+    """Does as each row says: `say`, `refuse`, `again`, `break`, `list` what is imported, or `shout` 10,000 lines."""
 
     name = "talkative"
     retry = Retry(on=(Passes,), attempts=3, first_delay=0.01, max_delay=0.01)
@@ -31,6 +32,8 @@ class Talkative(RowKind):
                 raise Passes(row["cell"])
             case "break":
                 int(row["cell"])
+            case "list":
+                item.log(f"modules of opentelemetry: {sum(name.startswith('opentelemetry') for name in sys.modules)}")
             case "shout":
                 for number in range(10_000):
                     item.log(f"line {number}", level="debug")
