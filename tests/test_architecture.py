@@ -382,6 +382,12 @@ def test_only_the_room_for_metrics_imports_prometheus_client() -> None:
     assert_imports_none(sorted(others), "prometheus_client")
 
 
+def test_only_the_room_for_traces_imports_opentelemetry() -> None:
+    """Its packages are an extra. Even there, nothing imports them before somebody asks for traces."""
+    others = set(PACKAGE.rglob("*.py")) - {PACKAGE / "traces" / "recorded.py", PACKAGE / "traces" / "sender.py"}
+    assert_imports_none(sorted(others), "opentelemetry")
+
+
 def test_nobody_sets_the_size_of_stacks() -> None:
     """It is the process's: a thread that somebody else starts at that moment has it too."""
     assert_imports_none(list(PACKAGE.rglob("*.py")), "threading.stack_size")

@@ -35,6 +35,8 @@ def known(settings: Settings, environ: Mapping[str, str] | None = None) -> froze
     found |= {text.strip() for name, text in environ.items() if _IN_ENVIRONMENT.search(name)}
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
         found |= _of_url(environ.get(name, ""))
+    for name in ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"):
+        found |= _of_headers(environ.get(name, ""))
     return frozenset(text for text in found if len(text) >= MIN_CHARACTERS)
 
 
@@ -45,6 +47,13 @@ def _of_url(url: str) -> set[str]:
     except (ArgumentError, ValueError):
         return set()
     return {str(password), unquote(str(password)), quote(str(password), safe="")} if password else set()
+
+
+def _of_headers(text: str) -> set[str]:
+    """The values of `name=value,name=value`, which are percent-encoded, with and without a word such as Bearer."""
+    values = {pair.partition("=")[2].strip() for pair in text.split(",")}
+    plain = values | {unquote(value) for value in values}
+    return plain | {words[-1] for value in plain if (words := value.split())}
 
 
 class Censor:

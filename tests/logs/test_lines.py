@@ -167,8 +167,10 @@ SECRET = "s3cr3t-p4ssw0rd/+"
 def test_passwords_and_keys_that_the_process_knows_are_in_no_line() -> None:
     url = "postgresql://ann:s3cr3t-p4ssw0rd%2F%2B@db/jobsvc"
     environ = {"AWS_SECRET_ACCESS_KEY": "aws-" + SECRET, "PGPASSWORD": "pg-" + SECRET, "PATH": "/usr/bin"}
+    environ |= {"OTEL_EXPORTER_OTLP_HEADERS": "authorization=Key%20otel-4711-0815,api-key=otel-0815-4711"}
     secrets = known(Settings(database_url=url, webhook_secret="whsec_" + "A" * 32), environ)
     texts = [SECRET, "s3cr3t-p4ssw0rd%2F%2B", "aws-" + SECRET, "pg-" + SECRET, "whsec_" + "A" * 32, "A" * 32]
+    texts += ["Key otel-4711-0815", "Key%20otel-4711-0815", "otel-4711-0815", "otel-0815-4711"]
     for text in texts:
         assert Censor(secrets).clean(f"it is {text}, they say") == "it is …, they say"
     assert Censor(secrets).clean("/usr/bin") == "/usr/bin"
