@@ -23,6 +23,7 @@ TALKATIVE = "tests.support.talkative:Talkative"
 SECRETS = {
     "cell": "cell-4711-0815",
     "bearer": "bearer-4711-0815",
+    "unknown": "unknown-4711-0815",
     "idempotency": "idempotency-4711-0815",
     "callback": "callback-4711-0815",
     "aws": "aws-4711-0815",
@@ -87,22 +88,29 @@ def test_a_start_says_how_many_jobs_go_on(make_server: MakeServer) -> None:
 def test_no_secret_is_in_the_log_whoever_prints_it(make_server: MakeServer, tmp_path: Path) -> None:
     server = make_server(
         JOBSVC_KINDS=TALKATIVE,
+        JOBSVC_API_KEYS=f"ann:{SECRETS['bearer']}",
         JOBSVC_LOG_LEVEL="debug",
         JOBSVC_WEBHOOK_ALLOW_PRIVATE="1",
         AWS_SECRET_ACCESS_KEY=SECRETS["aws"],
     ).start()
-    key = {"Idempotency_Key": SECRETS["idempotency"], "Authorization": f"Bearer {SECRETS['bearer']}"}
+    known = {"Authorization": f"Bearer {SECRETS['bearer']}"}
+    key = {"Idempotency_Key": SECRETS["idempotency"], **known}
     rows = f"do,cell\nsay,{SECRETS['cell']}\nrefuse,{SECRETS['cell']}\nbreak,{SECRETS['cell']}\n".encode()
     callback = f"http://127.0.0.1:{free_port()}/{SECRETS['callback']}"
     made = "/kinds/talkative/jobs"
     status, job = ask(server, f"{made}?callback_url={callback}", rows, **key)
     assert status == 201, job
-    server.wait_for(job["id"], "failed")
+
+    def of_job() -> Any:
+        return ask(server, f"/jobs/{job['id']}", **known)[1]
+
+    poll(lambda: of_job()["state"] == "failed", 30, "the job to fail")
     assert ask(server, made, rows + b"say,1\n", **key)[0] == 422
     with_password = f"http://ann:{SECRETS['password']}@127.0.0.1/"
-    assert ask(server, f"{made}?callback_url={with_password}", rows)[0] == 400
-    assert ask(server, f"/jobs?{SECRETS['query']}={SECRETS['query']}")[0] == 400
-    assert SECRETS["cell"] in json.dumps(server.get(f"/jobs/{job['id']}")), "its owner sees it"
+    assert ask(server, f"{made}?callback_url={with_password}", rows, **known)[0] == 400
+    assert ask(server, f"/jobs?{SECRETS['query']}={SECRETS['query']}", **known)[0] == 400
+    assert ask(server, "/jobs", Authorization=f"Bearer {SECRETS['unknown']}")[0] == 401
+    assert SECRETS["cell"] in json.dumps(of_job()), "its owner sees it"
     poll(lambda: "a webhook was not delivered" in server.log.read_text(), 20, "the webhook to be tried")
     assert server.stop() == 0
     said = server.log.read_text()
