@@ -74,7 +74,7 @@ def test_a_date_column_that_is_not_there_is_refused_at_the_upload(client: FlaskC
         400,
         {
             "errorType": "invalid_date_column",
-            "message": "there is no column 'born' to take the date from; the header has a, b",
+            "message": "date_column: there is no column 'born' to take the date from; the header has a, b",
         },
     )
     assert names(services.files.directory) == []

@@ -245,7 +245,7 @@ def test_teams_whose_names_exist_count_too(client: FlaskClient, services: Servic
 @pytest.mark.parametrize("value", ["-1", "x", "1.5", "many", "1e9"])
 def test_a_max_failed_that_is_no_number_of_rows_is_refused(client: FlaskClient, services: Services, value: str) -> None:
     message = refused(client, services, "max_failed", value)
-    assert "integer" in message or "greater than or equal to 0" in message
+    assert message in (f"max_failed: {value!r} must be a whole number", f"max_failed: {value!r} must be 0 or more")
 
 
 # dry_run
@@ -328,7 +328,7 @@ def test_a_dry_run_of_teams_that_was_paused_goes_on_and_leaves_nothing(
 
 @pytest.mark.parametrize("value", ["maybe", "2", "tru", "\0"])
 def test_a_dry_run_that_is_neither_yes_nor_no_is_refused(client: FlaskClient, services: Services, value: str) -> None:
-    assert "boolean" in refused(client, services, "dry_run", value)
+    assert refused(client, services, "dry_run", value) == f"dry_run: {value!r} must be true or false"
 
 
 # All of them
