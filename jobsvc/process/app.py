@@ -42,6 +42,7 @@ from jobsvc.web.request_log import RequestLog
 from jobsvc.web.routes import actions as action_routes
 from jobsvc.web.routes import contract, data, health, jobs, keys, kinds, metrics, original, previews, workers
 from jobsvc.web.services import Services, provide
+from jobsvc.web.waits import CountedWaits
 from jobsvc.webhooks.address import check_callback
 
 MAX_BODY_BYTES = 64 * 1024
@@ -138,9 +139,9 @@ def _measured(core: Core, settings: Settings, engines: Engines) -> Measured:
 
 
 def _count_requests(app: Flask) -> InFlight:
-    """Count the requests that are being answered; each has its id and its deadline from its beginning on."""
+    """Count the requests that are being answered, and those that wait; each has its id and its deadline at once."""
     in_flight = InFlight(app.wsgi_app)
-    app.wsgi_app = RequestLog(RequestDeadline(in_flight))  # type: ignore[method-assign]
+    app.wsgi_app = RequestLog(RequestDeadline(CountedWaits(in_flight, PLACE)))  # type: ignore[method-assign]
     return in_flight
 
 

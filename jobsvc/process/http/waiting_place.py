@@ -1,4 +1,4 @@
-"""Where a request waits for a job to change: among the server's slots, as long as its client is there."""
+"""Where a request waits for a job: among the server's slots, and for a change as long as its client is there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ class WaitingPlace:
 
     def __init__(self, slots: TransferSlots, client: ClientSocket) -> None:
         self._client = client
-        self.take, self.give_back = slots.take_to_wait, slots.give_back_from_wait
+        self.threads = slots
+        """Of the server, for waits of other sorts."""
+        self.take, self.give_back = slots.take_to_follow, slots.give_back_from_following
 
     def client_is_gone(self) -> bool:
         """Whether the client has closed its end. One that still reads gets its answer at once."""

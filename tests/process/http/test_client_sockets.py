@@ -309,17 +309,42 @@ def test_gunicorn_has_the_attributes_that_the_worker_relies_on() -> None:
         assert f"self.{name} " not in source, name
 
 
-def test_requests_that_wait_take_a_quarter_of_the_threads_and_leave_one_always() -> None:
+def test_requests_that_wait_for_a_change_take_a_quarter_of_the_threads_and_leave_one_always() -> None:
     slots = TransferSlots(32)
-    assert [slots.take_to_wait() for _ in range(9)] == [True] * 8 + [False]
+    assert [slots.take_to_follow() for _ in range(9)] == [True] * 8 + [False]
     # With them, uploads and large answers still take no more than three quarters.
     assert [slots.take() for _ in range(17)] == [True] * 16 + [False]
-    slots.give_back_from_wait()
+    slots.give_back_from_following()
     assert slots.take()
-    assert not slots.take_to_wait(), "a transfer has its slot"
+    assert not slots.take_to_follow(), "a transfer has its slot"
     slots.give_back()
-    assert slots.take_to_wait()
-    assert not TransferSlots(2).take_to_wait()
+    assert slots.take_to_follow()
+    assert not TransferSlots(2).take_to_follow()
+
+
+def test_requests_that_wait_for_a_run_or_a_change_leave_slots_for_uploads() -> None:
+    slots = TransferSlots(32)
+    assert [slots.take_to_wait_long() for _ in range(17)] == [True] * 16 + [False]
+    assert not slots.take_to_follow()
+    assert [slots.take() for _ in range(9)] == [True] * 8 + [False]
+    slots.give_back_from_long_wait()
+    assert slots.take_to_follow()
+    slots.give_back_from_following()
+    assert slots.take_to_wait_long()
+
+
+def test_whatever_is_taken_threads_are_left_that_wait_for_nothing() -> None:
+    slots = TransferSlots(32)
+    assert [slots.take_to_wait_long() for _ in range(16)] == [True] * 16
+    assert [slots.take() for _ in range(8)] == [True] * 8
+    assert [slots.take_to_wait_shortly() for _ in range(5)] == [True] * 4 + [False]
+    slots.give_back_from_short_wait()
+    slots.give_back()
+    assert [slots.take_to_wait_shortly() for _ in range(3)] == [True] * 2 + [False]
+    # As few as there can be: one waits, one answers.
+    fewest = TransferSlots(2)
+    assert fewest.take_to_wait_long()
+    assert not fewest.take_to_wait_shortly()
 
 
 def test_a_request_that_waits_sees_that_its_client_has_gone(pair: Pair) -> None:
