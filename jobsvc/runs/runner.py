@@ -16,7 +16,7 @@ from jobsvc.identifiers import EntryId, JobKey
 from jobsvc.jobs import obedience
 from jobsvc.jobs.job import Job, Place
 from jobsvc.jobs.run_log import RunLog
-from jobsvc.jobs.states import HOOKS, WITHOUT_OUTPUT, State
+from jobsvc.jobs.states import HOOKS, STOPPING, WITHOUT_OUTPUT, State
 from jobsvc.kinds.contract import JobContext, JobFailed, JobInfo, Kind
 from jobsvc.kinds.csv.format import DEFAULT_MAX_ROW_BYTES
 from jobsvc.logs.about import about
@@ -113,6 +113,9 @@ class Runner:
 
     def _to_its_end(self, job: Job, signals: Signals, said: RunLog) -> State | None:
         """What `run` returns; raises AttemptLost if the job has moved on."""
+        if job.state in STOPPING:
+            # It was asked when nobody could be told: the claim's answer was lost, and the claim was found again.
+            signals.stop.set()
         try:
             state: State | None = State.RUNNING
             while state is State.RUNNING:
