@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 
 REMEMBERED = 10_000
@@ -38,16 +39,16 @@ def check_date_format(form: str) -> str:
     return form
 
 
-def _hint(text: str) -> str:
-    """Which formats would read a field."""
-    read = []
-    for form in COMMON:
+def _reading(text: str, forms: Sequence[str]) -> list[str]:
+    """Those of the formats that read a field."""
+    found = []
+    for form in forms:
         try:
             datetime.strptime(text.strip(), form)  # noqa: DTZ007
         except ValueError:
             continue
-        read.append(f"date_format={form}")
-    return f"; {' or '.join(read[:2])} reads it" if read else ""
+        found.append(form)
+    return found
 
 
 class Dates:
@@ -57,19 +58,25 @@ class Dates:
         self._form = form
         self._known: dict[str, str] = {}
         self._tries = 0
-        self._hint = "; date_format=%d/%m/%Y and the like read others"
+        self._likely: list[str] = []
+        """The formats that have read the last field which the run's own doesn't, and one of `COMMON` does."""
+        self._others = "; date_format=%d/%m/%Y and the like read others" if form is None else ""
 
     def why_none(self, text: str) -> str:
         """What is wrong with a field that has no date, and a hint: which option reads it, if one is known.
 
-        For the first fields of a run a hint is looked for; later ones get the last that was found.
+        For the first fields of a run all common formats are tried; for later ones those that have read the last of
+        them: there may be millions of such fields, and they are alike.
         """
         wrong = "doesn't begin with a date YYYY-MM-DD" if self._form is None else f"is no date of the form {self._form}"
         if self._tries < TRIES:
-            # There may be millions of such fields, and they are alike.
             self._tries += 1
-            self._hint = _hint(text) or self._hint
-        return wrong + self._hint
+            read = _reading(text, COMMON)[:2]
+            self._likely = read or self._likely
+        else:
+            read = _reading(text, self._likely)
+        options = " or ".join(f"date_format={form}" for form in read)
+        return f"{wrong}; {options} reads it" if options else wrong + self._others
 
     def find(self, text: str) -> str | None:
         """The date in a field, as YYYY-MM-DD; None if there is none."""
