@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO, TypeAlias
 
@@ -25,6 +26,10 @@ from jobsvc.kinds.csv.simple_lines import SimpleLines, partly_quoted_lines, plai
 from jobsvc.kinds.errors import Refused
 
 ROWS_PER_BATCH = 2000
+
+FIELDS_AT_A_TIME = 200_000
+"""Of rows that are padded: they have as many as the header, however few bytes they are. Others have no more than bytes,
+of which `LineBuffer` bounds how many there are."""
 
 PADDED = "missing fields at the end of rows were filled with nothing (ragged=pad)"
 
@@ -76,6 +81,7 @@ class CsvSource:
         """Columns at the beginning of each row that are left out."""
         self._can_pad = self._form.ragged is Ragged.REFUSE
         self._width = len(columns) + self._extra
+        self._most_rows = max(1, FIELDS_AT_A_TIME // self._width) if self._form.ragged is Ragged.PAD else sys.maxsize
         self._buffer = LineBuffer(file, cursor["offset"], self._form.max_row_bytes)
         self._rows = RowReader(self._buffer, self._form)
         self._escaped = _ESCAPED.replace(self._form.delimiter.encode(), b"")
@@ -92,10 +98,10 @@ class CsvSource:
         rows: RowsParser | None = None,
         wanted: Callable[[], int] = lambda: ROWS_PER_BATCH,
     ) -> Iterator[Batch]:
-        """The remaining rows, about `wanted()` of them in a batch. Without `rows`, `row` makes them."""
+        """The remaining rows, about `wanted()` of them in a batch, or fewer. Without `rows`, `row` makes them."""
         if self._extra or self._form.ragged is Ragged.ANY:
             simple = None
-        while self._buffer.fill(count := wanted()):
+        while self._buffer.fill(count := min(wanted(), self._most_rows)):
             batch: WholeBatch | MixedBatch | None = None
             if not self._buffer.overlong:
                 batch = self._whole_batch(count, simple, rows or _each(row))

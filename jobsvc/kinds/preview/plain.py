@@ -10,7 +10,7 @@ from typing import Any
 from jobsvc.kinds.batch import Batch
 from jobsvc.kinds.csv.format import CsvFormat
 from jobsvc.kinds.csv.rows import OPEN_AT_END
-from jobsvc.kinds.csv.source import CsvSource
+from jobsvc.kinds.csv.source import FIELDS_AT_A_TIME, CsvSource
 from jobsvc.kinds.csv.work import CsvWork
 from jobsvc.kinds.preview.sample import Sample
 
@@ -19,9 +19,6 @@ ROWS_AT_A_TIME = 2000
 
 ROWS_IN_VAIN = 50
 """The same, where rows may each be read to the end before they turn out to be none."""
-
-FIELDS_AT_A_TIME = 200_000
-"""Rows that are padded have as many fields as the header, however short they are."""
 
 SECONDS = 0.5
 """For reading a sample once more."""

@@ -411,6 +411,34 @@ def test_a_line_of_50_mb_is_refused_in_little_memory(tmp_path: Path, quote: byte
     assert (refusal.item, refusal.line, refusal.offset, refusal.length) == (1, 2, 6, len(quote) + 50 * MIB + 1)
 
 
+@pytest.mark.parametrize("row", [b"1,2\n", b'1,"a""2"\n', b"1,2\n\n"])
+def test_short_rows_are_padded_to_a_wide_header_in_little_memory(row: bytes) -> None:
+    width, count = 10_000, 1000
+    header = ",".join(f"c{place}" for place in range(width)).encode() + b"\n"
+    wide = CsvSource(io.BytesIO(header + count * row), None, None, CsvFormat(ragged=Ragged.PAD))
+    rows, most = 0, 0
+    tracemalloc.start()
+    try:
+        for batch in wide.batches(lambda number, fields: (number, fields), wanted=lambda: 8000):
+            items = list(batch.items)
+            assert {len(fields) for _, fields in items} <= {width}
+            rows, most = rows + len(items), max(most, len(items))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert rows == count
+    assert most <= csv_source.FIELDS_AT_A_TIME // width
+    # Of all rows at once it is 80 MB.
+    assert peak < 16 * MIB
+
+
+def test_a_row_that_is_wider_than_a_batch_may_be_is_a_batch() -> None:
+    width = csv_source.FIELDS_AT_A_TIME + 1
+    header = ",".join(f"c{place}" for place in range(width)).encode() + b"\n"
+    wide = CsvSource(io.BytesIO(header + b"1\n2\n"), None, None, CsvFormat(ragged=Ragged.PAD, max_row_bytes=2 * MIB))
+    assert [[len(fields) for _, fields in batch.items] for batch in wide.batches(parse)] == [[width], [width]]
+
+
 @settings(deadline=None, max_examples=200)
 @given(
     st.lists(
