@@ -104,17 +104,19 @@ def distinct(names: Sequence[str]) -> Columns:
     columns: list[str] = []
     unnamed: list[str] = []
     renamed: list[str] = []
-    seen: set[str] = set()
+    seen: dict[str, int] = {}
+    """By name, how many numbers of it are not free any more: a header may have one name half a million times."""
     for place, name in enumerate(names, 1):
         if not name.strip():
-            columns.append(_free(f"column_{place}", taken))
+            columns.append(_free("column", place, taken)[0])
             unnamed.append(columns[-1])
         elif name in seen:
-            columns.append(_free(f"{name}_2", taken))
+            free, seen[name] = _free(name, seen[name] + 1, taken)
+            columns.append(free)
             renamed.append(columns[-1])
         else:
             columns.append(name)
-            seen.add(name)
+            seen[name] = 1
     warnings = []
     if unnamed:
         warnings.append(f"columns without a name were named by their place: {shortened(', '.join(unnamed), 500)}")
@@ -123,12 +125,9 @@ def distinct(names: Sequence[str]) -> Columns:
     return Columns(columns, warnings)
 
 
-def _free(name: str, taken: set[str]) -> str:
-    """`name`, or `name` with the next number that is free. It is taken from now on."""
-    base, _, number = name.rpartition("_")
-    count = int(number)
-    while name in taken:
-        count += 1
-        name = f"{base}_{count}"
+def _free(base: str, number: int, taken: set[str]) -> tuple[str, int]:
+    """`base` with that number, or with the next that is free; and the number. The name is taken from now on."""
+    while (name := f"{base}_{number}") in taken:
+        number += 1
     taken.add(name)
-    return name
+    return name, number

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from time import process_time
 
 import pytest
 
@@ -24,6 +25,20 @@ def test_a_column_without_a_name_is_named_by_its_place_and_one_with_an_earlier_n
 
 def test_names_that_are_distinct_stay_as_they_are() -> None:
     assert distinct(["date", " Date", "b "]) == (["date", " Date", "b "], [])
+
+
+def test_one_name_for_all_columns_of_a_wide_header_takes_a_moment() -> None:
+    width = 50_000
+    begun = process_time()
+    names = distinct(["a"] * width).names
+    # To try the numbers from the first on each time takes minutes, and days with the longest header.
+    assert process_time() - begun < 20
+    assert (len(set(names)), names[-1]) == (width, f"a_{width}")
+
+
+def test_a_number_that_a_column_has_already_is_passed_over() -> None:
+    assert distinct(["a", "a", "a_3", "a", "a"]).names == ["a", "a_2", "a_3", "a_4", "a_5"]
+    assert distinct(["", "column_1", "column_1"]).names == ["column_2", "column_1", "column_1_2"]
 
 
 @pytest.mark.parametrize(
