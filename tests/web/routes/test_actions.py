@@ -36,6 +36,8 @@ def test_the_service_is_emptied_and_filled_again_with_two_requests(
     assert client.post(f"/jobs/{others}/pause").status_code == 200
     pause = ask(client, 202, action="pause", wait=0)
     assert (pause["found"], pause["finished_at"]) == (2, None) or pause["stopping"] == 1
+    # An item that goes before the action's thread has come to its job does not end with the pause: the next begins.
+    wait_for(services, running, State.PAUSING)
     gated.gate.open(1)
     path = pause["links"]["self"]
     pause = client.get(f"{path}?wait=30").json
@@ -58,6 +60,7 @@ def test_the_service_is_emptied_and_filled_again_with_two_requests(
 def test_a_request_waits_until_all_is_done_and_obeyed(client: FlaskClient, services: Services, gated: Gated) -> None:
     job_id = held(services, gated)
     assert ask(client, 202, action="pause", wait=0.1)["done"] in (0, 1)
+    wait_for(services, job_id, State.PAUSING)
     gated.gate.open(1)
     wait_for(services, job_id, State.PAUSED)
     action = ask(client, action="terminate", wait=30)
