@@ -60,7 +60,8 @@ class JsonLines(JsonFormatter):
 
     def __init__(self, censor: Censor) -> None:
         super().__init__(reserved_attrs=sorted(NOT_FIELDS), json_default=str, json_ensure_ascii=True)
-        self._censor = censor
+        self.censor = censor
+        """Replaced as a whole, by `setup.hide`."""
 
     def format(self, record: logging.LogRecord) -> str:
         return super().format(_told(record))
@@ -84,7 +85,7 @@ class JsonLines(JsonFormatter):
     def _clean(self, value: Any) -> Any:
         if value is None or isinstance(value, bool | int | float):
             return value
-        return cut(self._censor.clean(str(value)))
+        return cut(self.censor.clean(str(value)))
 
 
 class TextLines(logging.Formatter):
@@ -92,7 +93,8 @@ class TextLines(logging.Formatter):
 
     def __init__(self, censor: Censor) -> None:
         super().__init__()
-        self._censor = censor
+        self.censor = censor
+        """Replaced as a whole, by `setup.hide`."""
 
     def format(self, record: logging.LogRecord) -> str:
         record = _told(record)
@@ -100,11 +102,11 @@ class TextLines(logging.Formatter):
         fields = {name: value for name, value in {**current(), **_extras(record)}.items() if name not in shown}
         name = record.name.removeprefix("jobsvc.")
         said = "".join(f" {field}={_shown(value)}" for field, value in fields.items())
-        message = cut(self._censor.clean(f"{record.getMessage()} {said}" if said else record.getMessage()))
+        message = cut(self.censor.clean(f"{record.getMessage()} {said}" if said else record.getMessage()))
         line = one_line(f"{time_of(record)} {record.levelname:<7} {name}: {message}")
         below = [record.exc_text or (self.formatException(record.exc_info) if record.exc_info else "")]
         below += [record.stack_info or ""]
-        more = self._censor.clean("\n".join(text for text in below if text))
+        more = self.censor.clean("\n".join(text for text in below if text))
         # Indented, so that no text in it can pass for a line of the log.
         return "\n    ".join([line, *map(one_line, more.splitlines())])
 

@@ -58,6 +58,13 @@ def configure(settings: Settings | None = None, stream: TextIO | None = None) ->
     threading.excepthook = _log_end_of_thread
 
 
+def hide(secret: str) -> None:
+    """Keep a secret from all lines from now on that was not known yet when the log was set up."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _Ours) and isinstance(handler.formatter, JsonLines | TextLines):
+            handler.formatter.censor = handler.formatter.censor.knowing(secret)
+
+
 def is_configured() -> bool:
     return any(isinstance(handler, _Ours) for handler in logging.getLogger().handlers)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,6 +14,7 @@ from jobsvc.files.open_files import open_files
 from jobsvc.kinds.contract import Kind
 from jobsvc.kinds.own_tables import make_tables
 from jobsvc.kinds.registry import load_kinds, taking_files
+from jobsvc.logs.setup import hide
 from jobsvc.service.core import Core
 from jobsvc.settings import EngineName, Settings
 from jobsvc.store.database import Database
@@ -56,9 +58,12 @@ def build_core(settings: Settings, extra_kinds: Iterable[Kind] = (), session: st
 
 def webhook_sender(core: Core, settings: Settings) -> WebhookSender:
     """The sender of webhooks, for a process that runs jobs. Raises SettingError."""
+    key = load_key(settings.webhook_secret, settings.data_dir)
+    # It may have been made just now.
+    hide(b64encode(key).decode())
     sender = WebhookSender(
         core.database,
-        load_key(settings.webhook_secret, settings.data_dir),
+        key,
         now,
         allow_private=settings.webhook_allow_private,
         shared=settings.engine is EngineName.FLEET,

@@ -14,7 +14,6 @@ from typing import ParamSpec, TypeVar
 from tenacity import (
     RetryCallState,
     Retrying,
-    before_sleep_log,
     retry_if_exception,
     stop_after_attempt,
     wait_random_exponential,
@@ -51,7 +50,7 @@ def done_again(transaction: Callable[[], T], when: Callable[[BaseException], boo
         retry=retry_if_exception(when),
         wait=wait_random_exponential(multiplier=0.02, max=MAX_STEP_ASIDE_SECONDS),
         stop=_too_often_or_too_late,
-        before_sleep=before_sleep_log(log, logging.INFO),
+        before_sleep=_tell,
         reraise=True,
     )
     return again(transaction)
@@ -65,6 +64,18 @@ def again_on_conflict(transaction: Callable[P, T]) -> Callable[P, T]:
         return done_again(lambda: transaction(*args, **kwargs))
 
     return tried
+
+
+def _tell(state: RetryCallState) -> None:
+    """Nothing is wrong yet: it is told for debugging, and what it was, by its type."""
+    error = state.outcome.exception() if state.outcome is not None else None
+    log.debug(
+        "a transaction is done again in %.2f s, after try %d of %d: %s",
+        state.upcoming_sleep,
+        state.attempt_number,
+        TIMES,
+        type(error).__name__,
+    )
 
 
 def _too_often_or_too_late(state: RetryCallState) -> bool:

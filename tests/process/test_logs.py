@@ -160,3 +160,36 @@ def test_a_file_that_the_system_sends_is_counted(make_server: MakeServer) -> Non
     poll(lambda: len(requests_of(server, f"/jobs/{exported}/result")) == 1, 10, "its line")
     (line,) = requests_of(server, f"/jobs/{exported}/result")
     assert (line["status"], line["bytes"], "broken_off" in line) == (200, size, False)
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_the_secret_that_was_made_for_webhooks_is_in_no_line(make_server: MakeServer, log_format: str) -> None:
+    server = make_server(JOBSVC_KINDS=TALKATIVE, JOBSVC_LOG_FORMAT=log_format).start()
+    file = server.data_dir / "webhook-secret"
+    _, job = ask(server, "/kinds/talkative/jobs", f"do,cell\nleak,{file}\n".encode())
+    server.wait_for(job["id"], "succeeded")
+    assert server.stop() == 0
+    said = server.log.read_text()
+    assert "it is whsec_" in said
+    assert file.read_text().strip().removeprefix("whsec_") not in said
+
+
+NAPS = 600
+
+
+def test_what_a_kind_has_said_up_to_the_last_checkpoint_is_there_after_a_kill(make_server: MakeServer) -> None:
+    server = make_server(JOBSVC_KINDS=TALKATIVE).start()
+    rows = "do,cell\n" + "".join(f"nap,{number}\n" for number in range(NAPS))
+    _, job = ask(server, "/kinds/talkative/jobs", rows.encode())
+    poll(lambda: server.stored(job["id"])[1] > 0, 30, "a checkpoint", every=0.001)
+    server.kill()
+    state, done = server.stored(job["id"])
+    assert state == "running"
+    assert 0 < done < NAPS
+    said = "SELECT attempt, item FROM job_log WHERE by_kind ORDER BY line"
+    assert server.query(said) == [(1, item) for item in range(1, done + 1)]
+    server.start()
+    server.wait_for(job["id"], "succeeded")
+    assert server.query(said) == [(1 if item <= done else 2, item) for item in range(1, NAPS + 1)]
+    told = [line["text"] for line in server.get(f"/jobs/{job['id']}/log")["lines"] if line["said_by"] == "service"]
+    assert [text for text in told if "died" in text or "ended" in text or "killed" in text], told

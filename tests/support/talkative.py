@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from pathlib import Path
+from threading import Event
 from typing import Any
 
 from jobsvc.kinds import Item, Refused, Retry, RowKind
+
+log = logging.getLogger(__name__)
 
 
 class Passes(Exception):
@@ -13,7 +18,8 @@ class Passes(Exception):
 
 
 class Talkative(RowKind):
-    """Does as each row says: `say`, `refuse`, `again`, `break`, `list` what is imported, or `shout` 10,000 lines."""
+    """Does as each row says: `say`, `nap` for milliseconds, `refuse`, `again`, `break`, `shout` 10,000 lines,
+    `list` what is imported, or `leak` what is in a file into the log of the process."""
 
     name = "talkative"
     retry = Retry(on=(Passes,), attempts=3, first_delay=0.01, max_delay=0.01)
@@ -32,6 +38,10 @@ class Talkative(RowKind):
                 raise Passes(row["cell"])
             case "break":
                 int(row["cell"])
+            case "nap":
+                Event().wait(0.005)
+            case "leak":
+                log.warning("it is %s", Path(row["cell"]).read_text().strip())
             case "list":
                 item.log(f"modules of opentelemetry: {sum(name.startswith('opentelemetry') for name in sys.modules)}")
             case "shout":
