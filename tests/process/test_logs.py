@@ -191,5 +191,8 @@ def test_what_a_kind_has_said_up_to_the_last_checkpoint_is_there_after_a_kill(ma
     server.start()
     server.wait_for(job["id"], "succeeded")
     assert server.query(said) == [(1 if item <= done else 2, item) for item in range(1, NAPS + 1)]
-    told = [line["text"] for line in server.get(f"/jobs/{job['id']}/log")["lines"] if line["said_by"] == "service"]
-    assert [text for text in told if "died" in text or "ended" in text or "killed" in text], told
+    told = [text for (text,) in server.query("SELECT text FROM job_log WHERE NOT by_kind ORDER BY line")]
+    assert told[0] == "attempt 1 begins at item 1"
+    assert any("died" in text for text in told[1:-2]), told
+    assert told[-2].startswith(f"attempt 2 begins at item {done + 1}")
+    assert told[-1].startswith("succeeded")
