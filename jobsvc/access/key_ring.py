@@ -15,12 +15,12 @@ SETTING = "JOBSVC_API_KEYS"
 
 MIN_CHARACTERS = 16
 
-KEY = re.compile(rf"[A-Za-z0-9._~+/=-]{{{MIN_CHARACTERS},256}}")
+KEY = re.compile(rf"[A-Za-z0-9._~+/-]{{{MIN_CHARACTERS},256}}=*")
 """What a header `Authorization: Bearer …` can have (RFC 6750), long enough not to be guessed."""
 
 ALLOWED = (
     f"user:key or user:key:role, further ones after commas: a user's name, {MIN_CHARACTERS} to 256 letters, digits "
-    f"and . _ ~ + / = -, and one of {', '.join(Role)} (user, if not given); "
+    f"and . _ ~ + / -, perhaps with = at the end, and one of {', '.join(Role)} (user, if not given); "
     'python3 -c "import secrets; print(secrets.token_urlsafe(32))" makes a key'
 )
 

@@ -149,7 +149,7 @@ class BulkAction:
     def from_row(cls, row: RowMapping, stopping: int = 0) -> Self:
         said = row["filter"]
         state = None if said["state"] is None else State(said["state"])
-        named = Filter(state, said["kind"], said["user"], said["paused_by"], said.get("owner"))
+        named = Filter(state, said["kind"], said["user"], said["paused_by"], row["owner"])
         return cls(
             key=row["key"],
             id=row["id"],

@@ -6,7 +6,6 @@ its URL, a library that prints a header.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Mapping
 from urllib.parse import quote, unquote, urlsplit
@@ -14,7 +13,8 @@ from urllib.parse import quote, unquote, urlsplit
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from jobsvc.settings import Settings
+from jobsvc.access import key_ring, key_text
+from jobsvc.settings import Settings, given_texts
 
 MIN_CHARACTERS = 8
 """A shorter password is a word like others: to black it out everywhere would make lines unreadable."""
@@ -23,6 +23,9 @@ _IN_ENVIRONMENT = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|_KEYS?$|^AWS_ACCESS_
 """Names of variables whose values are secrets, ours and other people's."""
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")
+_OWN_KEY = re.compile(rf"({key_text.PREFIX}[a-z0-9]{{{key_text.ID_LENGTH}}}_)[\w-]{{8,}}")
+"""A key of the table, or most of one: who it is stays."""
+
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}")
 
 HIDDEN = "…"
@@ -30,9 +33,12 @@ HIDDEN = "…"
 
 def known(settings: Settings, environ: Mapping[str, str] | None = None) -> frozenset[str]:
     """The secrets of this process, in every form in which they may be printed."""
-    environ = os.environ if environ is None else environ
+    if environ is None:
+        # The file `.env` is not in the environment.
+        environ = {name: given.text for name, given in given_texts().items()}
     found = {settings.webhook_secret, settings.webhook_secret.removeprefix("whsec_"), *_of_url(settings.database_url)}
     found |= {text.strip() for name, text in environ.items() if _IN_ENVIRONMENT.search(name)}
+    found |= {part.partition(":")[2].partition(":")[0] for part in environ.get(key_ring.SETTING, "").split(",")}
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
         found |= _of_url(environ.get(name, ""))
     for name in ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"):
@@ -73,4 +79,6 @@ class Censor:
             text = self._known.sub(HIDDEN, text)
         if "://" in text:
             text = _CREDENTIALS.sub(f"{HIDDEN}@", text)
+        if key_text.PREFIX in text:
+            text = _OWN_KEY.sub(rf"\1{HIDDEN}", text)
         return _BEARER.sub(rf"\1 {HIDDEN}", text)

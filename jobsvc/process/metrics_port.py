@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from socketserver import ThreadingMixIn
-from threading import Thread
-from typing import TYPE_CHECKING
+from threading import BoundedSemaphore, Thread
+from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from jobsvc.metrics.exposition import CONTENT_TYPE, exposition
@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 
 CLIENT_SECONDS = 5.0
 """How long to wait for a client that says nothing, or takes nothing."""
+
+MAX_CLIENTS = 8
+"""So many are answered at a time; a further connection is closed. Runs of jobs share the process."""
 
 
 class MetricsPort:
@@ -43,8 +46,9 @@ class MetricsPort:
         """Runs that end are still told of."""
 
     def shut_down(self, seconds: float) -> None:
-        self._server.shutdown()
-        self._thread.join(max(0.0, seconds))
+        if self._thread.ident is not None:
+            self._server.shutdown()
+            self._thread.join(max(0.0, seconds))
         self._server.server_close()
 
 
@@ -71,6 +75,27 @@ def _plainly(
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
     block_on_close = False
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._places = BoundedSemaphore(MAX_CLIENTS)
+        super().__init__(*args, **options)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._places.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            # No thread was to be had.
+            self._places.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
 
     def handle_error(self, request: object, client_address: object) -> None:
         log.info("a client of the metrics has gone: %s", client_address)

@@ -21,7 +21,7 @@ from jobsvc.process.start_line import log_start
 from jobsvc.runs.rescue import WorkerRescue
 from jobsvc.runs.signals import FleetSignals, Lease
 from jobsvc.service.core import Core
-from jobsvc.settings import EngineName, Recover, SettingError, Settings
+from jobsvc.settings import EngineName, Recover, SettingError, Settings, is_loopback
 from jobsvc.store.locks.process_lock import ProcessLock
 from jobsvc.store.postgresql.backend import conninfo
 from jobsvc.store.postgresql.listener import Listener
@@ -93,7 +93,11 @@ def _check_queues(queues: Sequence[str], kinds: Collection[str]) -> None:
 
 
 def _metrics_port(settings: Settings) -> MetricsPort:
-    settings.check_listen(settings.host)
+    if not settings.allow_anonymous and not is_loopback(settings.host):
+        raise SettingError(
+            f"refusing to tell metrics at {settings.host}:{settings.metrics_port}: this port asks for no key. Listen "
+            "on 127.0.0.1, or set JOBSVC_ALLOW_ANONYMOUS=1 if only people whom you trust can reach it"
+        )
     return MetricsPort(settings.host, settings.metrics_port)
 
 

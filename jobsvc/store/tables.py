@@ -183,6 +183,8 @@ actions = Table(
     Column("rollback", Boolean, nullable=False),
     Column("user", String, nullable=False),
     Column("filter", Json, nullable=False),
+    # The user whose jobs alone were there for whoever asked; NULL: everybody's.
+    Column("owner", String),
     # The action whose jobs are to be resumed, if only those are.
     Column("paused_by", Big),
     # The youngest job that there was when it was asked.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 from flask import Response, jsonify, request
@@ -16,11 +17,11 @@ def conditional(body: Mapping[str, Any], tag: str | None = None) -> Response:
     is taken. `Cache-Control: no-cache` lets a cache keep the answer and has it ask before each use.
     """
     if tag is not None and request.if_none_match.contains_weak(tag):
-        # Nobody will read the body: it is not made.
-        answer = Response(mimetype="application/json")
-    else:
-        answer = jsonify(body)
-    return tagged(answer, tag)
+        # Nobody reads the body of a 304: it is not made. Other conditions of the request may want one yet.
+        unchanged = tagged(Response(mimetype="application/json"), tag)
+        if unchanged.status_code == HTTPStatus.NOT_MODIFIED:
+            return unchanged
+    return tagged(jsonify(body), tag)
 
 
 def tagged(answer: Response, tag: str | None = None) -> Response:

@@ -70,6 +70,12 @@ def idempotency_key() -> str | None:
     return key
 
 
+def scope_of_request() -> list[str]:
+    """What makes a request another one for a caller who sees their own jobs alone."""
+    owner = caller().scope.owner
+    return [] if owner is None else [owner]
+
+
 def _idempotency(
     kind: Kind, given: Mapping[str, Any], callback_url: str | None, upload: Upload | None
 ) -> Idempotency | None:
@@ -77,5 +83,11 @@ def _idempotency(
     key = idempotency_key()
     if key is None:
         return None
-    content = [kind.name, callback_url, sorted(given.items()), upload.digest if upload else None]
+    content = [
+        kind.name,
+        callback_url,
+        sorted(given.items()),
+        upload.digest if upload else None,
+        *scope_of_request(),
+    ]
     return Idempotency(key, hashlib.sha256(json.dumps(content).encode()).hexdigest())

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from jobsvc.access import key_text, users
+from jobsvc.access import expiry, key_text, users
 from jobsvc.access.key_ring import KeyRing
 from jobsvc.access.roles import Role
 
@@ -47,11 +47,35 @@ def test_the_keys_of_the_setting_have_a_user_and_a_role_which_is_user_if_not_sai
         f"service:{KEY}",
         f"ann:{KEY} {KEY}",
         f"ann:{KEY},bob:{KEY}",
+        f"ann:k={KEY}",
     ],
 )
 def test_keys_that_cannot_be_meant_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         KeyRing.read(text)
+
+
+def test_a_key_may_end_as_base64_does() -> None:
+    assert KeyRing.read(f"ann:{KEY}==").caller(f"{KEY}==") is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2030-01-31", "2030-01-31T23:59:59+00:00"),
+        ("20300131", "2030-01-31T23:59:59+00:00"),
+        ("2030-01-31T10:00", "2030-01-31T10:00:00+00:00"),
+        ("2030-01-31T10:00:00+02:00", "2030-01-31T08:00:00+00:00"),
+    ],
+)
+def test_a_day_lasts_to_its_end_and_a_moment_may_have_a_zone(text: str, moment: str) -> None:
+    assert expiry.read(text).isoformat() == moment
+
+
+@pytest.mark.parametrize("text", ["", "soon", "2030-02-30", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00+23:00"])
+def test_what_is_no_moment_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="must be a day, YYYY-MM-DD"):
+        expiry.read(text)
 
 
 def test_the_ring_keeps_no_key() -> None:

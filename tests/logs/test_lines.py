@@ -7,6 +7,7 @@ import json
 import logging
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -168,12 +169,14 @@ def test_passwords_and_keys_that_the_process_knows_are_in_no_line() -> None:
     url = "postgresql://ann:s3cr3t-p4ssw0rd%2F%2B@db/jobsvc"
     environ = {"AWS_SECRET_ACCESS_KEY": "aws-" + SECRET, "PGPASSWORD": "pg-" + SECRET, "PATH": "/usr/bin"}
     environ |= {"OTEL_EXPORTER_OTLP_HEADERS": "authorization=Key%20otel-4711-0815,api-key=otel-0815-4711"}
+    environ |= {"JOBSVC_API_KEYS": "ann:anns-key-0123456789:operator, bob:bobs-key-0123456789"}
     secrets = known(Settings(database_url=url, webhook_secret="whsec_" + "A" * 32), environ)
     texts = [SECRET, "s3cr3t-p4ssw0rd%2F%2B", "aws-" + SECRET, "pg-" + SECRET, "whsec_" + "A" * 32, "A" * 32]
     texts += ["Key otel-4711-0815", "Key%20otel-4711-0815", "otel-4711-0815", "otel-0815-4711"]
+    texts += ["anns-key-0123456789", "bobs-key-0123456789"]
     for text in texts:
         assert Censor(secrets).clean(f"it is {text}, they say") == "it is …, they say"
-    assert Censor(secrets).clean("/usr/bin") == "/usr/bin"
+    assert Censor(secrets).clean("/usr/bin, operator") == "/usr/bin, operator"
 
 
 @pytest.mark.parametrize(
@@ -185,10 +188,17 @@ def test_passwords_and_keys_that_the_process_knows_are_in_no_line() -> None:
         ("BASIC eHl6enk6eHl6enk=", "BASIC …"),
         ("mail ann@example.org, see https://example.org/@ann", "mail ann@example.org, see https://example.org/@ann"),
         ("a basic error", "a basic error"),
+        (f"DELETE /keys/jobsvc_abcdefgh_{'s' * 43}", "DELETE /keys/jobsvc_abcdefgh_…"),
     ],
 )
 def test_credentials_are_in_no_line_whoever_prints_them(said: str, shown: str) -> None:
     assert Censor().clean(said) == shown
+
+
+def test_secrets_in_the_file_of_settings_are_known_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text(f"JOBSVC_API_KEYS=ann:{SECRET}\n")
+    assert Censor(known(Settings())).clean(SECRET) == "…"
 
 
 def test_a_short_password_or_the_name_of_a_logger_is_left_as_it_is() -> None:

@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 
 from jobsvc.access.key_ring import KeyRing
 from jobsvc.access.roles import Role
+from jobsvc.kinds.builtin import create_export
 from jobsvc.service.callers.keys import NewApiKey
 from tests.support.waiting import Commits
 
@@ -141,6 +142,52 @@ def test_the_same_idempotency_key_of_two_users_stands_for_two_requests(session: 
         )
     ]
     assert made[0] == made[2] != made[1]
+
+
+def both_roles(app: Flask) -> tuple[str, str]:
+    """Two keys of one user: of an operator, and of a user."""
+    keys = app.extensions["jobsvc"].keys
+    made = [keys.create(NewApiKey("ann", role), by="ada").text for role in (Role.OPERATOR, Role.USER)]
+    return made[0], made[1]
+
+
+def test_what_a_user_once_asked_as_an_operator_shows_nothing_of_others(
+    app: Flask, session: Callable[[str], Session]
+) -> None:
+    operator, user = map(session, both_roles(app))
+    bobs = session(BOB).upload("date,a\n2026-01-02,1\n")
+    key = {"Idempotency-Key": "same"}
+    asked = operator.post("/jobs/actions", headers=key, json={"action": "pause"})
+    assert bobs in str(asked)
+    assert user.get("/jobs/actions")["actions"] == []
+    user.post("/jobs/actions", 422, headers=key, json={"action": "pause"})
+    refused = user.post("/jobs/actions", 400, json={"action": "resume", "paused_by": asked["id"]})
+    assert "there is no action" in refused["detail"]
+    days = {"from": "2026-01-01", "to": "2026-01-31"}
+    exported = {"Idempotency-Key": "export"}
+    first = operator.post("/kinds/createExport/jobs", 201, exported, json=days)["id"]
+    user.post("/kinds/createExport/jobs", 422, exported, json=days)
+    assert operator.post("/kinds/createExport/jobs", 201, exported, json=days)["id"] == first
+
+
+def test_an_action_that_was_asked_as_an_operator_is_not_there_for_a_user(
+    app: Flask, session: Callable[[str], Session], client: FlaskClient
+) -> None:
+    operator, user = both_roles(app)
+    asked = session(operator).post("/jobs/actions", json={"action": "pause"})
+    answer = client.get(f"/jobs/actions/{asked['id']}", headers={"Authorization": f"Bearer {user}"})
+    assert answer.status_code == 404
+
+
+def test_a_user_s_export_looks_at_others_records_a_few_at_a_time(
+    session: Callable[[str], Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(create_export, "ENTRIES_AT_A_TIME", 3)
+    mine = []
+    for number in range(4):
+        mine.append(session(ANN).upload(f"date,n\n2026-01-02,{number}\n"))
+        session(BOB).upload("date,n\n" + "2026-01-02,0\n" * 7)
+    assert [line.split(",")[0] for line in exported(session(ANN))[1:]] == mine
 
 
 def test_a_key_may_start_the_kinds_that_it_is_for(app: Flask, client: FlaskClient) -> None:

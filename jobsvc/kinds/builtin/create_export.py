@@ -36,6 +36,9 @@ RECORDS_AT_A_TIME = 2000
 CHARACTERS_AT_A_TIME = 1024 * 1024
 """How many records, and about how much of them, are held in memory."""
 
+ENTRIES_AT_A_TIME = 20_000
+"""How many records of others are passed over at a time: some milliseconds' worth."""
+
 CELLS_AT_A_TIME = 50_000
 """About how many cells of the export are written at once."""
 
@@ -132,16 +135,13 @@ class _Export(Work):
         """Write one date's records. Raises ItemAbandoned within a long date if the run is asked to stop."""
         if self._layouts is None:
             self._layouts = self._begun()
-        after: Place = (0, 0)
-        more = self._has_records(day)
-        while more:
+        after: Place | None = (0, 0) if self._has_records(day) else None
+        while after is not None:
             with self._context.read() as connection:
-                found, more = self._records_of(connection, day, after)
+                found, after = self._records_of(connection, day, after)
             self._write(self._layouts, day, found)
-            if not more:
-                break
-            after = (found[-1][0], found[-1][1])
-            self._look()
+            if after is not None:
+                self._look()
         self._ends.append(self._file.tell())
 
     def _begun(self) -> Layouts:
@@ -197,8 +197,9 @@ class _Export(Work):
         self._next_with_records = found.encode(errors="surrogateescape") if isinstance(found, str) else None
         return self._next_with_records == wanted
 
-    def _records_of(self, connection: Connection, day: date, after: Place) -> tuple[list[Found], bool]:
-        """Some of a date's records after the place `after`, and whether there may be more."""
+    def _records_of(self, connection: Connection, day: date, after: Place) -> tuple[list[Found], Place | None]:
+        """Some of a date's records after the place `after`, and where to go on; None: there are no more."""
+        until = None if self._context.owner is None else _so_far(connection, day, after)
         query = (
             select(records.c.job_key, records.c.row, records.c.data)
             .where(records.c.date == day.isoformat(), tuple_(records.c.job_key, records.c.row) > after)
@@ -213,6 +214,8 @@ class _Export(Work):
             # For each record of the date, so that its index is used.
             its_job = jobs.c.key == records.c.job_key
             query = query.where(exists().where(its_job, jobs.c.user == self._context.owner))
+            if until is not None:
+                query = query.where(tuple_(records.c.job_key, records.c.row) <= until)
         found: list[Found] = []
         characters = 0
         with streamed(connection, query) as result:
@@ -220,8 +223,8 @@ class _Export(Work):
                 found.append((key, row, data))
                 characters += len(data)
                 if characters > CHARACTERS_AT_A_TIME:
-                    return found, True
-        return found, len(found) == RECORDS_AT_A_TIME
+                    return found, (key, row)
+        return found, (found[-1][0], found[-1][1]) if len(found) == RECORDS_AT_A_TIME else until
 
     def flush(self) -> None:
         self._file.flush()
@@ -234,6 +237,19 @@ class _Export(Work):
 
     def close(self) -> None:
         self._file.close()
+
+
+def _so_far(connection: Connection, day: date, after: Place) -> Place | None:
+    """How far to look at once where most records may be other users'; None: to the end of the date."""
+    query = (
+        select(records.c.job_key, records.c.row)
+        .where(records.c.date == day.isoformat(), tuple_(records.c.job_key, records.c.row) > after)
+        .order_by(records.c.job_key, records.c.row)
+        .offset(ENTRIES_AT_A_TIME - 1)
+        .limit(1)
+    )
+    found = connection.execute(query).one_or_none()
+    return None if found is None else (found.job_key, found.row)
 
 
 class _Dates(Batch):

@@ -87,10 +87,10 @@ class Actions:
         with at_most(wait) as until:
             return self._waited(self._get(action_id), until)
 
-    def page(self, *, limit: int, after: int | None, user: str | None = None) -> ActionPage:
-        """Actions, newest first, from below the key `after`; with a `user`, those that this one has asked."""
+    def page(self, *, limit: int, after: int | None, owner: str | None = None) -> ActionPage:
+        """Actions, newest first, from below the key `after`; with an `owner`, those that found only this user's jobs."""
         with self._database.read() as connection:
-            found = _read(connection, action_rows.page(connection, limit=limit + 1, after=after, user=user))
+            found = _read(connection, action_rows.page(connection, limit=limit + 1, after=after, owner=owner))
         return ActionPage(found[:limit], found[limit - 1].key if len(found) > limit else None)
 
     def _get(self, action_id: str) -> BulkAction:
@@ -134,8 +134,8 @@ class Actions:
                         "kind": named.kind,
                         "user": named.user,
                         "paused_by": named.paused_by,
-                        "owner": named.owner,
                     },
+                    "owner": named.owner,
                     "paused_by": _paused_by(connection, new.demand),
                     "up_to": action_rows.youngest_job(connection),
                     # By the clock that all processes share: idempotency keys and retention count from it.
@@ -182,7 +182,7 @@ def _paused_by(connection: Connection, demand: Demand) -> ActionKey | None:
     if named is None:
         return None
     row = action_rows.by_id(connection, named)
-    if row is None or demand.filter.owner not in (None, row["user"]):
+    if row is None or demand.filter.owner not in (None, row["owner"]):
         raise InvalidParameter("paused_by", f"there is no action {named!r}")
     if row["verb"] != Verb.PAUSE:
         raise InvalidParameter("paused_by", f"action {named} has paused nothing: it was to {row['verb']}")

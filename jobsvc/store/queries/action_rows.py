@@ -92,11 +92,11 @@ def by_idempotency_key(connection: Connection, user: str, key: str) -> RowMappin
     return connection.execute(query).mappings().one_or_none()
 
 
-def page(connection: Connection, *, limit: int, after: int | None, user: str | None = None) -> Sequence[RowMapping]:
-    """Actions, newest first, below the key `after`; with a `user`, those that this one has asked."""
+def page(connection: Connection, *, limit: int, after: int | None, owner: str | None = None) -> Sequence[RowMapping]:
+    """Actions, newest first, below the key `after`; with an `owner`, those that found only this user's jobs."""
     query = select(actions).order_by(actions.c.key.desc()).limit(limit)
-    if user is not None:
-        query = query.where(actions.c.user == user)
+    if owner is not None:
+        query = query.where(actions.c.owner == owner)
     return connection.execute(query if after is None else query.where(actions.c.key < after)).mappings().all()
 
 

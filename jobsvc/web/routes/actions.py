@@ -18,7 +18,7 @@ from jobsvc.service.new_job import Idempotency
 from jobsvc.web import parameters
 from jobsvc.web.access import authorized, needs
 from jobsvc.web.conditional import conditional
-from jobsvc.web.creation import idempotency_key
+from jobsvc.web.creation import idempotency_key, scope_of_request
 from jobsvc.web.openapi import shapes
 from jobsvc.web.openapi.answers import answers
 from jobsvc.web.takes import given, takes
@@ -109,5 +109,5 @@ def _idempotency(demand: Demand) -> Idempotency | None:
     if key is None:
         return None
     named = demand.filter
-    content = [demand.verb, demand.rollback, named.state, named.kind, named.user, named.paused_by]
+    content = [demand.verb, demand.rollback, named.state, named.kind, named.user, named.paused_by, *scope_of_request()]
     return Idempotency(key, hashlib.sha256(json.dumps(content).encode()).hexdigest())

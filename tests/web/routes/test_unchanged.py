@@ -35,6 +35,14 @@ def tag_of(client: FlaskClient, path: str) -> str:
     return tag
 
 
+def test_an_answer_that_is_sent_is_whole_whatever_conditions_there_are(client: FlaskClient, finished: str) -> None:
+    for path in ("/jobs", f"/jobs/{finished}"):
+        plain = client.get(path)
+        tag = plain.headers["ETag"]
+        both = client.get(path, headers={"If-None-Match": tag, "If-Match": tag})
+        assert both.status_code == 304 or both.data == plain.data
+
+
 @pytest.fixture
 def finished(client: FlaskClient, services: Services) -> str:
     job_id = upload(client, b"date,n\n2026-01-01,1\nno date,2\n", date_column="date")
