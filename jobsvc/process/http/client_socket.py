@@ -43,6 +43,16 @@ class ClientTooSlow(NoMoreData, TimeoutError):  # type: ignore[misc]
         return self._message
 
 
+class ClientGone(NoMoreData, ConnectionError):  # type: ignore[misc]
+    """The client has closed the connection, or its half of it, before the end of the body that it has announced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def __str__(self) -> str:
+        return "the connection was closed before the end of the body"
+
+
 class ClientSocket:
     """Belongs to one thread at a time: the one that accepts, or one that answers a request.
 
@@ -128,7 +138,11 @@ class ClientSocket:
         self._raw.sendall(CONTINUE)
 
     def recv(self, size: int) -> bytes:
-        """Raises ClientTooSlow, OSError."""
+        """More of a request's body: it is asked for only as long as the body is not whole.
+
+        Raises ClientTooSlow, OSError; ClientGone at the end of the connection, which gunicorn
+        would take for the end of the body.
+        """
         begun = self.receiving_since = monotonic()
         try:
             data = self._raw.recv(size)
@@ -136,8 +150,9 @@ class ClientSocket:
             raise ClientTooSlow(f"nothing arrived for {self._timeouts.silent:g} seconds") from None
         finally:
             self.receiving_since = None
-        if data:
-            self._count(len(data), monotonic() - begun, "arrived")
+        if not data:
+            raise ClientGone
+        self._count(len(data), monotonic() - begun, "arrived")
         return data
 
     def send(self, data: bytes | bytearray | memoryview) -> int:

@@ -88,7 +88,7 @@ class Actions:
             return self._waited(self._get(action_id), until)
 
     def page(self, *, limit: int, after: int | None, owner: str | None = None) -> ActionPage:
-        """Actions, newest first, from below the key `after`; with an `owner`, those that found only this user's jobs."""
+        """Actions, newest first, below the key `after`; with an `owner`, those that found only this user's jobs."""
         with self._database.read() as connection:
             found = _read(connection, action_rows.page(connection, limit=limit + 1, after=after, owner=owner))
         return ActionPage(found[:limit], found[limit - 1].key if len(found) > limit else None)

@@ -174,11 +174,16 @@ def _read_form(target: Target) -> list[tuple[str, str]]:
 
 def _read_body(target: Target) -> None:
     """The body is the file, whatever its Content-Type says (curl -d has one of its own)."""
+    arrived = 0
     while data := request.stream.read(READ_BYTES):
+        arrived += len(data)
         if not target.is_open:
             disposition = request.headers.get("Content-Disposition", "")
             target.open(parse_options_header(disposition)[1].get("filename"), request.headers.get("Content-Type", ""))
         target.write(data)
+    if arrived < (request.content_length or 0):
+        # Whatever server this is: part of a file is never taken for the file.
+        raise ClientDisconnected
     if target.is_open:
         target.finish()
 
