@@ -46,6 +46,16 @@ class QueueFull(JobError):
         super().__init__(f"{limit} jobs are waiting already; try again later")
 
 
+class TooManyPreviews(JobError):
+    """As many previews as may be made at once are being made, and others wait."""
+
+    retry_after = 3
+    """Seconds after which trying again is reasonable."""
+
+    def __init__(self) -> None:
+        super().__init__("other previews are being made; try again later")
+
+
 class InvalidParameter(JobError):
     """A parameter of a new job is not usable; says which, and what is allowed."""
 

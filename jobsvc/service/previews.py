@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from threading import Event
+from threading import BoundedSemaphore, Event
 from typing import Any, NoReturn
 
-from jobsvc.jobs.errors import InvalidParameter
-from jobsvc.kinds.contract import BadParameter, BadUpload, JobContext, Kind, KnownJobs
+from jobsvc.jobs.errors import InvalidParameter, TooManyPreviews
+from jobsvc.kinds.contract import BadParameter, BadUpload, JobContext, Kind, KindParams, KnownJobs
 from jobsvc.kinds.preview.preview import Look, Preview, can_be_read_in_part
 from jobsvc.kinds.preview.reading import NoPreview, Reading
 from jobsvc.kinds.preview.sample import Sample
@@ -21,6 +22,14 @@ from jobsvc.store.database import Database
 
 ONE_ROW = 1
 """Rows of one batch, until the header says how many fields they have."""
+
+AT_ONCE = 2
+"""So many previews are made at the same time: each takes a processor while it lasts, as runs and requests do."""
+
+MAY_WAIT = 4
+"""So many more may wait for a moment: each has a thread that answers requests."""
+
+WAIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -44,25 +53,50 @@ class Beginning:
 
 
 class Previews:
-    """Safe to share among threads: there is nothing that they could change."""
+    """Safe to share among threads: two semaphores are all that they change.
+
+    `_free` has as many places as previews may be made at once, `_admitted` also those of previews that wait.
+    """
 
     def __init__(self, database: Database, now: Callable[[], datetime], *, max_row_bytes: int) -> None:
         self._database = database
         self._now = now
         self._max_row_bytes = max_row_bytes
+        self._free = BoundedSemaphore(AT_ONCE)
+        self._admitted = BoundedSemaphore(AT_ONCE + MAY_WAIT)
 
     def preview(self, kind: Kind, given: Mapping[str, Any], beginning: Beginning, jobs: KnownJobs) -> dict[str, Any]:
         """What a job of `kind` with these parameters would make of the file, as JSON has it.
 
         `jobs` are those that a parameter may name.
 
-        What is wrong with the file is in the answer. Raises InvalidParameter for what is wrong with the request.
+        What is wrong with the file is in the answer. Raises InvalidParameter for what is wrong with the request,
+        TooManyPreviews.
         """
         if not kind.takes_file:
             raise InvalidParameter("kind", f"jobs of {kind.name} take no file, so there is nothing to preview")
         if not can_be_read_in_part(kind):
             raise _no_preview(kind)
         asked = validated(kind, given)
+        with self._place():
+            return self._made(kind, asked, beginning, jobs)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """One of the places for previews that are made. Raises TooManyPreviews."""
+        if not self._admitted.acquire(blocking=False):
+            raise TooManyPreviews
+        try:
+            if not self._free.acquire(timeout=WAIT_SECONDS):
+                raise TooManyPreviews
+            try:
+                yield
+            finally:
+                self._free.release()
+        finally:
+            self._admitted.release()
+
+    def _made(self, kind: Kind, asked: KindParams, beginning: Beginning, jobs: KnownJobs) -> dict[str, Any]:
         sample = Sample(beginning.data, beginning.whole)
         fit: Any = None
         error: dict[str, Any] | None = None

@@ -18,6 +18,7 @@ from jobsvc.jobs.errors import (
     KeyReused,
     NotAllowed,
     QueueFull,
+    TooManyPreviews,
     UnknownAction,
     UnknownJob,
     UnknownKind,
@@ -69,6 +70,7 @@ _KINDS: dict[type[JobError], Told] = {
     UnknownKey: Told(404, "unknown-key", "There is no such key"),
     UnknownKind: Told(404, "unknown-kind", "There is no such kind of job"),
     QueueFull: Told(503, "queue-full", "Too many jobs are waiting"),
+    TooManyPreviews: Told(503, "too-many-previews", "Too many previews are being made"),
     InvalidParameter: Told(400, "invalid-parameter", "A parameter is not usable"),
 }
 
@@ -126,7 +128,7 @@ def job_problem(error: JobError) -> Response:
     if isinstance(error, InvalidParameter):
         more["parameter"] = error.name
     answer = problem(status, kind, title, str(error), **more)
-    if isinstance(error, QueueFull):
+    if isinstance(error, QueueFull | TooManyPreviews):
         answer.headers["Retry-After"] = str(error.retry_after)
     return answer
 

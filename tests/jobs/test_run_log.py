@@ -67,11 +67,12 @@ class Interrupted(deque[object]):
     thread: Thread | None = None
 
     def __len__(self) -> int:
+        count = super().__len__()
         if self.thread is not None and self.thread.ident is None:
             self.thread.start()
             # It says its line now, or waits until whoever looks has looked.
             self.thread.join(0.5)
-        return super().__len__()
+        return count
 
 
 def test_a_line_that_is_said_while_the_others_are_written_is_not_lost(log: Log) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from time import monotonic
 
 from jobsvc.kinds.csv.detection import NAMES
 from jobsvc.kinds.csv.format import CsvFormat, Quotes
@@ -59,8 +60,11 @@ def is_for_quotes(error: str) -> bool:
     return error.removeprefix(UNREADABLE).startswith((AFTER_QUOTE, NOT_CLOSED))
 
 
-def quote_marks(sample: Sample, form: CsvFormat, refused: int, first: int = 0) -> QuoteMarks:
-    """`refused` is how many rows are refused for their quotes, the header included; `first` is the first's offset."""
+def quote_marks(sample: Sample, form: CsvFormat, refused: int, until: float, first: int = 0) -> QuoteMarks:
+    """`refused` is how many rows are refused for their quotes, the header included; `first` is the first's offset.
+
+    A mode that is not tried before the moment `until`, on the monotonic clock, is left out.
+    """
     if not refused:
         return QuoteMarks(form.quotes, 0, None, None)
     end = first + LOOKED_AT_BYTES
@@ -68,8 +72,10 @@ def quote_marks(sample: Sample, form: CsvFormat, refused: int, first: int = 0) -
     known: dict[str, int] = {}
     # In the order of how little they change.
     for mode in Quotes:
+        if monotonic() >= until:
+            break
         with suppress(JobFailed, OutOfTime):
-            known[str(mode)] = refused_by(part, replace(form, quotes=mode))
+            known[str(mode)] = refused_by(part, replace(form, quotes=mode), until)
     best = min(known, key=lambda mode: known[mode], default=None)
     is_better = best is not None and known[best] < known.get(form.quotes, len(part.lines))
     return QuoteMarks(form.quotes, refused, known, best if is_better else None)

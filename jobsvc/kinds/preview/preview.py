@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from time import monotonic
 from typing import Any
 
 from jobsvc.kinds.context import JobContext
@@ -18,10 +19,13 @@ from jobsvc.kinds.csv.work import CsvWork
 from jobsvc.kinds.errors import BadUpload, JobFailed
 from jobsvc.kinds.preview.dialect import Delimiter, LineEnds, QuoteMarks, is_for_quotes, quote_marks
 from jobsvc.kinds.preview.encodings import SuggestedEncoding, suggested_encodings
-from jobsvc.kinds.preview.plain import PlainRows, by_column, fields_of, rows_at_a_time
+from jobsvc.kinds.preview.plain import Pace, PlainRows, by_column, fields_of
 from jobsvc.kinds.preview.reading import NoPreview, Reader, Reading
 from jobsvc.kinds.preview.sample import Sample
 from jobsvc.kinds.row_kind import RowKind
+
+SECONDS = 3.0
+"""How long a preview takes in all, but for what it has begun by then: no single step takes long."""
 
 ROWS_TOLD = 200
 """So many rows a kind may look at, to tell what else would be read."""
@@ -88,6 +92,8 @@ class Look:
     error_characters: int
     """How much of a reason is kept."""
     notes: list[str] = field(default_factory=list)
+    until: float = field(default_factory=lambda: monotonic() + SECONDS)
+    """When to end, on the monotonic clock."""
 
     def preview(self) -> Preview:
         """Raises NoPreview."""
@@ -103,7 +109,7 @@ class Look:
         params = context.params
         form = opened(params.form(context.max_row_bytes), opening)
         encoding = Encoding(form.encoding, opening.marked, suggested_encodings(sample.lines, form.encoding))
-        base = Preview(encoding, LineEnds.of(sample.lines), quote_marks(sample, form, 0))
+        base = Preview(encoding, LineEnds.of(sample.lines), quote_marks(sample, form, 0, self.until))
         if not sample.tells_delimiter and self._is_detected(params) and opening.separator is None:
             self.notes.append(
                 "the delimiter was detected from a small part of the file; a job looks at more of it: send more"
@@ -121,7 +127,7 @@ class Look:
             rows_begin=header.start["offset"],
             warnings=header.warnings,
         )
-        context = replace(context, batch_items=lambda: rows_at_a_time(header.columns))
+        context = replace(context, batch_items=Pace(header.columns))
         return self._read(base, context, form)
 
     def _read(self, base: Preview, context: JobContext, form: CsvFormat) -> Preview:
@@ -132,16 +138,16 @@ class Look:
             # The rows are shown all the same: they may tell what is wrong.
             error, work = str(failure), PlainRows(context)
         with work:
-            reading = self._reader(work, context, form).read()
+            reading = self._reader(work, context, form).read(self.until)
             self._fill_in(reading, form, work.source.columns)
-            first = fields_of(self.sample, form, ROWS_TOLD)
+            first = fields_of(self.sample, form, ROWS_TOLD, self.until)
             told = work.told(list(first.values()))
             warnings = list(work.warnings)
         if reading.ended_early:
             self.notes.append("its rows take long to read: the preview ends before the part that was sent does")
         return replace(
             base,
-            quotes=quote_marks(self.sample, form, reading.for_quotes, reading.first_for_quotes),
+            quotes=quote_marks(self.sample, form, reading.for_quotes, self.until, reading.first_for_quotes),
             told=told,
             reading=reading,
             warnings=warnings,
@@ -175,7 +181,7 @@ class Look:
     def _fill_in(self, reading: Reading, form: CsvFormat, columns: Sequence[str]) -> None:
         """Show the fields of rows of which the kind shows nothing else."""
         if any(set(row) == {"row"} for row in reading.rows):
-            found = fields_of(self.sample, form, reading.rows[-1]["row"])
+            found = fields_of(self.sample, form, reading.rows[-1]["row"], self.until)
             reading.rows = [
                 {"row": row["row"], "data": by_column(columns, found.get(row["row"], ()))} for row in reading.rows
             ]
@@ -186,7 +192,7 @@ class Look:
         base = Preview(
             Encoding(encoding, opening.marked, suggested_encodings(self.sample.lines, encoding)),
             LineEnds.of(self.sample.lines),
-            quote_marks(self.sample, params.form(1), 0),
+            quote_marks(self.sample, params.form(1), 0, self.until),
         )
         return self._failed(base, error, opened(params.form(1), opening))
 
@@ -197,7 +203,8 @@ class Look:
             error = "the part of the file that was sent ends before its header does: send more of it"
         quotes = base.quotes
         if is_for_quotes(error):
-            quotes = quote_marks(self.sample, replace(form, max_row_bytes=len(self.sample.lines) + 1), 1)
+            form = replace(form, max_row_bytes=len(self.sample.lines) + 1)
+            quotes = quote_marks(self.sample, form, 1, self.until)
         return replace(base, error=error, undecided=cut, quotes=quotes, notes=self.notes)
 
     def _is_detected(self, params: UploadParams) -> bool:

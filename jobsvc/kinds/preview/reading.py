@@ -94,9 +94,9 @@ class Reader:
         self._unshown: list[int] = []
         self.found = Reading()
 
-    def read(self, seconds: float = SECONDS) -> Reading:
-        """All of the sample, or as much as can be read in the time. Raises NoPreview."""
-        until = monotonic() + seconds
+    def read(self, until: float) -> Reading:
+        """All of the sample, or as much as can be read before the moment `until`. Raises NoPreview."""
+        until = min(until, monotonic() + SECONDS)
         self.found.position = self._work.source.offset
         for batch in self._work.batches():
             if not isinstance(batch, CsvBatch):

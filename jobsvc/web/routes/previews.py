@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint
 
 from jobsvc.access.roles import Right
-from jobsvc.jobs.errors import InvalidParameter
+from jobsvc.jobs.errors import InvalidParameter, TooManyPreviews
 from jobsvc.kinds.contract import Kind
 from jobsvc.web.access import authorized, caller, needs
 from jobsvc.web.creation import CALLBACK_URL
@@ -26,7 +26,7 @@ KIND = "kind"
 @bp.route("/previews", methods=["POST", "PUT"])
 @needs(Right.START)
 @takes(KIND, SIZE, reads_body=True, reads_query=True)
-@answers(preview_shapes.Preview, previews=True)
+@answers(preview_shapes.Preview, TooManyPreviews, previews=True)
 def preview() -> dict[str, Any]:
     """Show how the beginning of a file would be read. Nothing is kept."""
     beginning, options = receive_beginning()

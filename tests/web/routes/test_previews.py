@@ -6,21 +6,27 @@ import gzip
 import io
 import sqlite3
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Event
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from jobsvc.jobs.errors import TooManyPreviews
 from jobsvc.kinds import Batch, CsvParams, CsvWork, Item, JobContext, Kind, KindParams, Refused, RowKind, Work
-from jobsvc.kinds.preview import reading
+from jobsvc.kinds.preview import dialect, plain, reading
+from jobsvc.kinds.preview import preview as whole_preview
+from jobsvc.service import previews
 from jobsvc.web.uploads.gunzip import PIECE_BYTES, Gunzip
 from tests.support.api import Api
 from tests.support.previews import ask, preview
 from tests.support.requests import assert_problem, part, send, whole
-from tests.support.waiting import Commits
+from tests.support.waiting import TIMEOUT, Commits, poll
 
 CSV = b"day;n\n2026-01-01;1\nsoon;2\n"
 
@@ -291,6 +297,122 @@ def test_a_preview_of_rows_that_take_long_ends_early_and_says_so(
     assert 0 < found["counts"]["done"] < 20_000
     assert "its rows take long to read" in found["notes"][0]
     assert found["estimate"] == {"rows": 20_000, "exact": False}
+
+
+class Clock:
+    """A clock that goes on by so many seconds whenever somebody looks at it."""
+
+    def __init__(self, step: float) -> None:
+        self.now, self.step = 0.0, step
+
+    def __call__(self) -> float:
+        self.now += self.step
+        return self.now
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"a,b\n" + b'"x\n' * 50_000,
+        b"a,b\n" + b'"x,1\n' * 50_000,
+        b"a,b\n" + b'"\xff,1\n' * 50_000,
+        b"a,b\n" + b'"x"y,1\n' * 50_000,
+        b"a,b\n" + b"x,1\n" * 50_000,
+        b'"x\n' * 50_000,
+    ],
+)
+def test_all_steps_of_a_preview_together_have_one_deadline(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, data: bytes
+) -> None:
+    clock = Clock(step=0.1)
+    for module in (whole_preview, reading, plain, dialect):
+        monkeypatch.setattr(module, "monotonic", clock)
+    found = preview(client, data)
+    # Each step may have begun a batch by then.
+    assert clock.now < whole_preview.SECONDS + 10 * clock.step
+    assert found["header"] is None or found["counts"]["done"] + found["counts"]["failed"] > 0
+
+
+def test_a_preview_for_which_no_time_is_left_still_shows_the_first_rows(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whole_preview, "SECONDS", 0.0)
+    found = preview(client, b"a,b\n" + b'1,2\n"x"y,3\n' * 5_000)
+    assert found["rows"][0]["data"] == {"a": "1", "b": "2"}
+    assert found["quotes"]["suggestion"] is None
+    assert "the preview ends before the part that was sent does" in found["notes"][0]
+
+
+class Waits(RowKind):
+    """Its uploads are looked at until the test has seen it."""
+
+    name = "waits"
+
+    def __init__(self) -> None:
+        self.begun: SimpleQueue[None] = SimpleQueue()
+        self.go = Event()
+
+    def prepare(self, params: Any, upload: Any) -> Any:
+        self.begun.put(None)
+        assert self.go.wait(TIMEOUT)
+        return super().prepare(params, upload)
+
+    def process(self, row: Any, item: Item) -> None: ...
+
+
+class Breaks(RowKind):
+    """Can't look at uploads."""
+
+    name = "breaks"
+
+    def prepare(self, params: Any, upload: Any) -> Any:
+        raise NotImplementedError
+
+    def process(self, row: Any, item: Item) -> None: ...
+
+
+def test_few_previews_are_made_at_once_some_wait_shortly_and_all_others_are_asked_to_come_again(
+    make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = Waits()
+    app = make_app([kind, Breaks()])
+
+    def status(name: str = kind.name, data: bytes = CSV) -> int:
+        answer = ask(app.test_client(), data, kind=name)
+        if answer.status_code == 503:
+            assert answer.get_json()["type"] == "urn:jobsvc:too-many-previews"
+            assert answer.headers["Retry-After"] == str(TooManyPreviews.retry_after)
+        return answer.status_code
+
+    monkeypatch.setattr(previews, "WAIT_SECONDS", TIMEOUT)
+    with ThreadPoolExecutor(previews.AT_ONCE + previews.MAY_WAIT) as pool:
+        made = [pool.submit(status) for _ in range(previews.AT_ONCE)]
+        for _ in made:
+            kind.begun.get(timeout=TIMEOUT)
+        waiting = [pool.submit(status) for _ in range(previews.MAY_WAIT)]
+        admitted = app.extensions["jobsvc"].previews._admitted
+        poll(lambda: admitted._value == 0, TIMEOUT, "all places to be taken")
+        # At once: its time to wait would be too long for the test.
+        assert status("baselineCSV") == 503
+        kind.go.set()
+        assert [one.result(TIMEOUT) for one in made + waiting] == [200] * len(made + waiting)
+        # What goes wrong gives its place back too.
+        for _ in range(previews.AT_ONCE + previews.MAY_WAIT):
+            # No mistake of a kind is in the contract.
+            with pytest.raises(AssertionError, match="Internal Server Error"):
+                status("breaks")
+
+        while not kind.begun.empty():
+            kind.begun.get()
+        kind.go.clear()
+        monkeypatch.setattr(previews, "WAIT_SECONDS", 0.05)
+        made = [pool.submit(status) for _ in range(previews.AT_ONCE)]
+        for _ in made:
+            kind.begun.get(timeout=TIMEOUT)
+        assert status("baselineCSV") == 503
+        kind.go.set()
+        assert [one.result(TIMEOUT) for one in made] == [200] * len(made)
+        assert status("baselineCSV") == 200
 
 
 def test_long_rows_are_fewer_rows_and_refused_ones_are_shortened(client: FlaskClient) -> None:
