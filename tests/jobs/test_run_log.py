@@ -11,10 +11,10 @@ import pytest
 from jobsvc.clock import now
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.run_log import RunLog
-from jobsvc.jobs.states import State
+from jobsvc.jobs.states import SERVICE, State
 from jobsvc.jobs.transition import transition
 from jobsvc.store.queries import job_rows, log_rows
-from tests.support.environment import WHO, Environment
+from tests.support.environment import Environment
 from tests.support.waiting import TIMEOUT
 
 pytestmark = pytest.mark.both_databases
@@ -45,7 +45,7 @@ class Log:
         """Another transaction, which writes a line of the service."""
         with self.env.database.write() as connection:
             job = Job.from_row(job_rows.by_key(connection, self.job.key, lock=True))
-            assert transition(connection, job, state, who=WHO, at=now()) is not None
+            assert transition(connection, job, state, who=SERVICE, at=now()) is not None
 
     @property
     def lines(self) -> list[str]:
