@@ -98,6 +98,7 @@ class Settings:
     idempotency_hours: float = 24.0
     keep_finished_days: float = 0.0
     keep_files_days: float = 0.0
+    keep_audit_days: float = 365.0
     heartbeat: float = 2.0
     stalled_after: float = 7.0
     sweep_every: int = 3
@@ -376,6 +377,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "JOBSVC_KEEP_FILES_DAYS", "keep_files_days", _number(0, 100_000), "a number of days; 0 keeps them for ever"
     ),
+    Variable("JOBSVC_KEEP_AUDIT_DAYS", "keep_audit_days", _number(0, 100_000), "a number of days; 0 keeps it for ever"),
     Variable(
         "JOBSVC_WEBHOOK_SECRET",
         "webhook_secret",

@@ -82,6 +82,7 @@ def test_without_a_term_purge_keeps_everything(tmp_path: Path) -> None:
         "forgot no job: they are kept for ever",
         "removed no files of jobs that stay: they are kept for as long",
         "forgot 0 idempotency keys that are older than 24 hours",
+        "removed 0 lines of the audit that are older than 365 days",
     ]
 
 

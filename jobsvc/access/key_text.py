@@ -42,6 +42,14 @@ def id_of(text: str) -> str | None:
     return found.group(1) if found else None
 
 
+_SECRET = re.compile(rf"({PREFIX}[a-z0-9]{{{ID_LENGTH}}}_)[A-Za-z0-9_-]+")
+
+
+def without_secrets(text: str) -> str:
+    """The text, in which each key is without its secret: somebody may have put one where its id belongs."""
+    return _SECRET.sub(r"\1…", text)
+
+
 def digest(text: str) -> str:
     """What is stored of a key, in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()

@@ -53,13 +53,18 @@ def create(user: str, role: str, kinds: tuple[str, ...], expires: str | None) ->
         raise click.UsageError(f"--expires: {error}") from None
     with existing(settings) as database:
         try:
-            made = _keys(settings, database).create(new, by=f"{getpass.getuser()} on this machine")
+            made = _keys(settings, database).create(new, by=_operator())
         except InvalidParameter as error:
             raise click.UsageError(error.message) from None
     click.echo(
         f"the key {made.key.id} lets {user} in as {role}{_until(made.key)}; keep it, it is not shown again:", err=True
     )
     click.echo(made.text)
+
+
+def _operator() -> str:
+    """Who is at the command line: no user of the service, whose names have no spaces."""
+    return f"{getpass.getuser()} on this machine"
 
 
 def _until(key: ApiKey) -> str:
@@ -112,7 +117,7 @@ def revoke(key_ids: tuple[str, ...]) -> None:
     with existing(settings) as database:
         for key_id in key_ids:
             try:
-                key = _keys(settings, database).revoke(key_id)
+                key = _keys(settings, database).revoke(key_id, by=_operator())
             except UnknownKey as error:
                 raise click.ClickException(f"{error}; `python -m jobsvc keys list` shows them") from None
             click.echo(f"the key {key.id} of {key.user} lets nobody in any more")

@@ -43,6 +43,7 @@ CLIENT = {
     "events": Listed("client.looking", "events", "Show a job's history."),
     "log": Listed("client.looking", "log", "Show what a job's runs and its kind have said."),
     "kinds": Listed("client.looking", "kinds", "List the kinds of job, or the parameters of one."),
+    "audit": Listed("client.overseeing.audit", "audit", "Show who did what."),
     "workers": Listed("client.looking", "workers", "List the processes that run jobs."),
 }
 """Commands that talk to a service, which may be on another machine."""

@@ -24,14 +24,17 @@ DAYS = click.FloatRange(0, 100_000)
 @click.option(
     "--files-days", type=DAYS, help="Instead of JOBSVC_KEEP_FILES_DAYS; 0: remove no files of jobs that stay."
 )
+@click.option("--audit-days", type=DAYS, help="Instead of JOBSVC_KEEP_AUDIT_DAYS; 0: remove no line of the audit.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-def purge(finished_days: float | None, files_days: float | None, dry_run: bool) -> None:
+def purge(finished_days: float | None, files_days: float | None, audit_days: float | None, dry_run: bool) -> None:
     """Forget now what is past its time, as the service does every hour. It may be running meanwhile."""
     settings = load_settings()
     if finished_days is not None:
         settings = replace(settings, keep_finished_days=finished_days)
     if files_days is not None:
         settings = replace(settings, keep_files_days=files_days)
+    if audit_days is not None:
+        settings = replace(settings, keep_audit_days=audit_days)
     try:
         with existing(settings) as database:
             files = open_files(settings)
@@ -54,4 +57,7 @@ def _told(swept: Swept, settings: Settings, dry_run: bool) -> list[str]:
         if settings.keep_files_days
         else f"{removed} no files of jobs that stay: they are kept for as long",
         f"{forgot} {swept.keys} idempotency keys that are older than {settings.idempotency_hours:g} hours",
+        f"{removed} {swept.lines} lines of the audit that are older than {settings.keep_audit_days:g} days"
+        if settings.keep_audit_days
+        else f"{removed} no line of the audit: they are kept for ever",
     ]

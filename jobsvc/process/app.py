@@ -17,6 +17,8 @@ from jobsvc.process.parts import build_core
 from jobsvc.process.start_line import log_start
 from jobsvc.process.web_process import WebProcess
 from jobsvc.service.actions.thread import ActionThread
+from jobsvc.service.auditing.audit import Audit
+from jobsvc.service.auditing.recorder import Recorder
 from jobsvc.service.callers.key_use import KeyUse
 from jobsvc.service.callers.keys import Keys
 from jobsvc.service.core import Core
@@ -35,11 +37,12 @@ from jobsvc.store.queries import worker_rows
 from jobsvc.store.readiness import Readiness
 from jobsvc.traces.setup import Sending, sending
 from jobsvc.version import VERSION
-from jobsvc.web import access, local_only, measuring, problems, request_log, takes
+from jobsvc.web import access, auditing, local_only, measuring, problems, request_log, takes
 from jobsvc.web.in_flight import InFlight
 from jobsvc.web.request_deadline import RequestDeadline
 from jobsvc.web.request_log import RequestLog
 from jobsvc.web.routes import actions as action_routes
+from jobsvc.web.routes import audit as audit_routes
 from jobsvc.web.routes import contract, data, health, jobs, keys, kinds, metrics, original, previews, workers
 from jobsvc.web.services import Services, provide
 from jobsvc.web.waits import CountedWaits
@@ -91,11 +94,12 @@ def _build(
     follower = Follower(service.lookup, core.notifier)
     pruner = Pruner(Retention(database, files, RetentionPolicy.of(settings), partial(clock.read, own=core.now)))
     key_use = KeyUse(database, core.now)
+    recorder = Recorder(database, core.now)
     app = Flask(__name__, static_folder=None)
     process = WebProcess(
         database,
         locks,
-        [*engines.parts, action_thread, follower, pruner, key_use, *traces],
+        [*engines.parts, action_thread, follower, pruner, key_use, recorder, *traces],
         _count_requests(app),
         Readiness(database, core.room),
         shutdown_seconds=settings.shutdown_timeout,
@@ -115,6 +119,8 @@ def _build(
         pruner=pruner,
         kinds=core.kinds,
         keys=Keys(database, settings.api_keys, core.now, key_use.note),
+        audit=Audit(database),
+        recorder=recorder,
         check_callback=partial(check_callback, allow_private=settings.webhook_allow_private),
         workers=engines.workers,
         measured=_measured(core, settings, engines),
@@ -150,10 +156,23 @@ def _add_web(app: Flask, services: Services) -> None:
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
     provide(app, services)
-    for routes in (original, jobs, action_routes, kinds, previews, data, workers, keys, health, metrics, contract):
+    for routes in (
+        original,
+        jobs,
+        action_routes,
+        kinds,
+        previews,
+        data,
+        workers,
+        keys,
+        audit_routes,
+        health,
+        metrics,
+        contract,
+    ):
         app.register_blueprint(routes.bp)
     # The first is the first that is asked about a request.
-    for concern in (request_log, measuring, problems, local_only, access, takes):
+    for concern in (request_log, measuring, auditing, problems, local_only, access, takes):
         concern.register(app)
 
 

@@ -14,14 +14,17 @@ from typing import Any, Self
 
 from sqlalchemy import Connection
 
+from jobsvc.access.acts import Act
 from jobsvc.files.contract import Files
 from jobsvc.identifiers import JobKey
 from jobsvc.jobs.errors import NotAllowed, UnknownJob
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import FINISHED, HELD
+from jobsvc.service.auditing.noting import note
 from jobsvc.settings import Settings
 from jobsvc.store.database import Database
 from jobsvc.store.queries import action_rows, forgetting, job_rows
+from jobsvc.store.queries.callers import audit_rows
 
 log = logging.getLogger(__name__)
 
@@ -38,12 +41,13 @@ class RetentionPolicy:
 
     `finished` and `files` count from when a job finished, also from when it
     failed: a failed job can be resumed until then. `keys` counts from the first
-    use of an idempotency key.
+    use of an idempotency key, `audit` from what a line tells of.
     """
 
     finished: timedelta | None
     files: timedelta | None
     keys: timedelta
+    audit: timedelta | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -52,6 +56,7 @@ class RetentionPolicy:
             finished=timedelta(days=settings.keep_finished_days) if settings.keep_finished_days else None,
             files=timedelta(days=settings.keep_files_days) if settings.keep_files_days else None,
             keys=timedelta(hours=settings.idempotency_hours),
+            audit=timedelta(days=settings.keep_audit_days) if settings.keep_audit_days else None,
         )
 
 
@@ -65,6 +70,8 @@ class Swept:
     """Jobs that stay, but whose files were removed."""
     keys: int = 0
     """Idempotency keys that were forgotten."""
+    lines: int = 0
+    """Lines of the audit that were removed."""
 
 
 def never() -> bool:
@@ -100,6 +107,7 @@ class Retention:
             if current.state not in FINISHED:
                 raise NotAllowed(job.id, current.state, "deleted before it has finished")
             forgetting.mark_forgotten(connection, [job.key], self._tombstone(connection))
+            note(connection, Act.DELETE, job.id, by=who, at=self._now(connection))
         self._files.remove(job.id)
         log.info("%s deleted job %s", who, job.id, extra={"job": job.id})
 
@@ -112,10 +120,13 @@ class Retention:
             swept.files += count
         for count in self._forget_keys(stopped):
             swept.keys += count
+        for count in self._forget_lines(stopped):
+            swept.lines += count
         self._forget_actions(stopped)
         self.remove_rows(stopped)
         if swept != Swept():
-            log.info("forgot %d jobs, the files of %d more, %d idempotency keys", swept.jobs, swept.files, swept.keys)
+            what = "forgot %d jobs, the files of %d more, %d idempotency keys, %d lines of the audit"
+            log.info(what, swept.jobs, swept.files, swept.keys, swept.lines)
         return swept
 
     def preview(self) -> Swept:
@@ -126,6 +137,8 @@ class Retention:
             if self._policy.finished is not None:
                 swept.jobs = forgetting.count_finished_before(connection, now - self._policy.finished, FINISHED)
             swept.keys = forgetting.count_keys_before(connection, now - self._policy.keys)
+            if self._policy.audit is not None:
+                swept.lines = audit_rows.count_before(connection, now - self._policy.audit)
         swept.files = sum(map(len, self._with_files(never)))
         return swept
 
@@ -220,6 +233,15 @@ class Retention:
             with self._database.write() as connection:
                 before = self._now(connection) - self._policy.keys
                 count = forgetting.remove_keys_before(connection, before, ROWS_AT_A_TIME)
+            yield count
+            if count < ROWS_AT_A_TIME:
+                return
+
+    def _forget_lines(self, stopped: Callable[[], bool]) -> Iterator[int]:
+        while self._policy.audit is not None and not stopped():
+            with self._database.write() as connection:
+                before = self._now(connection) - self._policy.audit
+                count = audit_rows.remove_before(connection, before, ROWS_AT_A_TIME)
             yield count
             if count < ROWS_AT_A_TIME:
                 return

@@ -19,6 +19,7 @@ from jobsvc.jobs.stopping import Asking, Engine, RollbackEngine, RollbackQueue
 from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import Kind
 from jobsvc.runs.crashes import NO_CRASH
+from jobsvc.service.auditing.noting import OF_ACTION, note
 from jobsvc.service.lookup import Lookup, find
 from jobsvc.service.notifier import Notifier
 from jobsvc.service.settling import Settling
@@ -171,6 +172,7 @@ class Steering:
         after = request.after(job)
         if after is None:
             self._take_from_action(connection, job, request)
+            self._note(connection, request, already=True)
             return Move(job, made=False)
         values: dict[str, Any] = request.mark(after)
         if after is State.QUEUED:
@@ -179,6 +181,7 @@ class Steering:
             values |= {"queued_at": self._now(), "error": None, **NO_CRASH}
         why = request.why(reason(job.state, after))
         moved = transition(connection, job, after, who=request.who, at=self._now(), why=why, **values)
+        self._note(connection, request, already=moved is None)
         if moved is None:
             return Move(job, made=False)
         if after is State.QUEUED:
@@ -193,6 +196,12 @@ class Steering:
         """Who asks a job to pause that an action has paused means it, whatever becomes of the action's others."""
         if request.action is Action.PAUSE and request.via is None and job.stopped_by is not None:
             job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values={"stopped_by": None})
+
+    def _note(self, connection: Connection, request: Request, *, already: bool) -> None:
+        """Note it in the audit. An action on many jobs has one line for all: the history of each names it."""
+        if request.via is None:
+            act = OF_ACTION[request.action]
+            note(connection, act, request.job_id, by=request.who, at=self._now(), already=already)
 
     def follow(self, moves: Sequence[Move]) -> None:
         """What follows when a transaction has moved jobs, after its commit."""
@@ -225,6 +234,7 @@ class Steering:
         """
         after = request.after(job)
         if job.rolled_back or job.rollback is not None:
+            self._note(connection, request, already=True)
             return False
         if job.kind not in self._kinds or not self._kinds[job.kind].can_undo:
             raise CantRollBack(job.id, job.kind)
@@ -235,6 +245,7 @@ class Steering:
             values |= {"rollback_total": None}
             why = request.why("rollback was asked for")
             transition(connection, job, after, who=request.who, at=self._now(), why=why, **values)
+        self._note(connection, request, already=False)
         asking.stop(connection, job, for_good=True)
         rollbacks.queue(connection, job, when_left=job.state in UNDER_WAY)
         return True

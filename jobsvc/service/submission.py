@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from jobsvc.access.acts import Act
 from jobsvc.deadlines import REQUEST_SECONDS, time_limit
 from jobsvc.files import job_ids
 from jobsvc.jobs.errors import KeyReused, QueueFull
@@ -14,6 +15,7 @@ from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.jobs.stopping import Asking, Engine
 from jobsvc.logs.about import request_id
+from jobsvc.service.auditing.noting import note
 from jobsvc.service.new_job import NewJob, once_for_each_key
 from jobsvc.store import clock
 from jobsvc.store.again import again_on_conflict
@@ -63,6 +65,7 @@ class Submission:
         with self._database.write(urgent=True, reserve=False) as connection:
             job = self._made_before(connection, new)
             if job is not None:
+                note(connection, Act.SUBMIT, job.id, by=new.user, at=self._now(), already=True)
                 return job
             # On PostgreSQL others may be submitting too: the limit may be passed by as many.
             if job_rows.count_in_state(connection, State.QUEUED) >= self._max_queued:
@@ -109,6 +112,7 @@ class Submission:
                 job_key=key,
                 at=clock.read(connection, self._now),
             )
+        note(connection, Act.SUBMIT, new.id, by=new.user, at=now)
         job = Job.from_row(job_rows.by_key(connection, key))
         asking.queue(connection, job)
         return job

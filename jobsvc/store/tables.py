@@ -173,6 +173,36 @@ api_keys = Table(
     sqlite_with_rowid=False,
 )
 
+# Who did what, from where, with what outcome. A line that tells of a change is written in its transaction.
+# Its texts may come from clients.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Big, primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("action", String, nullable=False),
+    Column("outcome", String, nullable=False),
+    # The id of the job, the action or the key.
+    Column("target", AnyText),
+    # NULL: somebody who is not known, or the service itself.
+    Column("user", String),
+    Column("role", String),
+    # Which key was shown; never its secret.
+    Column("key_id", AnyText),
+    Column("address", AnyText),
+    Column("request_id", AnyText),
+    # Of the answer, and the end of its problem's type; NULL for what was written before there was an answer.
+    Column("status", Big),
+    Column("problem", AnyText),
+    # How many requests alike the line stands for.
+    Column("times", Big, nullable=False, default=1, server_default="1"),
+    Index("audit_at", "at"),
+    Index("audit_user", "user", "id"),
+    Index("audit_action", "action", "id"),
+    Index("audit_target", "target", "id"),
+    sqlite_autoincrement=True,
+)
+
 # What was asked of many jobs at once. Its key is never used again: jobs may remember it for longer than it is kept.
 actions = Table(
     "actions",

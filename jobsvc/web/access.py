@@ -11,9 +11,12 @@ from typing import Any, TypeVar
 
 from flask import Flask, Response, current_app, g, request
 
+from jobsvc.access import trail
+from jobsvc.access.acts import Act
 from jobsvc.access.caller import Caller
 from jobsvc.access.errors import Forbidden, Unauthorized
 from jobsvc.access.roles import Right
+from jobsvc.access.trail import Trail
 from jobsvc.logs import about
 from jobsvc.service.callers.authorized import Authorized
 from jobsvc.web.problems import Told, problem
@@ -30,16 +33,24 @@ SCHEME = "bearer"
 _STATED: dict[Callable[..., Any], Right | None] = {}
 """By view function; None: anybody may. Written while modules are imported, only read afterwards."""
 
+_ACTS: dict[Callable[..., Any], Act] = {}
+"""What the audit calls it, by view function. Written and read as those."""
+
+AUDITED = frozenset({Right.START, Right.STEER, Right.MANAGE})
+"""Whatever needs one of these leaves a line in the audit, whether it is permitted or not."""
+
 
 class UnguardedRoute(Exception):
-    """A route does not state what it needs."""
+    """A route does not state what it needs, or what the audit calls it."""
 
 
-def needs(right: Right) -> Callable[[View], View]:
-    """State the right that a caller of the route needs."""
+def needs(right: Right, act: Act | None = None) -> Callable[[View], View]:
+    """State the right that a caller of the route needs; with an `act`, each call leaves a line in the audit."""
 
     def state(view: View) -> View:
         _STATED[view] = right
+        if act is not None:
+            _ACTS[view] = act
         return view
 
     return state
@@ -59,10 +70,19 @@ def stated(view: Callable[..., Any]) -> Right | None:
         raise UnguardedRoute(f"{view.__module__}.{view.__qualname__} does not state what it needs") from None
 
 
+def act_of(view: Callable[..., Any]) -> Act | None:
+    """What the audit calls a call of the route; None if it leaves no line unless it is refused."""
+    return _ACTS.get(view)
+
+
 def register(app: Flask) -> None:
     """Raises UnguardedRoute. Every route must be there already."""
     for rule in app.url_map.iter_rules():
-        stated(app.view_functions[rule.endpoint])
+        view = app.view_functions[rule.endpoint]
+        if stated(view) in AUDITED and act_of(view) is None:
+            raise UnguardedRoute(
+                f"{view.__module__}.{view.__qualname__} does not state what the audit calls it: @needs(Right.…, Act.…)"
+            )
     app.before_request(let_in)
     app.register_error_handler(Unauthorized, _unauthorized)
     app.register_error_handler(Forbidden, _forbidden)
@@ -78,6 +98,8 @@ def let_in() -> None:
     if view is not None and right is None:
         return
     g.caller = services().keys.caller(_shown())
+    # Behind a proxy that is trusted, its middleware puts the client's own address there.
+    trail.begin(Trail(g.caller, request.remote_addr or None))
     about.add(user=g.caller.user)
     if right is not None and request.method != "OPTIONS":
         g.caller.check(right)

@@ -10,6 +10,8 @@ from flask import Flask, current_app
 from jobsvc.files.contract import Files
 from jobsvc.kinds.contract import Kind
 from jobsvc.service.actions.asking import Actions
+from jobsvc.service.auditing.audit import Audit
+from jobsvc.service.auditing.recorder import Recorder
 from jobsvc.service.callers.keys import Keys
 from jobsvc.service.following.follower import Follower
 from jobsvc.service.jobs import JobService
@@ -41,6 +43,8 @@ class Services:
     pruner: Pruner
     kinds: Mapping[str, Kind]
     keys: Keys
+    audit: Audit
+    recorder: Recorder
     check_callback: Callable[[object], None]
     """Raises InvalidParameter if that can't be a callback URL."""
     workers: Workers

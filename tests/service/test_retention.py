@@ -104,7 +104,10 @@ def test_on_postgresql_a_machine_whose_clock_is_ahead_forgets_nothing(place: Pla
 
 def test_with_0_days_everything_is_kept_for_ever(place: Place) -> None:
     place.finished()
-    assert place.retention(RetentionPolicy.of(Settings(idempotency_hours=24)), 10_000 * DAY).sweep() == Swept()
+    assert (
+        place.retention(RetentionPolicy.of(Settings(idempotency_hours=24, keep_audit_days=0)), 10_000 * DAY).sweep()
+        == Swept()
+    )
 
 
 def test_only_id_columns_and_counters_are_left_of_a_forgotten_job_and_what_it_made(place: Place) -> None:
@@ -306,8 +309,8 @@ def test_idempotency_keys_are_forgotten_after_their_hours(place: Place, monkeypa
 
 
 def test_terms_are_those_of_the_settings() -> None:
-    settings = Settings(keep_finished_days=30, keep_files_days=0.5, idempotency_hours=1)
-    assert RetentionPolicy.of(settings) == RetentionPolicy(30 * DAY, DAY / 2, DAY / 24)
+    settings = Settings(keep_finished_days=30, keep_files_days=0.5, idempotency_hours=1, keep_audit_days=7)
+    assert RetentionPolicy.of(settings) == RetentionPolicy(30 * DAY, DAY / 2, DAY / 24, 7 * DAY)
 
 
 class Watched(Retention):

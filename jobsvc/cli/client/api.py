@@ -121,12 +121,18 @@ class Api:
 
     def jobs(self, limit: int | None, query: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
         """The latest jobs that the query finds, `limit` at most (None: all), and where the next page would begin."""
+        return self.newest("/jobs", "jobs", limit, query)
+
+    def newest(
+        self, path: str, name: str, limit: int | None, query: Mapping[str, Any]
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """The same of any list whose pages begin with the newest; `name` is what it is called in an answer."""
         found: list[dict[str, Any]] = []
         after = None
         while limit is None or len(found) < limit:
             most = MAX_PAGE if limit is None else min(MAX_PAGE, limit - len(found))
-            page = self.get("/jobs", {**query, "limit": most, "after": after}, has="jobs")
-            found += page["jobs"]
+            page = self.get(path, {**query, "limit": most, "after": after}, has=name)
+            found += page[name]
             after = page["next"]
             if after is None:
                 break

@@ -9,12 +9,14 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, RowMapping
 
+from jobsvc.access.acts import Act
 from jobsvc.deadlines import Deadline
 from jobsvc.identifiers import ActionKey, new_id
 from jobsvc.jobs.bulk_action import BulkAction, Demand, Preview, Verb
 from jobsvc.jobs.errors import InvalidParameter, KeyReused, UnknownAction
 from jobsvc.jobs.states import STOPPING
 from jobsvc.service.actions.beginning import begin, preview
+from jobsvc.service.auditing.noting import note
 from jobsvc.service.new_job import Idempotency, once_for_each_key
 from jobsvc.service.notifier import Notifier
 from jobsvc.service.settling import Settling
@@ -118,6 +120,7 @@ class Actions:
         with self._database.write(urgent=True) as connection:
             made = self._made_before(connection, new)
             if made is not None:
+                note(connection, Act.ASK_MANY, made.id, by=new.user, at=self._now(), already=True)
                 return made
             is_first = action_rows.count_open(connection) == 0
             now = self._now()
@@ -151,7 +154,9 @@ class Actions:
             if is_first:
                 # So that the answer tells how many were found, however soon it is given.
                 begin(connection, _by_key(connection, key), now)
-            return _by_key(connection, key)
+            action = _by_key(connection, key)
+            note(connection, Act.ASK_MANY, action.id, by=new.user, at=now)
+            return action
 
     def _made_before(self, connection: Connection, new: NewAction) -> BulkAction | None:
         if new.idempotency is None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from sqlalchemy import RowMapping
 
+from jobsvc.access import trail
 from jobsvc.access.caller import Caller
 from jobsvc.jobs.bulk_action import BulkAction, Demand, Preview
 from jobsvc.jobs.errors import UnknownAction, UnknownJob
@@ -59,6 +60,7 @@ class Authorized:
         """Raises UnknownJob."""
         job = self._jobs.get(job_id)
         if not self._scope.covers(job.user):
+            trail.note_foreign(job_id)
             raise UnknownJob(job_id)
         return job
 
@@ -162,5 +164,6 @@ class Authorized:
         """See `Actions.get`."""
         if self._scope.owner is not None and self._actions.get(action_id).demand.filter.owner != self._scope.owner:
             # Another's; or their own, of a time when their key saw everybody's jobs.
+            trail.note_foreign(action_id)
             raise UnknownAction(action_id)
         return self._actions.get(action_id, wait)

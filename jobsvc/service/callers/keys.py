@@ -13,11 +13,13 @@ from typing import NamedTuple
 from sqlalchemy import RowMapping
 
 from jobsvc.access import key_text, users
+from jobsvc.access.acts import Act
 from jobsvc.access.caller import Caller, anybody
 from jobsvc.access.errors import Unauthorized
 from jobsvc.access.key_ring import KeyRing
 from jobsvc.access.roles import Role
 from jobsvc.jobs.errors import InvalidParameter, JobError
+from jobsvc.service.auditing.noting import note
 from jobsvc.store import clock
 from jobsvc.store.database import Database
 from jobsvc.store.queries import key_rows
@@ -164,6 +166,7 @@ class Keys:
                     "expires_at": new.expires_at,
                 },
             )
+            note(connection, Act.CREATE_KEY, made.id, by=by, at=now)
             row = key_rows.by_id(connection, made.id)
         assert row is not None
         return MadeKey(ApiKey.from_row(row), made.text)
@@ -173,11 +176,13 @@ class Keys:
         with self._database.read() as connection:
             return [ApiKey.from_row(row) for row in key_rows.every(connection)]
 
-    def revoke(self, key_id: str) -> ApiKey:
+    def revoke(self, key_id: str, by: str) -> ApiKey:
         """Let nobody in with that key from now on. To revoke it again is harmless. Raises UnknownKey."""
         with self._database.write(urgent=True) as connection:
-            key_rows.revoke(connection, key_id, clock.read(connection, self._now))
+            now = clock.read(connection, self._now)
+            revoked = key_rows.revoke(connection, key_id, now)
             row = key_rows.by_id(connection, key_id)
-        if row is None:
-            raise UnknownKey(key_id)
+            if row is None:
+                raise UnknownKey(key_id)
+            note(connection, Act.REVOKE_KEY, key_id, by=by, at=now, already=not revoked)
         return ApiKey.from_row(row)

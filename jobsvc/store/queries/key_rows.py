@@ -30,10 +30,10 @@ def any_there(connection: Connection) -> bool:
     return bool(connection.execute(select(exists(select(api_keys.c.id)))).scalar_one())
 
 
-def revoke(connection: Connection, key_id: str, at: datetime) -> None:
-    """Note when a key was revoked, unless it was before."""
+def revoke(connection: Connection, key_id: str, at: datetime) -> bool:
+    """Note when a key was revoked, unless it was before. Returns whether it was not."""
     mine = (api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
-    connection.execute(update(api_keys).where(*mine).values(revoked_at=at))
+    return connection.execute(update(api_keys).where(*mine).values(revoked_at=at)).rowcount == 1
 
 
 def note_use(connection: Connection, key_id: str, at: datetime) -> None:

@@ -39,6 +39,7 @@ TAGS = {
     "data": "What jobs made.",
     "workers": "The processes that run jobs.",
     "keys": "Who is let in.",
+    "audit": "Who did what.",
     "health": "Is it alive, and can it take work?",
     "metrics": "What is measured, for Prometheus.",
     "contract": "This document, and a page that shows it.",

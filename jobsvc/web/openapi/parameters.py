@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jobsvc.access import expiry, users
+from jobsvc.access.acts import Act
 from jobsvc.access.roles import Role
 from jobsvc.jobs import version
 from jobsvc.jobs.bulk_action import Verb
@@ -59,6 +60,7 @@ NAMES: dict[str, Schema] = {
     },
     "expires": {"type": ["string", "null"], "description": f"when the key ends: {expiry.ALLOWED}"},
     "id": {"type": "string", "description": "the job's id"},
+    "target": {"type": "string", "description": "only what was done to the job, the action or the key with this id"},
     "size": {
         "type": "integer",
         "minimum": 0,
@@ -70,6 +72,9 @@ NAMES: dict[str, Schema] = {
 
 ACTIONS = "actions.ask"
 """The endpoint for actions on many jobs, where some names mean something else."""
+
+AUDIT = "audit.listing"
+"""The endpoint for the audit."""
 
 PREVIEWS = "previews.preview"
 """The endpoint for previews."""
@@ -100,6 +105,8 @@ OF_ROUTES: dict[tuple[str, str], Schema] = {
         "default": 0.0,
         "description": "for how many seconds to wait at most until the action is over",
     },
+    (AUDIT, "user"): {"type": "string", "description": "only what this user did"},
+    (AUDIT, "action"): {"type": "string", "enum": [str(act) for act in Act], "description": "only what is called so"},
     ("keys.create", "user"): {"type": "string", "description": f"the name of the key's user: {users.ALLOWED}"},
 }
 """By endpoint and name: what a name of `NAMES` means at that route alone."""

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
+from jobsvc.access.acts import Act, Outcome
 from jobsvc.access.roles import Role
 from jobsvc.jobs.bulk_action import Verb
 from jobsvc.jobs.states import State
@@ -344,6 +345,40 @@ class NewApiKey(ApiKey):
 
 class ApiKeys(Shape):
     keys: list[ApiKey]
+
+
+class AuditLine(Shape):
+    """What somebody did, or was not let do."""
+
+    id: int
+    at: datetime | None
+    user: str | None
+    """Null: somebody who was not let in, or the service itself."""
+    role: Role | None
+    """Of the key. Null without one that is known, and for what was done at the command line."""
+    key_id: str | None
+    """The id of the key that was shown. In a line about somebody who was not let in it may be made up."""
+    action: Act
+    target: str | None
+    """The id of the job, the action or the key."""
+    outcome: Outcome
+    """`already`: it was so before. `failed`: the service could not do it."""
+    status: int | None
+    """Of the answer. Null: the line was written with the change, before there was one."""
+    problem: str | None
+    """What the answer's problem is called."""
+    times: int
+    """How many requests alike the line stands for."""
+    address: str | None
+    """Of the client. Null: over a Unix socket, at the command line, or several."""
+    request_id: str | None
+    """As the service's log has it."""
+
+
+class AuditLines(Shape):
+    lines: list[AuditLine]
+    next: str | None
+    """The `after` of the next page; null: this is the last one."""
 
 
 class Alive(Shape):

@@ -9,13 +9,14 @@ from typing import Any, TypeVar
 from flask import Blueprint, Response
 from werkzeug.exceptions import PreconditionFailed
 
+from jobsvc.access.acts import Act
 from jobsvc.access.roles import Right
 from jobsvc.jobs.bulk_action import BulkAction, Demand, Filter, Verb
 from jobsvc.jobs.errors import InvalidParameter, KeyReused, UnknownAction
 from jobsvc.jobs.representation import action_json, preview_json
 from jobsvc.jobs.states import State
 from jobsvc.service.new_job import Idempotency
-from jobsvc.web import parameters
+from jobsvc.web import auditing, parameters
 from jobsvc.web.access import authorized, needs
 from jobsvc.web.conditional import conditional
 from jobsvc.web.creation import idempotency_key, scope_of_request
@@ -29,14 +30,17 @@ E = TypeVar("E", Verb, State)
 
 
 @bp.post("")
-@needs(Right.STEER)
+@needs(Right.STEER, Act.ASK_MANY)
 @takes("action", "state", "kind", "user", "paused_by", "rollback", "dry_run", "wait", in_body=True)
 @answers({200: shapes.ActionOrPreview, 202: shapes.Action}, KeyReused, repeatable=True)
 def ask() -> tuple[dict[str, Any], int]:
     """Ask the same of every job that a filter finds; 202: there are jobs left, or they have yet to obey."""
+    dry_run = parameters.flag("dry_run", given().get("dry_run"))
+    if dry_run:
+        auditing.call(Act.PREVIEW_MANY)
     demand = _demand()
     wait = parameters.wait()
-    if parameters.flag("dry_run", given().get("dry_run")):
+    if dry_run:
         return preview_json(demand, authorized().preview(demand)), 200
     return _answer(authorized().ask(demand, _idempotency(demand), wait))
 

@@ -12,6 +12,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import PreconditionFailed, RequestedRangeNotSatisfiable
 from werkzeug.wsgi import FileWrapper
 
+from jobsvc.access.acts import Act
 from jobsvc.access.roles import Right
 from jobsvc.jobs.errors import CantRollBack, FilesRemoved, NotAllowed, UnknownJob
 from jobsvc.jobs.job import Job
@@ -19,7 +20,7 @@ from jobsvc.jobs.representation import event_json, job_json, log_json, webhook_j
 from jobsvc.jobs.states import STOPPING
 from jobsvc.service.following.follower import RETRY_SECONDS
 from jobsvc.service.results import NoResult
-from jobsvc.web import parameters
+from jobsvc.web import auditing, parameters
 from jobsvc.web.access import authorized, needs
 from jobsvc.web.conditional import conditional, list_tag
 from jobsvc.web.json_list import json_list
@@ -81,7 +82,7 @@ def _current(job: Job) -> Response:
 
 
 @bp.delete("/<job_id>")
-@needs(Right.STEER)
+@needs(Right.STEER, Act.DELETE)
 @takes()
 @answers({204: None}, UnknownJob, NotAllowed)
 def delete(job_id: str) -> tuple[str, int]:
@@ -120,7 +121,7 @@ def webhooks(job_id: str) -> Response:
 
 
 @bp.post("/<job_id>/pause")
-@needs(Right.STEER)
+@needs(Right.STEER, Act.PAUSE)
 @takes("wait", in_body=True)
 @answers(STEERED, UnknownJob, NotAllowed)
 def pause(job_id: str) -> tuple[dict[str, Any], int]:
@@ -129,7 +130,7 @@ def pause(job_id: str) -> tuple[dict[str, Any], int]:
 
 
 @bp.post("/<job_id>/resume")
-@needs(Right.STEER)
+@needs(Right.STEER, Act.RESUME)
 @takes("wait", in_body=True)
 @answers(STEERED, UnknownJob, NotAllowed, FilesRemoved)
 def resume(job_id: str) -> tuple[dict[str, Any], int]:
@@ -138,17 +139,19 @@ def resume(job_id: str) -> tuple[dict[str, Any], int]:
 
 
 @bp.post("/<job_id>/terminate")
-@needs(Right.STEER)
+@needs(Right.STEER, Act.TERMINATE)
 @takes("wait", "rollback", in_body=True)
 @answers(STEERED, UnknownJob, NotAllowed, CantRollBack)
 def terminate(job_id: str) -> tuple[dict[str, Any], int]:
     """Terminate a job; 202: its run has not obeyed yet, or the rollback is under way."""
     rollback = parameters.flag("rollback", given().get("rollback"))
+    if rollback:
+        auditing.call(Act.ROLL_BACK)
     return _steered(authorized().terminate(job_id, parameters.wait(), rollback=rollback))
 
 
 @bp.post("/<job_id>/rollback")
-@needs(Right.STEER)
+@needs(Right.STEER, Act.ROLL_BACK)
 @takes("wait", in_body=True)
 @answers(STEERED, UnknownJob, NotAllowed, CantRollBack)
 def rollback(job_id: str) -> tuple[dict[str, Any], int]:
@@ -157,7 +160,7 @@ def rollback(job_id: str) -> tuple[dict[str, Any], int]:
 
 
 @bp.get("/<job_id>/failed")
-@needs(Right.LOOK)
+@needs(Right.LOOK, Act.DOWNLOAD_FAILED)
 @takes()
 @answers(CSV, UnknownJob, FilesRemoved)
 def failed(job_id: str) -> Response:
@@ -167,7 +170,7 @@ def failed(job_id: str) -> Response:
 
 
 @bp.get("/<job_id>/unprocessed")
-@needs(Right.LOOK)
+@needs(Right.LOOK, Act.DOWNLOAD_UNPROCESSED)
 @takes()
 @answers(CSV, UnknownJob, NoResult, NotAllowed, FilesRemoved)
 def unprocessed(job_id: str) -> Response:
@@ -185,7 +188,7 @@ def _csv(pieces: Iterator[bytes], name: str) -> Response:
 
 
 @bp.get("/<job_id>/result")
-@needs(Right.LOOK)
+@needs(Right.LOOK, Act.DOWNLOAD_RESULT)
 @takes()
 @answers({200: CSV, 206: CSV, 304: None}, UnknownJob, NoResult, NotAllowed, FilesRemoved, *CONDITIONS)
 def result(job_id: str) -> Response:

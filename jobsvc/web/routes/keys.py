@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint
 
 from jobsvc.access import expiry
+from jobsvc.access.acts import Act
 from jobsvc.access.roles import Right, Role
 from jobsvc.jobs.errors import InvalidParameter, UnknownKind
 from jobsvc.jobs.representation import moment
@@ -21,7 +22,7 @@ bp = Blueprint("keys", __name__, url_prefix="/keys")
 
 
 @bp.get("")
-@needs(Right.MANAGE)
+@needs(Right.MANAGE, Act.LIST_KEYS)
 @takes()
 @answers(shapes.ApiKeys)
 def listing() -> dict[str, Any]:
@@ -30,7 +31,7 @@ def listing() -> dict[str, Any]:
 
 
 @bp.post("")
-@needs(Right.MANAGE)
+@needs(Right.MANAGE, Act.CREATE_KEY)
 @takes("user", "role", "kinds", "expires", in_body=True)
 @answers({201: shapes.NewApiKey}, UnknownKind)
 def create() -> tuple[dict[str, Any], int]:
@@ -42,12 +43,12 @@ def create() -> tuple[dict[str, Any], int]:
 
 
 @bp.delete("/<key_id>")
-@needs(Right.MANAGE)
+@needs(Right.MANAGE, Act.REVOKE_KEY)
 @takes()
 @answers(shapes.ApiKey, UnknownKey)
 def revoke(key_id: str) -> dict[str, Any]:
     """Let nobody in with a key any more. It stays in the list."""
-    return key_json(services().keys.revoke(key_id))
+    return key_json(services().keys.revoke(key_id, by=caller().user))
 
 
 def key_json(key: ApiKey) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import PreconditionFailed
 
+from jobsvc.access.acts import Act
 from jobsvc.access.roles import Right
 from jobsvc.jobs.errors import InvalidParameter, KeyReused, QueueFull, UnknownJob, UnknownKind
 from jobsvc.jobs.representation import job_json
@@ -41,7 +42,7 @@ def one(name: str) -> Response:
 
 
 @bp.route("/<name>/jobs", methods=["POST", "PUT"])
-@needs(Right.START)
+@needs(Right.START, Act.SUBMIT)
 @takes(reads_body=True, reads_query=True)
 @answers({201: shapes.Job}, UnknownKind, UnknownJob, KeyReused, QueueFull, creates=EACH_KIND)
 def create(name: str) -> tuple[dict[str, Any], int, dict[str, str]]:

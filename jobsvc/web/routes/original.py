@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
+from jobsvc.access.acts import Act
 from jobsvc.access.roles import Right
 from jobsvc.jobs.errors import (
     CantRollBack,
@@ -23,7 +24,7 @@ from jobsvc.jobs.errors import (
 )
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import RAN_TO_ITS_END, STOPPING
-from jobsvc.web import parameters
+from jobsvc.web import auditing, parameters
 from jobsvc.web.access import authorized, needs
 from jobsvc.web.creation import create_from_fields, create_from_upload
 from jobsvc.web.openapi import shapes
@@ -72,7 +73,7 @@ RANGE = ("from", "to")
 
 
 @bp.route("/uploadCSV", methods=["POST", "PUT"])
-@needs(Right.START)
+@needs(Right.START, Act.SUBMIT)
 @as_ever
 @answers(shapes.JobId, KeyReused, creates=OF_UPLOADS, original=REFUSED_UPLOADS)
 def upload_csv() -> dict[str, Any]:
@@ -81,7 +82,7 @@ def upload_csv() -> dict[str, Any]:
 
 
 @bp.route("/createBulkTeam", methods=["POST", "PUT"])
-@needs(Right.START)
+@needs(Right.START, Act.SUBMIT)
 @as_ever
 @answers(shapes.JobId, KeyReused, creates="bulkTeam", original=REFUSED_UPLOADS)
 def create_bulk_team() -> dict[str, Any]:
@@ -94,7 +95,7 @@ def _upload(kind: str) -> dict[str, Any]:
 
 
 @bp.post("/exportData")
-@needs(Right.START)
+@needs(Right.START, Act.SUBMIT)
 @as_ever
 @answers(shapes.JobId, KeyReused, creates="createExport", original=REFUSED_EXPORTS)
 def export_data() -> dict[str, Any] | tuple[Response, int]:
@@ -131,7 +132,7 @@ def _iso_date(text: str) -> date:
 
 
 @bp.route("/updateTask", methods=["GET", "POST"])
-@needs(Right.STEER)
+@needs(Right.STEER, Act.STEER)
 @unchecked(AS_EVER, "id", "action", "rollback")
 @answers({200: shapes.Status, 202: shapes.Status}, FilesRemoved, CantRollBack, original=REFUSED_ACTIONS)
 def update_task() -> tuple[Response, int]:
@@ -142,12 +143,14 @@ def update_task() -> tuple[Response, int]:
     job_id = request.values.get("id", "").strip()
     if not job_id:
         return _error("invalid_id", 400, "id is missing: it must be a job's id, as in ?id=…&action=stop")
+    auditing.call(Act.STEER, job_id)
     action = request.values.get("action", "").strip()
     if action not in _ACTIONS:
         # That there is no such job comes first.
         authorized().get(job_id)
         return _error("invalid_action", 400, f"action: {action[:40]!r} must be one of {', '.join(_ACTIONS)}")
     found = _ACTIONS[action]
+    auditing.call(found.audited_as, job_id)
     if action != "terminate" and parameters.flag("rollback", request.values.get("rollback")):
         raise InvalidParameter("rollback", f"only a terminate can roll back, not a {action}")
     job = found.act(job_id)
@@ -165,18 +168,22 @@ class _Action(NamedTuple):
     act: Callable[[str], Job]
     done: str
     under_way: str
+    audited_as: Act
+
+
+def _terminate(job_id: str) -> Job:
+    rollback = parameters.flag("rollback", request.values.get("rollback"))
+    if rollback:
+        auditing.call(Act.ROLL_BACK, job_id)
+    return authorized().terminate(job_id, ACKNOWLEDGE_SECONDS, rollback=rollback)
 
 
 _ACTIONS = {
-    "start": _Action(lambda job_id: authorized().resume(job_id, ACKNOWLEDGE_SECONDS), "started", "starting"),
-    "stop": _Action(lambda job_id: authorized().pause(job_id, ACKNOWLEDGE_SECONDS), "stopped", "stopping"),
-    "terminate": _Action(
-        lambda job_id: authorized().terminate(
-            job_id, ACKNOWLEDGE_SECONDS, rollback=parameters.flag("rollback", request.values.get("rollback"))
-        ),
-        "terminated",
-        "terminating",
+    "start": _Action(
+        lambda job_id: authorized().resume(job_id, ACKNOWLEDGE_SECONDS), "started", "starting", Act.RESUME
     ),
+    "stop": _Action(lambda job_id: authorized().pause(job_id, ACKNOWLEDGE_SECONDS), "stopped", "stopping", Act.PAUSE),
+    "terminate": _Action(_terminate, "terminated", "terminating", Act.TERMINATE),
 }
 
 

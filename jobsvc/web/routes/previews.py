@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint
 
+from jobsvc.access.acts import Act
 from jobsvc.access.roles import Right
 from jobsvc.jobs.errors import InvalidParameter, TooManyPreviews
 from jobsvc.kinds.contract import Kind
@@ -24,7 +25,7 @@ KIND = "kind"
 
 
 @bp.route("/previews", methods=["POST", "PUT"])
-@needs(Right.START)
+@needs(Right.START, Act.PREVIEW_FILE)
 @takes(KIND, SIZE, reads_body=True, reads_query=True)
 @answers(preview_shapes.Preview, TooManyPreviews, previews=True)
 def preview() -> dict[str, Any]:

@@ -74,16 +74,16 @@ def test_what_is_no_key_lets_nobody_in(keys: Keys, shown: str) -> None:
 
 def test_a_revoked_key_lets_nobody_in_from_the_next_request_on(keys: Keys) -> None:
     made = keys.create(ANN, by="bob")
-    keys.revoke(made.key.id)
+    keys.revoke(made.key.id, by="bob")
     with pytest.raises(Unauthorized, match=f"the key {made.key.id} was revoked at "):
         keys.caller(made.text)
-    first = keys.revoke(made.key.id)
-    assert first.revoked_at == keys.revoke(made.key.id).revoked_at
+    first = keys.revoke(made.key.id, by="bob")
+    assert first.revoked_at == keys.revoke(made.key.id, by="bob").revoked_at
 
 
 def test_a_key_that_is_not_there_cannot_be_revoked(keys: Keys) -> None:
     with pytest.raises(UnknownKey, match="'nothing'"):
-        keys.revoke("nothing")
+        keys.revoke("nothing", by="bob")
 
 
 def test_an_expired_key_lets_nobody_in(idle: Environment, used: list[str]) -> None:
@@ -127,7 +127,7 @@ def test_with_the_first_key_nobody_gets_in_without(
     made = Keys(database, KeyRing(), now, lambda _: None).create(ANN, by="bob")
     with pytest.raises(Unauthorized, match="a key is needed"):
         keys.caller(None)
-    keys.revoke(made.key.id)
+    keys.revoke(made.key.id, by="bob")
     assert keys.are_needed(), "a revoked key counts too: nobody is let in since the last key was revoked"
 
 
