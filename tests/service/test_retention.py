@@ -26,6 +26,7 @@ from jobsvc.store import clock
 from jobsvc.store.database import Database
 from jobsvc.store.tables import dry_run_teams, idempotency_keys, job_events, jobs, records, refused_rows, webhooks
 from jobsvc.web.services import Services
+from tests.support.audit_lines import lines_of
 from tests.support.gated import Gated
 from tests.support.requests import CSV, held, submit_gated, upload
 from tests.support.stores import names
@@ -390,3 +391,15 @@ def test_the_service_sweeps_by_its_settings(
     poll(lambda: not names(tmp_path / "data" / "files"), TIMEOUT, "the sweep")
     with pytest.raises(UnknownJob):
         again.extensions["jobsvc"].jobs.get(job_id)
+
+
+def test_lines_of_the_audit_are_kept_for_their_term_and_those_of_a_forgotten_job_are_kept(place: Place) -> None:
+    job_id = place.finished()
+    terms = replace(KEEP, finished=30 * DAY, audit=90 * DAY)
+    assert place.retention(terms, 31 * DAY).sweep() == Swept(jobs=1)
+    (line,) = lines_of(place.database, target=job_id)
+    assert (line["action"], line["outcome"]) == ("job.create", "done")
+    assert place.retention(terms, 89 * DAY).sweep() == Swept()
+    assert place.retention(terms, 91 * DAY).preview() == Swept(lines=1)
+    assert place.retention(terms, 91 * DAY).sweep() == Swept(lines=1)
+    assert lines_of(place.database) == []

@@ -350,7 +350,7 @@ def test_only_an_admin_reads_it(ann: Client) -> None:
         assert ann.send("GET", "/audit", role).status_code == (200 if role is Role.ADMIN else 403)
 
 
-def test_without_keys_there_are_lines_too(make_app: Callable[..., Flask], database: Database, tmp_path: Any) -> None:
+def test_without_keys_there_are_lines_too(make_app: Callable[..., Flask], tmp_path: Any) -> None:
     app = make_app(data_dir=tmp_path / "other")
     client = app.test_client()
     made = client.post("/kinds/gated/jobs", json={"count": 1}).get_json()["id"]

@@ -14,6 +14,9 @@ from jobsvc.store.tables import audit
 MAX_CHARACTERS = 200
 """So much is kept of a text that a client has sent. An id is shorter."""
 
+_INSERT = insert(audit)
+"""Built once: each change executes it."""
+
 
 def storable(text: str | None) -> str | None:
     """What is kept of a text that a client has sent: what fits, without keys, and without what no database takes."""
@@ -25,7 +28,7 @@ def storable(text: str | None) -> str | None:
 
 
 def add(connection: Connection, lines: Sequence[Line]) -> None:
-    connection.execute(insert(audit), [_row(line) for line in lines])
+    connection.execute(_INSERT, [_row(line) for line in lines])
 
 
 def _row(line: Line) -> dict[str, object]:
