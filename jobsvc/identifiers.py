@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import NewType
 
 JobKey = NewType("JobKey", int)
@@ -28,6 +28,24 @@ class Purpose(StrEnum):
     """It has the worker's slots. Its row stands for the worker."""
     ROLLBACKS = "rollbacks"
     RECOVERY = "recovery"
+
+
+class Priority(IntEnum):
+    """Which of the queued jobs go first: those with the lower number, as with the niceness of processes."""
+
+    HIGH = -1
+    NORMAL = 0
+    LOW = 1
+
+    @property
+    def word(self) -> str:
+        """What clients call it."""
+        return self.name.lower()
+
+    @classmethod
+    def words(cls) -> list[str]:
+        """What clients may say, the lowest first."""
+        return [each.word for each in sorted(cls, reverse=True)]
 
 
 MAX_NUMBERS = 10**12

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from jobsvc.access.errors import Forbidden
 from jobsvc.access.roles import Right, Role
+from jobsvc.identifiers import Priority
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,15 @@ class Caller:
         if self.kinds is not None and kind not in self.kinds:
             allowed = ", ".join(sorted(self.kinds))
             raise Forbidden(f"this key may not start jobs of {kind}; it may start those of {allowed}")
+
+    def check_priority(self, priority: Priority) -> None:
+        """Raise Forbidden if its jobs may not have this priority."""
+        if priority < self.role.highest:
+            having = ", ".join(role for role in Role if Right.START in role.rights and priority >= role.highest)
+            raise Forbidden(
+                f"a key with the role {self.role} may start jobs with a priority up to {self.role.highest.word}, "
+                f"and not {priority.word}; the roles that may: {having}"
+            )
 
 
 ANONYMOUS = "Jon-Doe"

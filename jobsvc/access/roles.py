@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from jobsvc.identifiers import Priority
+
 
 class Right(StrEnum):
     """What a route may need."""
@@ -36,6 +38,11 @@ class Role(StrEnum):
         return RIGHTS[self]
 
     @property
+    def highest(self) -> Priority:
+        """The highest priority that its jobs may have."""
+        return HIGHEST.get(self, Priority.NORMAL)
+
+    @property
     def sees_all(self) -> bool:
         """Whether it sees everybody's jobs; else those of its own user alone, and others' are not there for it."""
         return self in SEE_ALL
@@ -47,5 +54,8 @@ RIGHTS: dict[Role, frozenset[Right]] = {
     Role.OPERATOR: frozenset({Right.LOOK, Right.START, Right.STEER, Right.OVERSEE}),
     Role.ADMIN: frozenset(Right),
 }
+
+HIGHEST = {Role.OPERATOR: Priority.HIGH, Role.ADMIN: Priority.HIGH}
+"""The highest priority that a job may have which a role starts; where nothing is said, normal."""
 
 SEE_ALL = frozenset({Role.VIEWER, Role.OPERATOR, Role.ADMIN})

@@ -69,6 +69,11 @@ class ThreadEngine(Generic[C, S]):
         self._changed = Condition()
         self._free = slots
         self._wanted = True
+        self._wanted_at_once = False
+        """Whether a job was queued that may take the slot of another, and nobody has looked since."""
+        self.make_way: Callable[[Notes], object] = _nothing
+        """Have jobs give way to one that may take their slots, in a transaction, and note whom to tell. To be set
+        before `start`; called on the dispatcher's thread when no slot is free."""
         self._due: float | None = None
         """When to look for something to claim even if nobody tells of it; on the monotonic clock."""
         self._closing = False
@@ -114,12 +119,13 @@ class ThreadEngine(Generic[C, S]):
             if stopped.for_good:
                 self.forget(stopped.key)
         if notes.queued:
-            self.wake()
+            self.wake(at_once=notes.urgent)
 
-    def wake(self) -> None:
-        """A job was queued: run it as soon as a slot is free."""
+    def wake(self, *, at_once: bool = False) -> None:
+        """A job was queued: run it as soon as a slot is free; `at_once`: it may take that of another."""
         with self._changed:
             self._wanted = True
+            self._wanted_at_once |= at_once
             self._changed.notify_all()
 
     def signal(self, key: JobKey, attempt: int) -> bool:
@@ -206,19 +212,25 @@ class ThreadEngine(Generic[C, S]):
     def _dispatch(self) -> None:
         while True:
             with self._changed:
-                while not (self._closing or (self._wanted and self._free > 0)):
+                while not (self._closing or (self._wanted and self._free > 0) or self._wanted_at_once):
                     self._wait()
                 if self._closing:
                     return
+                is_full = self._free == 0
+                self._wanted_at_once &= not is_full
             try:
-                self._begin_next()
+                if is_full:
+                    with self.asking() as notes:
+                        self.make_way(notes)
+                else:
+                    self._begin_next()
                 continue
             except NoThread as error:
                 log.warning("no thread for the next job, which waits: %s; trying again in %s s", error, RETRY_SECONDS)
             except Exception:
                 log.exception("the next job could not be begun; trying again in %s s", RETRY_SECONDS)
             with self._changed:
-                self._wanted = True
+                self._wanted = self._wanted_at_once = True
                 self._changed.wait_for(lambda: self._closing, RETRY_SECONDS)
 
     def _wait(self) -> None:
@@ -237,6 +249,7 @@ class ThreadEngine(Generic[C, S]):
                 return
             # Before the claim, so that a job that is queued during it isn't missed.
             self._wanted, self._due = False, None
+            at_once, self._wanted_at_once = self._wanted_at_once, False
             self._claiming = True
         claim = None
         try:
@@ -245,6 +258,7 @@ class ThreadEngine(Generic[C, S]):
             with self._changed:
                 if claim is not None:
                     self._assign(claim)
+                    self._wanted_at_once |= at_once
                 elif (due_in := self._jobs.due_in()) is not None:
                     self._due = monotonic() + due_in
                 if claim is None and self._closing and self._standby is not None:
@@ -309,6 +323,10 @@ class ThreadEngine(Generic[C, S]):
         """Go on with the next attempt if there is one; otherwise the thread ends. The caller holds `_changed`."""
         if not live.take_next() and self._live.get(live.key) is live:
             del self._live[live.key]
+
+
+def _nothing(_: object) -> None:
+    """What is done where there is nothing to do."""
 
 
 def _start(thread: Thread) -> None:

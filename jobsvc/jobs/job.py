@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from sqlalchemy import RowMapping
 
-from jobsvc.identifiers import ActionKey, EntryId, JobKey
+from jobsvc.identifiers import ActionKey, EntryId, JobKey, Priority
 from jobsvc.jobs.states import State
 
 UNKNOWN_MOMENT = datetime.fromtimestamp(0, UTC)
@@ -90,6 +90,11 @@ class Job:
     """The request that has made it; None if none did, or an earlier version."""
     scope: str | None
     """The user whose records alone it may read; None: everybody's."""
+    priority: Priority
+    turn: int
+    """Its place among the queued jobs of its priority, or the one that it had; 0: before all that have turns."""
+    gives_way: bool
+    """Whether its run is to leave its slot to a job of a higher priority. See `runs/sharing/giving_way.py`."""
 
     unreadable: str = ""
     """What can't be read of it, since somebody else wrote it. Something harmless is in its place."""
@@ -104,6 +109,11 @@ class Job:
         except ValueError:
             values["state"] = State.FAILED
             odd.append("state")
+        try:
+            values["priority"] = Priority(row["priority"])
+        except ValueError:
+            values["priority"] = Priority.NORMAL
+            odd.append("priority")
         if not isinstance(row["params"], dict):
             values["params"] = {}
             odd.append("params")

@@ -38,6 +38,7 @@ def job_json(job: Job) -> dict[str, Any]:
         "kind": job.kind,
         "state": job.state,
         "user": job.user,
+        "priority": job.priority.word,
         "created_at": moment(job.created_at),
         "started_at": moment(job.started_at),
         "finished_at": moment(job.finished_at),

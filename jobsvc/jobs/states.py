@@ -29,6 +29,7 @@ TRANSITIONS: dict[State, dict[State, str]] = {
         State.PAUSING: "pause was asked for; the run has yet to see it",
         State.TERMINATING: "terminate was asked for; the run has yet to see it",
         State.INTERRUPTED: "the service stopped or died, lost the database, or had no room on its disk",
+        State.QUEUED: "it gave its slot to a job of a higher priority; it goes on at its cursor when there is room",
     },
     State.PAUSING: {
         State.PAUSED: "the run committed what it had done and stopped, or there was no run left to ask",
@@ -175,6 +176,11 @@ def acted_on(action: Action) -> frozenset[State]:
         # One that is terminating can still be told to roll back.
         found.add(State.TERMINATING)
     return frozenset(found)
+
+
+def loses_turn(before: State, after: State) -> bool:
+    """Whether the turn that a job had is no longer its: it is queued anew, or leaves the queue without having begun."""
+    return State.QUEUED in (before, after) and after is not State.RUNNING
 
 
 class Rollback(StrEnum):

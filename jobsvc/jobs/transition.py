@@ -9,9 +9,12 @@ from sqlalchemy import Connection
 
 from jobsvc.jobs import outbox
 from jobsvc.jobs.job import Job
-from jobsvc.jobs.states import FINISHED, LOGGED_AS, OBEYED, ON_ITS_OWN, TOLD, State, reason
+from jobsvc.jobs.states import FINISHED, LOGGED_AS, OBEYED, ON_ITS_OWN, TOLD, State, loses_turn, reason
 from jobsvc.store.queries import event_rows, job_rows, log_rows
 from jobsvc.store.queries.log_rows import Line, storable
+
+AHEAD = 0
+"""The turn of jobs that go before all that have yet to begin."""
 
 
 def transition(
@@ -30,6 +33,7 @@ def transition(
     if OBEYED.get(job.state) is not after:
         # Whoever asks something else of a job takes it from the action that has stopped it.
         values.setdefault("stopped_by", None)
+    values = {**_turn(job.state, after), "gives_way": False, **values}
     if not job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values=values):
         return None
     event_rows.add(connection, job.key, at=at, before=job.state, after=after, who=who, why=why or allowed_since)
@@ -38,6 +42,11 @@ def transition(
     if job.callback_url is not None and after in TOLD:
         outbox.put(connection, job.key, at)
     return job.changed(values)
+
+
+def _turn(before: State, after: State) -> dict[str, Any]:
+    """What becomes of a job's turn unless somebody says so: see `loses_turn`. What was under way goes on at once."""
+    return {"turn": AHEAD} if loses_turn(before, after) else {}
 
 
 def _note(connection: Connection, job: Job, after: State, at: datetime, why: str, values: dict[str, Any]) -> None:

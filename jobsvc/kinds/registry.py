@@ -25,6 +25,10 @@ ENTRY_POINTS = "jobsvc.kinds"
 BUILT_IN: tuple[type[Kind], ...] = (BaselineCSV, BulkTeam, CreateExport)
 
 
+TAKEN = frozenset({"callback_url", "priority"})
+"""Options of every job, whatever its kind: no parameter can have their names."""
+
+
 class KindError(Exception):
     """A kind can't be used; the text says which, where it was named, and why."""
 
@@ -79,6 +83,9 @@ def _problem(kind: Kind) -> str | None:
         kind.Params.model_json_schema(by_alias=True)
     except PydanticUserError as error:
         return f"its `Params` have no JSON schema, from which clients learn them: {error.message}"
+    taken = TAKEN & {field.alias or name for name, field in kind.Params.model_fields.items()}
+    if taken:
+        return f"every job has {', '.join(sorted(taken))}: its `Params` can have none of that name"
     return _row_problem(kind) if isinstance(kind, RowKind) else None
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from jobsvc.engines.threads import ThreadEngine
 from jobsvc.jobs.stopping import Engine, RollbackEngine
 from jobsvc.process.parts import ROLLBACKS_AT_ONCE, FleetQueues, Part, webhook_sender
 from jobsvc.runs.hooks import tell_aside
 from jobsvc.runs.room_gate import RoomGate
+from jobsvc.runs.sharing.giving_way import InFleet, Slots, all_taken
 from jobsvc.service.core import Core
 from jobsvc.service.workers import FleetWorkers, OwnWorker, Workers
 from jobsvc.settings import Recover, Settings
@@ -36,6 +38,9 @@ def threads(core: Core, settings: Settings) -> Engines:
         park_after=settings.park_after,
     )
     core.runner.when_cleared = runs.wake
+    slots = Slots(core.database, core.now, all_taken)
+    # Without room, what gives way would be for nothing.
+    runs.make_way = lambda notes: None if core.room.shortage() is not None else slots.make_way(notes)
     # Apart from the slots: a rollback doesn't wait for other people's jobs.
     rollbacks = ThreadEngine(
         core.rollbacks,
@@ -61,6 +66,8 @@ def threads(core: Core, settings: Settings) -> Engines:
 def fleet(core: Core, settings: Settings) -> Engines:
     """Jobs run elsewhere; this process hears of it."""
     queues = FleetQueues.make()
+    slots = Slots(core.database, core.now, InFleet(timedelta(seconds=settings.stalled_after)))
+    queues.runs.make_way = slots.make_way_or_leave_it
     listener = Listener(settings.url, core.notifier.notify)
     found = FleetWorkers(core.database, core.now, stalled_after=settings.stalled_after)
     return Engines(queues.runs, queues.rollbacks, found, (listener,), lambda: None)

@@ -19,6 +19,7 @@ from jobsvc.process.metrics_port import MetricsPort
 from jobsvc.process.parts import ROLLBACKS_AT_ONCE, FleetQueues, Part, build_core, webhook_sender
 from jobsvc.process.start_line import log_start
 from jobsvc.runs.rescue import WorkerRescue
+from jobsvc.runs.sharing.giving_way import InFleet, Slots
 from jobsvc.runs.signals import FleetSignals, Lease
 from jobsvc.service.core import Core
 from jobsvc.settings import EngineName, Recover, SettingError, Settings, is_loopback
@@ -110,6 +111,8 @@ class OwnProcess:
         self._described = described
         queues = FleetQueues.make()
         self._runs = core.fleet_runs(queues.runs, queues.rollbacks, resume=settings.recover is Recover.AUTO)
+        slots = Slots(core.database, core.now, InFleet(timedelta(seconds=settings.stalled_after)))
+        self._make_way = partial(slots.make_way_or_leave_it, queues.runs)
         self._rescue = WorkerRescue(core.database, self._runs.recover, stalled_after=settings.stalled_after)
         self._parts: list[Part] = [webhook_sender(core, settings), Listener(settings.url, core.notifier.notify)]
         if settings.metrics_port:
@@ -146,6 +149,7 @@ class OwnProcess:
 
     def rescue(self) -> None:
         self._rescue.sweep()
+        self._make_way()
 
     def tidy(self) -> None:
         tidy_strays(self._core.database, self._core.files, now(), older_than=STRAY_AFTER)

@@ -18,6 +18,7 @@ from jobsvc.store.again import again_on_conflict
 from jobsvc.store.database import Database
 from jobsvc.store.queries import job_rows
 from jobsvc.store.queries.job_rows import Due
+from jobsvc.store.queries.sharing import turn_rows
 
 
 class Claims(ABC):
@@ -142,6 +143,7 @@ class RunClaims(Claims):
         values |= claimed(job, now)
         begun = transition(connection, job, State.RUNNING, who=ENGINE, at=now, **values)
         assert begun is not None, "its row is locked"
+        turn_rows.reach(connection, job.priority, job.turn)
         return begun
 
     def is_wanted(self, job: Job) -> bool:

@@ -30,7 +30,7 @@ from sqlalchemy import Connection
 
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.run_log import RunLog
-from jobsvc.jobs.states import OBEYED, RUN, STOPPING, UNDER_WAY, State
+from jobsvc.jobs.states import OBEYED, RUN, SERVICE, STOPPING, UNDER_WAY, State
 from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import Kind
 from jobsvc.runs.crashes import NO_CRASH
@@ -78,7 +78,7 @@ def break_off(
         found = current(connection, job)
         written = said.write(connection, job.key)
         state = found.state
-        if leaving or found.state in STOPPING:
+        if leaving or found.gives_way or found.state in STOPPING:
             state = obey(connection, kind, found, leaving=leaving, at=now())
         elif error is not None:
             state = end_job(connection, kind, found, State.FAILED, at=now(), error=error)
@@ -88,13 +88,17 @@ def break_off(
 
 def obey(connection: Connection, kind: Kind | None, job: Job, *, leaving: bool, at: datetime, **values: Any) -> State:
     """Save `values`, and take the job where it was asked to go, if anywhere. Returns its state; raises AttemptLost."""
-    after = State.INTERRUPTED if leaving and job.state is State.RUNNING else OBEYED.get(job.state, job.state)
+    after, who = OBEYED.get(job.state, job.state), RUN
     if after is State.TERMINATED:
         return end_job(connection, kind, job, after, at=at, **values)
+    if after is State.RUNNING and leaving:
+        after = State.INTERRUPTED
+    elif after is State.RUNNING and job.gives_way:
+        after, who = State.QUEUED, SERVICE
     if after is job.state:
         saved = job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values=values)
     else:
-        saved = transition(connection, job, after, who=RUN, at=at, **{**values, **NO_CRASH}) is not None
+        saved = transition(connection, job, after, who=who, at=at, **{**values, **NO_CRASH}) is not None
     if not saved:
         raise AttemptLost
     return after
@@ -105,7 +109,7 @@ def current(connection: Connection, claimed: Job) -> Job:
     now = job_rows.state(connection, claimed.key, attempt=claimed.attempt)
     if now is None or now["state"] not in UNDER_WAY or now["rollback"]:
         raise AttemptLost
-    return replace(claimed, state=State(now["state"]))
+    return replace(claimed, state=State(now["state"]), gives_way=now["gives_way"])
 
 
 def end_job(connection: Connection, kind: Kind | None, job: Job, after: State, *, at: datetime, **values: Any) -> State:

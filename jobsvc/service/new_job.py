@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
 
+from jobsvc.identifiers import Priority
 from jobsvc.jobs.errors import InvalidParameter
 from jobsvc.jobs.refused_values import said_of
 from jobsvc.kinds.contract import BadParameter, Kind, KindParams, KnownJobs, Prepared, Readable
@@ -53,6 +54,7 @@ class NewJob:
     idempotency: Idempotency | None = None
     scope: str | None = None
     """The user whose records alone it may read; None: everybody's."""
+    priority: Priority = Priority.NORMAL
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from jobsvc.jobs.stopping import Asking, Engine, RollbackEngine, RollbackQueue
 from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import Kind
 from jobsvc.runs.crashes import NO_CRASH
+from jobsvc.runs.sharing.turns import next_turn
 from jobsvc.service.auditing.noting import OF_ACTION, note
 from jobsvc.service.lookup import Lookup, find
 from jobsvc.service.notifier import Notifier
@@ -178,14 +179,15 @@ class Steering:
         if after is State.QUEUED:
             if job.files_removed_at is not None:
                 raise NotAllowed(job.id, job.state, f"{request.action}, since its files were removed")
-            values |= {"queued_at": self._now(), "error": None, **NO_CRASH}
+            turn = next_turn(connection, job.user, job.priority)
+            values |= {"queued_at": self._now(), "turn": turn, "error": None, **NO_CRASH}
         why = request.why(reason(job.state, after))
         moved = transition(connection, job, after, who=request.who, at=self._now(), why=why, **values)
         self._note(connection, request, already=moved is None)
         if moved is None:
             return Move(job, made=False)
         if after is State.QUEUED:
-            asking.queue(connection, job)
+            asking.queue(connection, moved)
         else:
             asking.stop(connection, job, for_good=after is State.TERMINATING)
         if after is State.TERMINATING and job.state not in UNDER_WAY:

@@ -15,6 +15,7 @@ from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.jobs.stopping import Asking, Engine
 from jobsvc.logs.about import request_id
+from jobsvc.runs.sharing.turns import next_turn
 from jobsvc.service.auditing.noting import note
 from jobsvc.service.new_job import NewJob, once_for_each_key
 from jobsvc.store import clock
@@ -95,6 +96,8 @@ class Submission:
             "warnings": list(new.warnings),
             "filename": new.filename,
             "callback_url": new.callback_url,
+            "priority": new.priority,
+            "turn": next_turn(connection, new.user, new.priority),
             "request_id": request_id(),
             "state": State.QUEUED,
             "created_at": now,

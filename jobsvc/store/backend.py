@@ -47,6 +47,9 @@ class Backend(Protocol):
     def lock_for_suspects(self, connection: Connection) -> None:
         """Wait until no other transaction is about to let a suspect begin."""
 
+    def lock_for_slots(self, connection: Connection) -> None:
+        """Wait until no other transaction is about to have jobs give way."""
+
     def try_write(self, connection: Connection) -> None:
         """Change something, as little as possible, that means nothing."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, MetaData, String, Table, Text
+from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, MetaData, String, Table, Text, false
 
 from jobsvc.store.types import AnyText, Big, IsoDate, Json, JsonText, UtcDateTime
 
@@ -58,12 +58,28 @@ jobs = Table(
     Column("request_id", String),
     # The user whose records alone it may read; NULL: everybody's.
     Column("scope", String),
+    # -1: high, 0: normal, 1: low.
+    Column("priority", Big, nullable=False, default=0, server_default="0"),
+    # Its place among the queued jobs of its priority, or the one that it had; 0: before all that have turns.
+    Column("turn", Big, nullable=False, default=0, server_default="0"),
+    # Whether its run is to leave its slot to a job of a higher priority.
+    Column("gives_way", Boolean, nullable=False, default=False, server_default=false()),
     Index("jobs_user", "user", "key"),
+    Index("jobs_turns", "state", "priority", "turn", "key"),
+    Index("jobs_user_turns", "user", "priority", "turn"),
     Index("jobs_state", "state", "queued_at", "key"),
     # All that is summed up of all jobs, so that it takes no look at their rows.
     Index("jobs_figures", "kind", "state", "deleted_at", "done", "failed", "blank", "taken_back"),
     Index("jobs_finished", "finished_at"),
     sqlite_autoincrement=True,
+)
+
+# For each priority, the latest turn of which a job has begun.
+turns = Table(
+    "turns",
+    metadata,
+    Column("priority", Big, primary_key=True, autoincrement=False),
+    Column("reached", Big, nullable=False),
 )
 
 job_events = Table(

@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import request
 
+from jobsvc.identifiers import Priority
 from jobsvc.jobs.errors import InvalidParameter
 from jobsvc.jobs.job import Job
 from jobsvc.kinds.contract import BadUpload, Kind
@@ -18,6 +19,10 @@ from jobsvc.web.services import services
 from jobsvc.web.uploads.receive import Upload, UploadRefused, receive
 
 CALLBACK_URL = "callback_url"
+PRIORITY = "priority"
+
+BESIDE_PARAMS = frozenset({CALLBACK_URL, PRIORITY})
+"""Options of every job, whatever its kind."""
 
 MAX_KEY_CHARACTERS = 255
 
@@ -38,7 +43,8 @@ def create_from_fields(kind: Kind, fields: Mapping[str, Any]) -> Job:
 
 
 def _create(kind: Kind, job_id: str, fields: Mapping[str, Any], upload: Upload | None) -> Job:
-    given = {name: value for name, value in fields.items() if name != CALLBACK_URL}
+    given = {name: value for name, value in fields.items() if name not in BESIDE_PARAMS}
+    priority = asked_priority(fields)
     callback_url = fields.get(CALLBACK_URL)
     if callback_url == "":
         callback_url = None
@@ -56,9 +62,22 @@ def _create(kind: Kind, job_id: str, fields: Mapping[str, Any], upload: Upload |
         warnings=[*(upload.warnings if upload else ()), *found.warnings],
         filename=upload.filename if upload else None,
         callback_url=callback_url,
-        idempotency=_idempotency(kind, given, callback_url, upload),
+        idempotency=_idempotency(kind, given, callback_url, priority, upload),
+        priority=priority,
     )
     return authorized().submit(new)
+
+
+def asked_priority(fields: Mapping[str, Any]) -> Priority:
+    """Raises InvalidParameter, and Forbidden for one that the caller may not ask for."""
+    word = fields.get(PRIORITY)
+    if word is None or word == "":
+        return Priority.NORMAL
+    found = next((each for each in Priority if each.word == word), None)
+    if found is None:
+        raise InvalidParameter(PRIORITY, f"must be one of {', '.join(Priority.words())}")
+    caller().check_priority(found)
+    return found
 
 
 def idempotency_key() -> str | None:
@@ -77,17 +96,20 @@ def scope_of_request() -> list[str]:
 
 
 def _idempotency(
-    kind: Kind, given: Mapping[str, Any], callback_url: str | None, upload: Upload | None
+    kind: Kind, given: Mapping[str, Any], callback_url: str | None, priority: Priority, upload: Upload | None
 ) -> Idempotency | None:
     """The request's key, and a digest of all that makes it this request: the kind, the options and the file's bytes."""
     key = idempotency_key()
     if key is None:
         return None
-    content = [
+    content: list[Any] = [
         kind.name,
         callback_url,
         sorted(given.items()),
         upload.digest if upload else None,
         *scope_of_request(),
     ]
+    if priority is not Priority.NORMAL:
+        # Without it, a request counts as the one that an earlier version has seen.
+        content.append({PRIORITY: priority.word})
     return Idempotency(key, hashlib.sha256(json.dumps(content).encode()).hexdigest())

@@ -29,7 +29,7 @@ from tests.support.environment import Environment
 
 DESIGN = """
 queued -> running, paused, terminating
-running -> succeeded, failed, pausing, interrupted, terminating
+running -> succeeded, failed, pausing, interrupted, terminating, queued
 pausing -> paused, succeeded, failed, terminating
 paused -> queued, terminating
 interrupted -> queued, paused, terminating
@@ -38,7 +38,8 @@ succeeded -> terminating
 failed -> queued, terminating
 terminated -> terminating
 """
-"""DESIGN.md's list, and two more: a terminate overtakes a pause, and a rollback may be asked for after a terminate."""
+"""DESIGN.md's list, and three more: a terminate overtakes a pause, a rollback may be asked for after a terminate, and a
+job may give way to one of a higher priority."""
 
 ALLOWED = {
     (State(before), State(after))

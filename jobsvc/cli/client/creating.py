@@ -49,15 +49,32 @@ PARAMS = click.option(
 )
 """What a command takes that reads a file as a job would."""
 
+PRIORITY = click.option(
+    "--priority",
+    type=click.Choice(["low", "normal", "high"]),
+    help="Which of the queued jobs go first; a high one takes the slot of a lower one.  [default: normal]",
+)
+
 
 @command()
 @FILE
 @KIND
 @PARAMS
+@PRIORITY
 @click.option("--watch", is_flag=True, help="Follow the job until it has ended; the exit code says how.")
 @talks
-def upload(api: Api, output: Output, path: str, kind: str | None, params: list[tuple[str, str]], watch: bool) -> None:
+def upload(
+    api: Api,
+    output: Output,
+    path: str,
+    kind: str | None,
+    params: list[tuple[str, str]],
+    priority: str | None,
+    watch: bool,
+) -> None:
     """Upload FILE and start a job over its rows; print the job's id. `-` reads standard input."""
+    if priority is not None:
+        params = [*params, ("priority", priority)]
     # Before the file is sent, which may take long.
     if kind is not None and not api.get(kind_path(kind), has="takes_file")["takes_file"]:
         raise Ended(Exit.USAGE, f"jobs of {kind} take no file")

@@ -71,7 +71,7 @@ def show(api: Api, output: Output, job_id: str) -> None:
         return
     progress, rollback, items = job["progress"], job["rollback"], api.items(job["kind"])
     fields = {
-        **{name: job[name] for name in ("id", "kind", "state", "user")},
+        **{name: job[name] for name in ("id", "kind", "state", "user", "priority")},
         "created": job["created_at"],
         "started": job["started_at"],
         "finished": job["finished_at"],

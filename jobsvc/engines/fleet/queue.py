@@ -7,7 +7,7 @@ the caller's transaction: an entry is there if and only if what it stands for is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -18,13 +18,17 @@ from procrastinate.exceptions import ConnectorException
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from jobsvc.identifiers import EntryId, JobKey
+from jobsvc.identifiers import EntryId, JobKey, Priority
 
 ROLLBACK_QUEUE = "jobsvc:rollbacks"
 """Kinds have queues of their names; a colon is in none of them."""
 
 AHEAD = 1
-"""The priority of what was under way already, before what has yet to begin."""
+"""The priority of an entry of what was under way already, before what has yet to begin."""
+
+CLASS = 10**9
+"""How far the priorities of entries are apart whose jobs have other priorities: more than there are turns. They are
+32 bits wide."""
 
 
 class Task(StrEnum):
@@ -43,6 +47,10 @@ class Queued(Protocol):
     def kind(self) -> str: ...
     @property
     def queue_entry(self) -> EntryId | None: ...
+    @property
+    def priority(self) -> Priority: ...
+    @property
+    def turn(self) -> int: ...
 
 
 class FleetEngine:
@@ -55,12 +63,18 @@ class FleetEngine:
     def __init__(self, task: Task, note_entry: Callable[[Connection, JobKey, EntryId], None]) -> None:
         self._task = task
         self._note_entry = note_entry
+        self.make_way: Callable[[FleetEngine], object] = _nothing
+        """Have jobs give way to one that may take their slots. To be set before the first is queued."""
         # Never opened: it has no connections of its own.
         self._app = App(connector=SyncPsycopgConnector())
 
-    def asking(self, running: object = None) -> AbstractContextManager[FleetEngine]:
-        """Everything is said in the transaction; around it there is nothing to do."""
-        return nullcontext(self)
+    @contextmanager
+    def asking(self, running: object = None) -> Iterator[FleetAsking]:
+        """What is asked is said in the transaction. After it, jobs give way to what was queued, if that may be."""
+        asking = FleetAsking(self)
+        yield asking
+        if asking.urgent:
+            self.make_way(self)
 
     def queue(
         self, connection: Connection, job: Queued, *, ahead: bool = False, after: float = 0.0, when_left: bool = False
@@ -76,13 +90,19 @@ class FleetEngine:
         task = self._app.configure_task(
             self._task,
             queue=ROLLBACK_QUEUE if self._task is Task.ROLL_BACK else job.kind,
-            priority=AHEAD if ahead else 0,
+            priority=self._priority(job, ahead),
             schedule_at=_in(driver, after) if after > 0 else None,
             connection=driver,
         )
         with _told_as_sqlalchemy_does():
             entry = EntryId(task.defer(key=job.key))
         self._note_entry(connection, job.key, entry)
+
+    def _priority(self, job: Queued, ahead: bool) -> int:
+        """The priority of an entry: the first with the highest goes next."""
+        if self._task is Task.ROLL_BACK:
+            return AHEAD if ahead else 0
+        return -job.priority * CLASS + (AHEAD if ahead else -min(job.turn, CLASS - 1))
 
     def stop(self, connection: Connection, job: Queued, *, for_good: bool) -> None:
         """Delete the job's entry. A worker that has begun it is to abort it: the run reads the job's row."""
@@ -95,6 +115,27 @@ class FleetEngine:
     def signal(self, key: JobKey, attempt: int) -> bool:
         """The queue tells the run; that there is one is taken for true until its worker is given up."""
         return True
+
+
+def _nothing(_: object) -> None:
+    """What is done where there is nothing to do."""
+
+
+class FleetAsking:
+    """What is said to an engine around one transaction, by one thread."""
+
+    def __init__(self, engine: FleetEngine) -> None:
+        self._engine = engine
+        self.stop = engine.stop
+        self.urgent = False
+        """Whether one of the queued jobs may take the slot of another."""
+
+    def queue(
+        self, connection: Connection, job: Queued, *, ahead: bool = False, after: float = 0.0, when_left: bool = False
+    ) -> None:
+        """See `FleetEngine.queue`."""
+        self._engine.queue(connection, job, ahead=ahead, after=after, when_left=when_left)
+        self.urgent |= job.priority is Priority.HIGH
 
 
 def _driver(connection: Connection) -> psycopg.Connection:

@@ -55,7 +55,7 @@ class WorkerProcess(Process[S], Protocol[S]):
         """Roll back the job that an entry of the queue stands for."""
 
     def rescue(self) -> None:
-        """Give up the workers that have gone, and have their jobs go on."""
+        """Give up the workers that have gone, have their jobs go on, and others give way where that is due."""
 
     def tidy(self) -> None:
         """What one worker of the fleet does every hour."""

@@ -54,6 +54,7 @@ class Authorized:
     def submit(self, new: NewJob) -> Job:
         """See `Submission.submit`. The job reads what is there for the caller."""
         self._caller.check_kind(new.kind)
+        self._caller.check_priority(new.priority)
         return self._jobs.submit(replace(new, scope=self._scope.owner))
 
     def get(self, job_id: str) -> Job:

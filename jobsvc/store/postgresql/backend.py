@@ -35,6 +35,7 @@ MIGRATIONS_LOCK = 7_032_001
 """An advisory lock: its holder applies migrations."""
 
 SUSPECTS_LOCK = 7_032_004
+SLOTS_LOCK = 7_032_005
 """Another one: its holder decides whether a job that has crashed may begin."""
 
 _CONFLICTS = {"40001", "40P01"}
@@ -153,6 +154,9 @@ class Postgresql:
 
     def lock_for_suspects(self, connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": SUSPECTS_LOCK})
+
+    def lock_for_slots(self, connection: Connection) -> None:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": SLOTS_LOCK})
 
     def try_write(self, connection: Connection) -> None:
         # Takes the number of a transaction, which a server that only reads can't give.

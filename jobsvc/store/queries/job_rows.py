@@ -183,12 +183,13 @@ class Due:
 
 
 def first_in_state(connection: Connection, state: str, due: Due) -> RowMapping | None:
-    """The job that has waited longest in `state`, by when it was queued; locked.
+    """The job in `state` whose turn it is, among those of the highest priority; locked.
 
     Waits for a row that another transaction holds: if it were skipped and then left
     unchanged, the job would have missed its turn.
     """
-    query = select(*JOB).where(jobs.c.state == state, *due.clauses()).order_by(jobs.c.queued_at, jobs.c.key)
+    query = select(*JOB).where(jobs.c.state == state, *due.clauses())
+    query = query.order_by(jobs.c.priority, jobs.c.turn, jobs.c.key)
     return connection.execute(_locked(query.limit(1))).mappings().one_or_none()
 
 
@@ -225,7 +226,7 @@ def exists_on_probation(
 
 # Built once: these two are executed at every checkpoint.
 _STATE = _locked(
-    select(jobs.c.state, jobs.c.rollback).where(
+    select(jobs.c.state, jobs.c.rollback, jobs.c.gives_way).where(
         jobs.c.key == bindparam("wanted_key"), jobs.c.attempt == bindparam("wanted_attempt")
     )
 )
@@ -237,7 +238,7 @@ _CHANGE = update(jobs).where(
 
 
 def state(connection: Connection, key: JobKey, *, attempt: int) -> RowMapping | None:
-    """`state` and `rollback` of a job, if it still is at that attempt; locked."""
+    """`state`, `rollback` and `gives_way` of a job, if it still is at that attempt; locked."""
     wanted = {"wanted_key": key, "wanted_attempt": attempt}
     return connection.execute(_STATE, wanted).mappings().one_or_none()
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from jobsvc.kinds.contract import Kind
-from jobsvc.web.creation import CALLBACK_URL as CALLBACK_NAME
+from jobsvc.web.creation import CALLBACK_URL, PRIORITY
 from jobsvc.web.openapi import parameters
 from jobsvc.web.openapi.parameters import Schema, without_default, without_null
 from jobsvc.web.openapi.references import OF_KINDS, SCHEMAS, reference
@@ -17,6 +17,9 @@ from jobsvc.web.uploads.receive import FILE_FIELD, FORM
 
 FILE_TYPE = "application/octet-stream"
 """Of a body that is the file itself. The service takes any other that is not a form's, too."""
+
+BESIDE_PARAMS = {CALLBACK_URL: parameters.CALLBACK_URL, PRIORITY: parameters.PRIORITY}
+"""The options of every job, whatever its kind."""
 
 URL_ENCODED = "application/x-www-form-urlencoded"
 
@@ -59,7 +62,7 @@ class Creating:
         """The options of an upload in the query: none is required, since a form may have it."""
         if not self._kinds[kind].takes_file:
             return []
-        options = self._params[kind].get("properties", {}) | {CALLBACK_NAME: parameters.CALLBACK_URL}
+        options = self._params[kind].get("properties", {}) | BESIDE_PARAMS
         return [in_query(name, without_default(without_null(schema))) for name, schema in options.items()]
 
     def any_query(self) -> list[dict[str, Any]]:
@@ -80,7 +83,7 @@ class Creating:
             if kind.takes_file:
                 options = self._params[name].get("properties", {}).items()
                 found = {option: without_null(schema) for option, schema in options} | found
-        return found | {CALLBACK_NAME: parameters.CALLBACK_URL}
+        return found | BESIDE_PARAMS
 
     def _form(self, kind: str) -> Schema:
         made = self._object(kind)
@@ -91,7 +94,7 @@ class Creating:
 
     def _object(self, kind: str) -> Schema:
         made = {name: value for name, value in self._params[kind].items() if name not in ("title", "description")}
-        return made | {"properties": {**made.get("properties", {}), CALLBACK_NAME: parameters.CALLBACK_URL}}
+        return made | {"properties": {**made.get("properties", {}), **BESIDE_PARAMS}}
 
 
 def in_query(name: str, schema: Schema) -> dict[str, Any]:

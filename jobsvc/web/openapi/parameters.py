@@ -7,6 +7,7 @@ from typing import Any
 from jobsvc.access import expiry, users
 from jobsvc.access.acts import Act
 from jobsvc.access.roles import Role
+from jobsvc.identifiers import Priority
 from jobsvc.jobs import version
 from jobsvc.jobs.bulk_action import Verb
 from jobsvc.jobs.states import State
@@ -123,6 +124,12 @@ CALLBACK_URL: Schema = {
     "type": "string",
     "format": "uri",
     "description": "gets a signed POST when the job has ended or paused",
+}
+
+PRIORITY: Schema = {
+    "type": "string",
+    "enum": Priority.words(),
+    "description": "which of the queued jobs go first; a high one takes the slot of a lower one if none is free",
 }
 
 IDEMPOTENCY_KEY: Schema = {

@@ -83,6 +83,8 @@ class Job(Shape):
     kind: str
     state: State
     user: str
+    priority: Literal["low", "normal", "high"]
+    """Queued jobs with a higher one go first; a high one takes the slot of a lower one if none is free."""
     created_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None

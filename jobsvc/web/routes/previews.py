@@ -11,7 +11,7 @@ from jobsvc.access.roles import Right
 from jobsvc.jobs.errors import InvalidParameter, TooManyPreviews
 from jobsvc.kinds.contract import Kind
 from jobsvc.web.access import authorized, caller, needs
-from jobsvc.web.creation import CALLBACK_URL
+from jobsvc.web.creation import CALLBACK_URL, PRIORITY, asked_priority
 from jobsvc.web.openapi import preview_shapes
 from jobsvc.web.openapi.answers import answers
 from jobsvc.web.routes.original import OF_UPLOADS
@@ -36,6 +36,7 @@ def preview() -> dict[str, Any]:
     callback_url = options.pop(CALLBACK_URL, "")
     if callback_url:
         services().check_callback(callback_url)
+    asked_priority({PRIORITY: options.pop(PRIORITY, "")})
     return services().previews.preview(kind, options, beginning, authorized())
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from jobsvc.cli.client.api import Api, job_path
-from jobsvc.cli.client.creating import told_and_watched
+from jobsvc.cli.client.creating import PRIORITY, told_and_watched
 from jobsvc.cli.client.downloads.downloading import PRINTED, TO, check_place, download
 from jobsvc.cli.client.exits import Exit
 from jobsvc.cli.client.output import Output
@@ -21,6 +21,7 @@ from jobsvc.cli.client.watching import end_with, outcome
 @click.argument("last", metavar="TO")
 @click.option("--job", help="Only what the job with this id has made.")
 @click.option("--for-spreadsheet", is_flag=True, help="Make it safe to open in a spreadsheet.")
+@PRIORITY
 @click.option("-o", "--output", "to", type=TO, help="Wait for the export, and write it to this file or directory.")
 @click.option("--watch", is_flag=True, help="Follow the job until it has ended; -o does so too.")
 @talks
@@ -31,6 +32,7 @@ def export(
     last: str,
     job: str | None,
     for_spreadsheet: bool,
+    priority: str | None,
     to: str | None,
     watch: bool,
 ) -> None:
@@ -42,6 +44,8 @@ def export(
         body["job"] = job
     if for_spreadsheet:
         body["for_spreadsheet"] = True
+    if priority is not None:
+        body["priority"] = priority
     created = api.post("/exportData", body, has="Job ID")
     later = None if to is None else f"jobsvc result {created['Job ID']} -o {shlex.quote(to)}"
     # Standard output has one result: the file, if it is to be printed.

@@ -1,0 +1,1 @@
+"""Queries on which job goes next, and which gives way to it."""

@@ -1,0 +1,26 @@
+"""Queries on turns: those of jobs, and `turns`, which says how far each priority has come."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, func, select, update
+
+from jobsvc.store.insert_new import insert_new
+from jobsvc.store.tables import jobs, turns
+
+
+def reached(connection: Connection, priority: int) -> int:
+    """The latest turn of which a job of that priority has begun; 0: none has."""
+    return int(connection.execute(select(turns.c.reached).where(turns.c.priority == priority)).scalar() or 0)
+
+
+def reach(connection: Connection, priority: int, turn: int) -> None:
+    """A job of that priority and that turn begins."""
+    ahead = update(turns).where(turns.c.priority == priority, turns.c.reached < turn)
+    if connection.execute(ahead.values(reached=turn)).rowcount == 0 and turn > reached(connection, priority):
+        insert_new(connection, turns, [{"priority": priority, "reached": turn}])
+
+
+def latest(connection: Connection, user: str, priority: int) -> int:
+    """The latest turn that a job of the user has, or had when it began; 0: none has any."""
+    query = select(func.max(jobs.c.turn)).where(jobs.c.user == user, jobs.c.priority == priority)
+    return int(connection.execute(query).scalar_one() or 0)
