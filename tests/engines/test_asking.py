@@ -12,6 +12,7 @@ from threading import Event, Semaphore
 import pytest
 
 from jobsvc.engines.threads import ThreadEngine
+from jobsvc.identifiers import Priority
 from jobsvc.runs.signals import Signals
 from tests.support.given_jobs import GivenJobs
 from tests.support.waiting import TIMEOUT
@@ -21,6 +22,7 @@ from tests.support.waiting import TIMEOUT
 class Ticket:
     key: int
     attempt: int = 1
+    priority: Priority = Priority.NORMAL
 
 
 class AnswerLost(Exception):

@@ -57,7 +57,7 @@ def test_the_table_of_routes_has_every_route_and_no_other(app: Flask) -> None:
 
 def test_the_table_of_upload_options_has_every_option() -> None:
     names = [name for row in table(section(DOCS / "files.md", "## Options")) for name in quoted(row["option"])]
-    assert sorted(names) == sorted([*BaselineParams.model_fields, "callback_url"])
+    assert sorted(names) == sorted([*BaselineParams.model_fields, "callback_url", "priority"])
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,9 @@ def test_a_job_and_its_entry_are_there_together_or_not_at_all(post: Post) -> Non
     jobs = [post.submit() for _ in range(5)]
     with pytest.raises(QueueFull):
         post.submit()
-    assert [(e.queue_name, e.status, e.priority) for e in post.entries()] == [("gated", "todo", 0)] * 5
+    assert [(e.queue_name, e.status, e.priority) for e in post.entries()] == [
+        ("gated", "todo", -n) for n in range(1, 6)
+    ]
     assert [post.job(job).queue_entry for job in jobs] == [entry.id for entry in post.entries()]
 
 

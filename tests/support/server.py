@@ -154,10 +154,11 @@ class Server:
             check_served("GET", answer.url, answer.status, answer.headers["Content-Type"], body)
             return body
 
-    def post(self, path: str, body: Any = None) -> tuple[int, Any]:
-        """POST JSON; returns the status and the answer, errors included."""
+    def post(self, path: str, body: Any = None, key: str = "") -> tuple[int, Any]:
+        """POST JSON, with the key of a user; returns the status and the answer, errors included."""
         data = b"" if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"}, method="POST")
+        headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+        request = urllib.request.Request(self.url + path, data, headers, method="POST")
         try:
             answer = urllib.request.urlopen(request, timeout=60)
         except urllib.error.HTTPError as error:

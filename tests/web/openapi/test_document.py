@@ -118,7 +118,7 @@ def test_parameters_of_peoples_own_kinds_are_in_it_and_do_not_get_in_the_way_of_
     body = contract["paths"]["/kinds/paints/jobs"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert body == {"$ref": "#/components/schemas/paintsOptions"}
     options = schemas["paintsOptions"]["properties"]
-    assert set(options) == {"shade", "count", "state", "callback_url"}
+    assert set(options) == {"shade", "count", "state", "callback_url", "priority"}
     assert options["count"]["anyOf"][0] == {"minimum": 3, "type": "integer"}
     assert schemas["kinds.Shade"]["properties"]["lightness"]["maximum"] == 1
     assert "title" in schemas["Problem"]["properties"]

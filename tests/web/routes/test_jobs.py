@@ -60,6 +60,7 @@ def test_a_finished_job_shows_everything_about_it(client: FlaskClient, services:
         },
         "filename": "x.csv",
         "callback_url": None,
+        "priority": "normal",
         "warnings": [],
         "error": None,
         "attempt": 1,

@@ -223,6 +223,7 @@ def test_what_is_no_csv_is_refused_as_an_upload_is(
         ({"size": "much"}, "size", "must be the size of the whole file, a number of bytes"),
         ({"size": "3"}, "size", f"it is 3, but {len(CSV)} bytes of the file were sent"),
         ({"callback_url": "ftp://x"}, "callback_url", ""),
+        ({"priority": "urgent"}, "priority", "must be one of low, normal, high"),
     ],
 )
 def test_what_is_wrong_with_the_request_is_a_400_that_names_it(
