@@ -24,7 +24,7 @@ SECONDS = 1.0
 
 def ticks(server: Server, key: str, count: int, **more: str) -> str:
     status, job = server.post("/kinds/ticks/jobs", {"count": count, **more}, key)
-    assert status == 202, job
+    assert status == 201, job
     return str(job["id"])
 
 
