@@ -48,8 +48,7 @@ def recover(
     """Settle what was under way when the last process ended, before anything starts.
 
     A rollback goes on where it was. With `resume`, interrupted jobs are queued
-    again, ahead of the jobs that were waiting: they keep the time at which they
-    were first queued. Queued and paused jobs stay as they are. `kinds` let go of
+    again, ahead of the jobs that were waiting (see `jobs/transition.py`). Queued and paused jobs stay as they are. `kinds` let go of
     what only a job needed that is terminated here. A job that has crashed
     `max_crashes` times in a row is failed.
 
