@@ -47,10 +47,10 @@ def recover(
 ) -> Sequence[Job]:
     """Settle what was under way when the last process ended, before anything starts.
 
-    A rollback goes on where it was. With `resume`, interrupted jobs are queued
-    again, ahead of the jobs that were waiting (see `jobs/transition.py`). Queued and paused jobs stay as they are. `kinds` let go of
-    what only a job needed that is terminated here. A job that has crashed
-    `max_crashes` times in a row is failed.
+    A rollback goes on where it was. With `resume`, interrupted jobs are queued again,
+    ahead of the jobs that were waiting (see `jobs/transition.py`). Queued and paused
+    jobs stay as they are. `kinds` let go of what only a job needed that is terminated
+    here. A job that has crashed `max_crashes` times in a row is failed.
 
     Returns the jobs whose kinds are to be told of it (see `hooks.tell`).
     """
