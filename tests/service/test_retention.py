@@ -78,6 +78,8 @@ class Place:
 
 @pytest.fixture
 def place(services: Services, client: FlaskClient) -> Iterator[Place]:
+    # The application's own first sweep would come in the middle of a slow test.
+    services.pruner.shut_down(TIMEOUT)
     database = Database(services.settings.url)
     yield Place(services, database, client)
     database.close()
