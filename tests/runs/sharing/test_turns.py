@@ -72,6 +72,16 @@ def test_users_take_turns_however_many_jobs_each_has(idle: Environment) -> None:
     ]
 
 
+def test_a_user_who_comes_later_has_no_turns_to_catch_up_on(idle: Environment) -> None:
+    for _ in range(30):
+        submit(idle, "Ann")
+    for _ in range(10):
+        begin(idle)
+    for _ in range(10):
+        submit(idle, "Bob")
+    assert drained(idle)[:8].count("Bob") == 4
+
+
 def test_whoever_sends_one_job_after_another_passes_nobody_who_waits(idle: Environment) -> None:
     for _ in range(30):
         submit(idle, "Ann")
@@ -161,6 +171,10 @@ class Passed:
             # One who comes back may have had this turn, and waits for the end of it.
             self.most[user] = 2 if user in self.known else 1
             self.by[user] = Counter()
+            for other, passed in self.by.items():
+                # What others had while this one did not wait is no credit of its own.
+                passed[user] = max(passed[user], passed[other])
+                self.most[other] = 2
         self.waiting[user] += 1
 
     def begun(self, user: int) -> None:
