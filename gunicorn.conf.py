@@ -40,6 +40,9 @@ keepalive = 75
 timeout = 60
 # Past it, the worker is killed; the rest of the bound is for the master's own end.
 graceful_timeout = math.floor(_settings.shutdown_timeout) - 1
+if _settings.trusted_proxies:
+    # Who is believed what X-Forwarded-Proto says; without the setting, proxies on this machine.
+    forwarded_allow_ips = ",".join(map(str, _settings.trusted_proxies))
 # One file in everybody's home directory, shared by all servers of a user.
 control_socket_disable = True
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
@@ -38,6 +38,9 @@ MAX_SECONDS = 10**9
 
 OF_THE_CLIENT = frozenset({"JOBSVC_URL", "JOBSVC_API_KEY"})
 """Variables that look like settings, and tell the commands of the client where a service is."""
+
+
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class SettingError(Exception):
@@ -107,6 +110,7 @@ class Settings:
     webhook_allow_private: bool = False
     log_format: LogFormat = LogFormat.AUTO
     log_level: LogLevel = LogLevel.INFO
+    trusted_proxies: tuple[Network, ...] = ()
     api_keys: KeyRing = field(default_factory=KeyRing)
 
     @property
@@ -238,6 +242,10 @@ def _names(text: str) -> tuple[str, ...]:
     if not all(re.fullmatch(r"[\w.]+:[\w.]+", name) for name in names):
         raise ValueError(text)
     return names
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
 def _webhook_secret(text: str) -> str:
@@ -388,6 +396,12 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("JOBSVC_WEBHOOK_ALLOW_PRIVATE", "webhook_allow_private", _flag, "0 or 1"),
     Variable("JOBSVC_LOG_FORMAT", "log_format", LogFormat, "auto, json or text"),
     Variable("JOBSVC_LOG_LEVEL", "log_level", LogLevel, "debug, info, warning or error"),
+    Variable(
+        "JOBSVC_TRUSTED_PROXIES",
+        "trusted_proxies",
+        _networks,
+        "addresses or networks, such as 10.0.0.5 or 10.0.0.0/24, with commas between",
+    ),
     Variable(key_ring.SETTING, "api_keys", KeyRing.read, key_ring.ALLOWED, _hidden),
     Variable("JOBSVC_ALLOW_ANONYMOUS", "allow_anonymous", _flag, "0 or 1"),
 )

@@ -48,8 +48,11 @@ class KeyRing:
 
     def caller(self, text: str) -> Caller | None:
         """Whose key that is. Compares with all of them, in a time that tells nothing of where it differs."""
-        shown = digest(text)
-        found = [key for key in self.keys if compare_digest(key.digest, shown)]
+        return self.by_digest(digest(text))
+
+    def by_digest(self, stored: str) -> Caller | None:
+        """Whose key has that digest: None once it was taken out of the setting."""
+        found = [key for key in self.keys if compare_digest(key.digest, stored)]
         return Caller(found[0].user, found[0].role, key_id=f"{SETTING}:{found[0].user}") if found else None
 
     def __bool__(self) -> bool:

@@ -21,6 +21,7 @@ from jobsvc.service.auditing.audit import Audit
 from jobsvc.service.auditing.recorder import Recorder
 from jobsvc.service.callers.key_use import KeyUse
 from jobsvc.service.callers.keys import Keys
+from jobsvc.service.callers.sessions import Sessions
 from jobsvc.service.core import Core
 from jobsvc.service.following.follower import Follower
 from jobsvc.service.left_over import LeftOver
@@ -37,19 +38,27 @@ from jobsvc.store.queries import worker_rows
 from jobsvc.store.readiness import Readiness
 from jobsvc.traces.setup import Sending, sending
 from jobsvc.version import VERSION
-from jobsvc.web import access, auditing, local_only, measuring, problems, request_log, takes
+from jobsvc.web import access, auditing, measuring, problems, request_log, takes
+from jobsvc.web.browsers import headers, local_only
+from jobsvc.web.browsers.attempts import Attempts
+from jobsvc.web.forwarded import Forwarded
 from jobsvc.web.in_flight import InFlight
 from jobsvc.web.request_deadline import RequestDeadline
 from jobsvc.web.request_log import RequestLog
 from jobsvc.web.routes import actions as action_routes
 from jobsvc.web.routes import audit as audit_routes
-from jobsvc.web.routes import contract, data, health, jobs, keys, kinds, metrics, original, previews, workers
+from jobsvc.web.routes import contract, data, health, jobs, keys, kinds, login, metrics, original, previews, workers
 from jobsvc.web.services import Services, provide
 from jobsvc.web.waits import CountedWaits
 from jobsvc.webhooks.address import check_callback
 
 MAX_BODY_BYTES = 64 * 1024
 """The largest body of a request that is no upload."""
+
+ROUTES = (
+    *(original, jobs, action_routes, kinds, previews, data, workers),
+    *(keys, login, audit_routes, health, metrics, contract),
+)
 
 HANDOVER_MARGIN_SECONDS = 5.0
 """In a reload, the new worker waits for the old one so much longer than a shutdown may take."""
@@ -100,11 +109,12 @@ def _build(
         database,
         locks,
         [*engines.parts, action_thread, follower, pruner, key_use, recorder, *traces],
-        _count_requests(app),
+        _count_requests(app, settings),
         Readiness(database, core.room),
         shutdown_seconds=settings.shutdown_timeout,
     )
     results = Results(database, files)
+    access_keys = Keys(database, settings.api_keys, core.now, key_use.note)
     services = Services(
         settings=settings,
         jobs=service,
@@ -118,9 +128,11 @@ def _build(
         previews=Previews(database, core.now, max_row_bytes=settings.max_row_bytes),
         pruner=pruner,
         kinds=core.kinds,
-        keys=Keys(database, settings.api_keys, core.now, key_use.note),
         audit=Audit(database),
         recorder=recorder,
+        keys=access_keys,
+        sessions=Sessions(database, access_keys, settings.api_keys, core.now, key_use),
+        attempts=Attempts(),
         check_callback=partial(check_callback, allow_private=settings.webhook_allow_private),
         workers=engines.workers,
         measured=_measured(core, settings, engines),
@@ -144,10 +156,11 @@ def _measured(core: Core, settings: Settings, engines: Engines) -> Measured:
     )
 
 
-def _count_requests(app: Flask) -> InFlight:
+def _count_requests(app: Flask, settings: Settings) -> InFlight:
     """Count the requests that are being answered, and those that wait; each has its id and its deadline at once."""
     in_flight = InFlight(app.wsgi_app)
-    app.wsgi_app = RequestLog(RequestDeadline(CountedWaits(in_flight, PLACE)))  # type: ignore[method-assign]
+    counted = RequestLog(RequestDeadline(CountedWaits(in_flight, PLACE)))
+    app.wsgi_app = Forwarded(counted, settings.trusted_proxies)  # type: ignore[method-assign]
     return in_flight
 
 
@@ -156,23 +169,10 @@ def _add_web(app: Flask, services: Services) -> None:
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
     provide(app, services)
-    for routes in (
-        original,
-        jobs,
-        action_routes,
-        kinds,
-        previews,
-        data,
-        workers,
-        keys,
-        audit_routes,
-        health,
-        metrics,
-        contract,
-    ):
+    for routes in ROUTES:
         app.register_blueprint(routes.bp)
     # The first is the first that is asked about a request.
-    for concern in (request_log, measuring, auditing, problems, local_only, access, takes):
+    for concern in (headers, request_log, measuring, auditing, problems, local_only, access, takes):
         concern.register(app)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from jobsvc.settings import SettingError, Settings
 from jobsvc.store.database import Database, is_postgresql
-from jobsvc.store.queries import key_rows
+from jobsvc.store.queries.callers import key_rows
 
 
 def check_listen(settings: Settings, host: str) -> None:

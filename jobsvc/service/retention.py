@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from sqlalchemy import Connection
 
+from jobsvc.access import session_text
 from jobsvc.access.acts import Act
 from jobsvc.files.contract import Files
 from jobsvc.identifiers import JobKey
@@ -24,7 +25,7 @@ from jobsvc.service.auditing.noting import note
 from jobsvc.settings import Settings
 from jobsvc.store.database import Database
 from jobsvc.store.queries import action_rows, forgetting, job_rows
-from jobsvc.store.queries.callers import audit_rows
+from jobsvc.store.queries.callers import audit_rows, session_rows
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +124,7 @@ class Retention:
         for count in self._forget_lines(stopped):
             swept.lines += count
         self._forget_actions(stopped)
+        self._forget_sessions(stopped)
         self.remove_rows(stopped)
         if swept != Swept():
             what = "forgot %d jobs, the files of %d more, %d idempotency keys, %d lines of the audit"
@@ -243,5 +245,14 @@ class Retention:
                 before = self._now(connection) - self._policy.audit
                 count = audit_rows.remove_before(connection, before, ROWS_AT_A_TIME)
             yield count
+            if count < ROWS_AT_A_TIME:
+                return
+
+    def _forget_sessions(self, stopped: Callable[[], bool]) -> None:
+        """Forget logins of browsers that have ended by themselves."""
+        while not stopped():
+            with self._database.write() as connection:
+                now = self._now(connection)
+                count = session_rows.remove_ended(connection, now, now - session_text.IDLE, ROWS_AT_A_TIME)
             if count < ROWS_AT_A_TIME:
                 return

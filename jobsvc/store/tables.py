@@ -219,6 +219,20 @@ audit = Table(
     sqlite_autoincrement=True,
 )
 
+# Logins of browsers. What one may do is looked up with its key, at each request. A key of the settings has no
+# row of its own, and is found by its digest.
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("key_id", String, nullable=False),
+    Column("key_digest", String, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("last_used_at", UtcDateTime, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 # What was asked of many jobs at once. Its key is never used again: jobs may remember it for longer than it is kept.
 actions = Table(
     "actions",

@@ -13,6 +13,7 @@ from jobsvc.service.actions.asking import Actions
 from jobsvc.service.auditing.audit import Audit
 from jobsvc.service.auditing.recorder import Recorder
 from jobsvc.service.callers.keys import Keys
+from jobsvc.service.callers.sessions import Sessions
 from jobsvc.service.following.follower import Follower
 from jobsvc.service.jobs import JobService
 from jobsvc.service.left_over import LeftOver
@@ -22,6 +23,7 @@ from jobsvc.service.pruner import Pruner
 from jobsvc.service.results import Results
 from jobsvc.service.workers import Workers
 from jobsvc.settings import Settings
+from jobsvc.web.browsers.attempts import Attempts
 
 EXTENSION = "jobsvc"
 
@@ -45,6 +47,8 @@ class Services:
     keys: Keys
     audit: Audit
     recorder: Recorder
+    sessions: Sessions
+    attempts: Attempts
     check_callback: Callable[[object], None]
     """Raises InvalidParameter if that can't be a callback URL."""
     workers: Workers

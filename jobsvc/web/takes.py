@@ -37,10 +37,17 @@ _STATED: dict[Callable[..., Any], Takes] = {}
 
 
 def takes(
-    *names: str, in_body: bool = False, reads_body: bool = False, reads_query: bool = False
+    *names: str,
+    in_body: bool = False,
+    only_in_body: tuple[str, ...] = (),
+    reads_body: bool = False,
+    reads_query: bool = False,
 ) -> Callable[[View], View]:
-    """State what a route takes: `names` in the query, and with `in_body` in a form or a JSON object just as well."""
-    return _state(Takes(names, names if in_body else (), reads_body, reads_query))
+    """State what a route takes: `names` in the query, and with `in_body` in a form or a JSON object just as well.
+
+    `only_in_body`: what is never taken from a query, which logs and histories have.
+    """
+    return _state(Takes(names, (*(names if in_body else ()), *only_in_body), reads_body, reads_query))
 
 
 def unchecked(why: str, *known: str) -> Callable[[View], View]:

@@ -12,7 +12,17 @@ from jobsvc.process.http.application_errors import ApplicationFault, pieces_of_a
 from jobsvc.process.http.connection import Connection, is_unread
 from jobsvc.process.http.transfer_slots import RETRY_SECONDS, SMALL_BYTES, TransferSlots, refusal_body
 
-ALWAYS = ("X-Request-ID",)
+FOR_BROWSERS = {
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+"""The headers that tell a browser what it may do with an answer of the server's own; as the application's have them."""
+
+ALWAYS = ("X-Request-ID", "Strict-Transport-Security", *FOR_BROWSERS)
 """Headers of the application's answer that another answer in its place has, too."""
 
 ONLY_READ = ("GET", "HEAD")
@@ -100,13 +110,13 @@ class Answer(Response):  # type: ignore[misc]
         self.status = None
         self.headers: list[tuple[str, str]] = []
         self.response_length = None
-        headers = [
+        own = [
             ("Content-Type", "application/problem+json"),
             ("Content-Length", str(len(body))),
             ("Retry-After", str(RETRY_SECONDS)),
             *kept,
         ]
-        self.start_response("503 Service Unavailable", headers)
+        self.start_response("503 Service Unavailable", own)
         self.write(body)
 
 
@@ -117,6 +127,7 @@ def whole(status: int, reason: str, body: bytes, retry: int | None = None) -> by
         "Content-Type: application/problem+json",
         f"Content-Length: {len(body)}",
         "Connection: close",
+        *(f"{name}: {value}" for name, value in FOR_BROWSERS.items()),
         *([f"Retry-After: {retry}"] if retry is not None else []),
     ]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

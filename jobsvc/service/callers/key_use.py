@@ -1,4 +1,4 @@
-"""The thread that writes down when keys were used last: no request waits for that."""
+"""The thread that writes down when keys and sessions were used last: no request waits for that."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseClosed
-from jobsvc.store.queries import key_rows
+from jobsvc.store.queries.callers import key_rows, session_rows
 
 log = logging.getLogger(__name__)
 
 WRITE_SECONDS = 10.0
-"""Time between two writes: a key that is used all the time is noted so often."""
+"""Time between two writes: a key that is used all the time is noted so often; sessions too."""
 
 
 class KeyUse:
@@ -26,6 +26,7 @@ class KeyUse:
         self._database, self._now, self._every = database, now, every
         self._lock = Lock()
         self._used: dict[str, datetime] = {}
+        self._sessions_used: dict[str, datetime] = {}
         self._stopped = Event()
         self._woken = Event()
         self._thread = Thread(target=self._live, name="jobsvc-key-use", daemon=True)
@@ -34,6 +35,12 @@ class KeyUse:
         """A key was used just now. Returns at once."""
         with self._lock:
             self._used[key_id] = self._now()
+        self._woken.set()
+
+    def note_session(self, digest: str) -> None:
+        """A session was used just now. Returns at once."""
+        with self._lock:
+            self._sessions_used[digest] = self._now()
         self._woken.set()
 
     def start(self) -> None:
@@ -66,13 +73,16 @@ class KeyUse:
             pass
         except SQLAlchemyError as error:
             # The next use is noted again; nothing else depends on it.
-            log.warning("when keys were used last could not be noted: %s", error)
+            log.warning("when keys and sessions were used last could not be noted: %s", error)
 
     def _write(self) -> None:
         with self._lock:
             used, self._used = self._used, {}
-        if not used:
+            sessions_used, self._sessions_used = self._sessions_used, {}
+        if not used and not sessions_used:
             return
         with self._database.write(reserve=False) as connection:
             for key_id, at in sorted(used.items()):
                 key_rows.note_use(connection, key_id, at)
+            for digest, at in sorted(sessions_used.items()):
+                session_rows.note_use(connection, digest, at)

@@ -22,7 +22,7 @@ from jobsvc.jobs.errors import InvalidParameter, JobError
 from jobsvc.service.auditing.noting import note
 from jobsvc.store import clock
 from jobsvc.store.database import Database
-from jobsvc.store.queries import key_rows
+from jobsvc.store.queries.callers import key_rows
 
 NONE_MADE_SECONDS = 1.0
 """For so long a process believes that there is no key yet. That there is one, it believes for ever."""
@@ -70,6 +70,13 @@ class ApiKey:
         if self.expires_at is not None and self.expires_at <= now:
             return f"the key {self.id} has expired at {self.expires_at:%Y-%m-%dT%H:%M:%SZ}"
         return None
+
+    def caller(self, now: datetime) -> Caller:
+        """Who has it. Raises Unauthorized if it lets nobody in."""
+        why_not = self.why_not(now)
+        if why_not is not None:
+            raise Unauthorized(why_not)
+        return Caller(self.user, self.role, None if self.kinds is None else frozenset(self.kinds), self.id)
 
 
 @dataclass(frozen=True)
@@ -136,11 +143,9 @@ class Keys:
         if row is None or not compare_digest(row["digest"], key_text.digest(shown)):
             raise Unauthorized("that is no key of this service")
         key = ApiKey.from_row(row)
-        why_not = key.why_not(now)
-        if why_not is not None:
-            raise Unauthorized(why_not)
+        found = key.caller(now)
         self._note_use(key.id)
-        return Caller(key.user, key.role, None if key.kinds is None else frozenset(key.kinds), key.id)
+        return found
 
     def create(self, new: NewApiKey, by: str) -> MadeKey:
         """Make a key. Raises InvalidParameter."""

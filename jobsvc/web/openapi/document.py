@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from flask import Flask
@@ -11,9 +11,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from werkzeug.routing import Rule
 
-from jobsvc.access.roles import Right
 from jobsvc.kinds.contract import Kind
 from jobsvc.web import access, takes
+from jobsvc.web.browsers import cookie
 from jobsvc.web.openapi import answers, parameters, responses, shapes
 from jobsvc.web.openapi.answers import EACH_KIND, Answers
 from jobsvc.web.openapi.creating import URL_ENCODED, Creating, in_query
@@ -40,6 +40,7 @@ TAGS = {
     "workers": "The processes that run jobs.",
     "keys": "Who is let in.",
     "audit": "Who did what.",
+    "login": "Logging in with a browser.",
     "health": "Is it alive, and can it take work?",
     "metrics": "What is measured, for Prometheus.",
     "contract": "This document, and a page that shows it.",
@@ -49,6 +50,12 @@ TAGS = {
 KEY = "key"
 
 ABOUT_KEYS = "A key, where the service has any: see docs/access.md"
+
+SESSION = "session"
+
+ABOUT_SESSIONS = f"The cookie of a browser that has logged in; over HTTPS it is called {cookie.SECURE_NAME}"
+
+TO_LOGIN = {"description": "To the login page: for a browser that is not logged in and asks for text/html"}
 
 _NAMED = re.compile(r"<(?:[^<>:]+:)?(\w+)>")
 """A name in the path of a rule."""
@@ -97,7 +104,8 @@ def document(app: Flask, kinds: Mapping[str, Kind]) -> dict[str, Any]:
         known = takes.stated(view) or takes.Takes()
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             for path, kind in _places(rule, stated, kinds):
-                operation = _operation(rule, method, known, stated, access.stated(view), creating, kind)
+                operation = _operation(rule, method, known, stated, creating, kind)
+                operation |= _secured(operation["responses"], method, view)
                 operation["summary"] = _summary(view.__doc__, kind if stated.creates == EACH_KIND else None)
                 paths.setdefault(path, {})[method.lower()] = operation
     tags = dict.fromkeys(operation["tags"][0] for path in paths.values() for operation in path.values())
@@ -109,7 +117,10 @@ def document(app: Flask, kinds: Mapping[str, Kind]) -> dict[str, Any]:
         "components": {
             "schemas": _schemas(used) | creating.schemas,
             "responses": responses.common(),
-            "securitySchemes": {KEY: {"type": "http", "scheme": "bearer", "description": ABOUT_KEYS}},
+            "securitySchemes": {
+                KEY: {"type": "http", "scheme": "bearer", "description": ABOUT_KEYS},
+                SESSION: {"type": "apiKey", "in": "cookie", "name": cookie.NAME, "description": ABOUT_SESSIONS},
+            },
         },
     }
 
@@ -132,7 +143,6 @@ def _operation(
     method: str,
     known: takes.Takes,
     stated: Answers,
-    needed: Right | None,
     creating: Creating,
     kind: str | None,
 ) -> dict[str, Any]:
@@ -163,8 +173,18 @@ def _operation(
         made["parameters"] += [*(creating.query(kind) if kind else ()), IDEMPOTENCY_KEY]
         made["requestBody"] = creating.body(kind, form=not stated.original) if kind else creating.any_body()
     made["responses"] = responses.of(stated)
-    made["security"] = [] if needed is None else [{KEY: []}]
     return made
+
+
+def _secured(responses: dict[str, Any], method: str, view: Callable[..., Any]) -> dict[str, Any]:
+    """What lets a request through, and what a browser is answered that has neither."""
+    if access.stated(view) is None:
+        return {"security": []}
+    if method != "GET":
+        return {"security": [{KEY: []}, {SESSION: []}]}
+    if access.get_changes(view):
+        return {"security": [{KEY: []}]}
+    return {"security": [{KEY: []}, {SESSION: []}], "responses": {**responses, "303": TO_LOGIN}}
 
 
 def _in_path(rule: Rule, kind: str | None) -> list[dict[str, Any]]:

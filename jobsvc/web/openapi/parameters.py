@@ -18,6 +18,8 @@ Schema = dict[str, Any]
 _WHOLE = f"^{version.SHAPE}$"
 
 NAMES: dict[str, Schema] = {
+    "key": {"type": "string", "format": "password", "description": "the key to log in with"},
+    "next": {"type": "string", "description": "where to go on after the login: a path of this service"},
     "limit": {
         "type": "integer",
         "minimum": 1,

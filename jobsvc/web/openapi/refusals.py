@@ -8,8 +8,8 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestHeader
 
 from jobsvc.jobs.errors import InvalidParameter
 from jobsvc.web import problems
-from jobsvc.web.access import NO_KEY, NOT_YOURS
-from jobsvc.web.local_only import LOCAL_ONLY
+from jobsvc.web.access import NO_KEY, NOT_BY_SESSION, NOT_YOURS, OTHER_SITE
+from jobsvc.web.browsers.local_only import LOCAL_ONLY
 from jobsvc.web.openapi.answers import Answers
 from jobsvc.web.problems import Told, told
 
@@ -27,6 +27,8 @@ ANYWHERE = (
     problems.NOT_STORABLE,
     NO_KEY,
     NOT_YOURS,
+    OTHER_SITE,
+    NOT_BY_SESSION,
     LOCAL_ONLY,
     problems.TIMED_OUT,
     told(RequestEntityTooLarge),

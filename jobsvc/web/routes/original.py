@@ -132,7 +132,7 @@ def _iso_date(text: str) -> date:
 
 
 @bp.route("/updateTask", methods=["GET", "POST"])
-@needs(Right.STEER, Act.STEER)
+@needs(Right.STEER, Act.STEER, get_changes=True)
 @unchecked(AS_EVER, "id", "action", "rollback")
 @answers({200: shapes.Status, 202: shapes.Status}, FilesRemoved, CantRollBack, original=REFUSED_ACTIONS)
 def update_task() -> tuple[Response, int]:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, request
 
 from jobsvc.settings import is_loopback
+from jobsvc.web.browsers import other_sites
 from jobsvc.web.problems import Told, problem
 from jobsvc.web.services import services
 
@@ -28,7 +29,7 @@ def refuse_strangers() -> Response | None:
     address = request.remote_addr
     name = urlsplit(f"//{request.host}").hostname or ""
     local = (not address or is_loopback(address)) and is_loopback(name)
-    if local and request.headers.get("Sec-Fetch-Site") != "cross-site":
+    if local and not other_sites.is_foreign():
         return None
     # The database is asked last: that the process is alive must be told without it.
     if services().settings.allow_anonymous or services().keys.are_needed():
