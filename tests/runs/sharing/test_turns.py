@@ -212,7 +212,7 @@ def test_no_user_is_passed_over_by_more_than_one_turn_of_each_other_user(
 
 @pytest.mark.sqlite_only
 def test_the_next_job_and_the_next_turn_are_found_by_an_index(idle: Environment) -> None:
-    """Among a hundred thousand queued jobs a claim, or a submit, must not look at all of them."""
+    """Among many queued jobs a claim, or a submit, must not look at all of them."""
     values = {"kind": "gated", "params": {}, "state": State.QUEUED, "created_at": now(), "queued_at": now()}
     with idle.database.write() as connection:
         rows = [{**values, "id": str(n), "user": f"u{n % 7}", "turn": n // 7 + 1} for n in range(2000)]
