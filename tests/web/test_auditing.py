@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -200,7 +199,7 @@ CASES: list[Case] = [
     ),
     (
         "a file is looked at",
-        about("POST", "/previews", data={"file": (io.BytesIO(b"a\n1\n"), "a.csv")}),
+        about("POST", "/previews", data=b"a\n1\n"),
         *("file.preview", "done", 200, None),
     ),
     ("refused rows", on("succeeded", "GET", "/jobs/ID/failed"), "failed.download", "done", 200, None),

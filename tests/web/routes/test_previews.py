@@ -37,7 +37,7 @@ MIB = 1024 * 1024
 
 
 def contents(data_dir: Path) -> dict[str, Any]:
-    """All that a service keeps: its files, and the rows of its tables."""
+    """All that a service keeps of files: its own files, and the rows of its tables. Who has looked is in the audit."""
     kept: dict[str, Any] = {
         str(path.relative_to(data_dir)): path.stat().st_size
         for path in data_dir.rglob("*")
@@ -46,6 +46,8 @@ def contents(data_dir: Path) -> dict[str, Any]:
     with closing(sqlite3.connect(data_dir / "jobsvc.db")) as connection:
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         for (name,) in tables:
+            if name == "audit":
+                continue
             kept[name] = connection.execute(f'SELECT * FROM "{name}"').fetchall()
     return kept
 
