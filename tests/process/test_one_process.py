@@ -92,7 +92,7 @@ def asking(server: Server, most: int = 10**6) -> Iterator[list[str]]:
         while not enough.is_set() and asked < most:
             try:
                 answer = server.get("/healthz")
-                if answer != {"status": "ok"}:
+                if answer["status"] != "ok":
                     wrong.append(f"request {asked}: {answer}")
             except (OSError, http.client.HTTPException) as error:
                 wrong.append(f"request {asked}: {error!r}")

@@ -46,7 +46,7 @@ def contents(data_dir: Path) -> dict[str, Any]:
     with closing(sqlite3.connect(data_dir / "jobsvc.db")) as connection:
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         for (name,) in tables:
-            if name == "audit":
+            if name in ("audit", "sqlite_sequence"):
                 continue
             kept[name] = connection.execute(f'SELECT * FROM "{name}"').fetchall()
     return kept
