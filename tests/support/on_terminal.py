@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import select
 import subprocess
 import sys
 import termios
@@ -74,6 +75,8 @@ class OnTerminal:
         return self.process.wait(TIMEOUT)
 
     def _read(self) -> bytes:
+        ready, _, _ = select.select([self._mine], [], [], TIMEOUT)
+        assert ready, f"nothing more was shown for {TIMEOUT} s: {self.shown}"
         try:
             data = os.read(self._mine, 65536)
         except OSError:

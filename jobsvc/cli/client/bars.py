@@ -117,10 +117,15 @@ def _rich_progress() -> Progress:
     from rich.table import Column  # noqa: PLC0415
 
     console = Console(stderr=True)
-    columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False, table_column=Column(min_width=11))]
-    if console.width >= MIN_WIDTH_OF_A_BAR:
-        columns.append(BarColumn())
-    columns.append(TextColumn("{task.fields[told]}", markup=False))
+    if console.width < MIN_WIDTH_OF_A_BAR:
+        # One column: of two, the state would be the one that is left out where there is no room for both.
+        one = TextColumn("{task.description:<11} {task.fields[told]}", markup=False)
+        return Progress(one, console=console, transient=True)
+    columns: list[ProgressColumn] = [
+        TextColumn("{task.description}", markup=False, table_column=Column(min_width=11)),
+        BarColumn(),
+        TextColumn("{task.fields[told]}", markup=False),
+    ]
     return Progress(*columns, console=console, transient=True)
 
 
