@@ -48,8 +48,7 @@ def fill(files: Files, job_id: str) -> list[str]:
 def test_new_ids_have_the_shape_by_which_files_are_known_as_ours() -> None:
     for user in ("Jon-Doe", "Ann", "o'brien", "jörg.müller@example.org", "a b-c.input"):
         for kind in ("baselineCSV", "x", "My_Kind2"):
-            for number in (0, 7, 10**12 - 1):
-                assert is_job_id(make(user, kind, NOON, number))
+            assert is_job_id(make(user, kind, NOON))
 
 
 MADE_LOCALLY = [".input", ".output", ".output.part"]

@@ -60,7 +60,7 @@ class Said(logging.Handler):
 
     def __enter__(self) -> Said:
         self._level = self._logger.level
-        self._logger.setLevel(logging.INFO)
+        self._logger.setLevel(logging.DEBUG)
         self._logger.addHandler(self)
         return self
 

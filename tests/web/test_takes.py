@@ -80,7 +80,8 @@ def test_every_route_refuses_a_parameter_that_is_given_twice(shared_client: Flas
             text = f'{{"{name}": 1, "{name}": 1}}'
             assert "given twice" in refused(shared_client.open(path, method=method, data=text), name), path
             both = shared_client.open(f"{path}?{name}=1", method=method, json={name: 1})
-            assert "in the query and in the body" in refused(both, name), path
+            why = "in the query and in the body" if name in takes.query else "has no such parameter"
+            assert why in refused(both, name), path
 
 
 @pytest.mark.parametrize(

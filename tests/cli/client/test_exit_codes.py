@@ -31,6 +31,7 @@ OK_ARGS: dict[str, tuple[str, ...]] = {
     "log": ("ID",),
     "kinds": (),
     "workers": (),
+    "audit": (),
 }
 """How each command is called rightly."""
 

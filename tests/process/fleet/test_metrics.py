@@ -117,4 +117,4 @@ def test_metrics_of_a_worker_are_for_this_machine_unless_it_is_said_otherwise(
     fleet = make_fleet(JOBSVC_METRICS_PORT=str(free_port()), HOST="0.0.0.0")
     worker = fleet.start_worker(wait=False)
     assert worker.process.wait(30) != 0
-    assert "refusing to listen on 0.0.0.0" in worker.log.read_text()
+    assert "refusing to tell metrics at 0.0.0.0" in worker.log.read_text()
