@@ -13,7 +13,8 @@ from urllib.parse import quote, unquote, urlsplit
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from jobsvc.access import key_ring, key_text
+from jobsvc.access import key_ring
+from jobsvc.access.key_text import without_secrets
 from jobsvc.settings import Settings, given_texts
 
 MIN_CHARACTERS = 8
@@ -23,9 +24,6 @@ _IN_ENVIRONMENT = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|_KEYS?$|^AWS_ACCESS_
 """Names of variables whose values are secrets, ours and other people's."""
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")
-_OWN_KEY = re.compile(rf"({key_text.PREFIX}[a-z0-9]{{{key_text.ID_LENGTH}}}_)[\w-]{{8,}}")
-"""A key of the table, or most of one: who it is stays."""
-
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}")
 
 HIDDEN = "…"
@@ -79,6 +77,4 @@ class Censor:
             text = self._known.sub(HIDDEN, text)
         if "://" in text:
             text = _CREDENTIALS.sub(f"{HIDDEN}@", text)
-        if key_text.PREFIX in text:
-            text = _OWN_KEY.sub(rf"\1{HIDDEN}", text)
-        return _BEARER.sub(rf"\1 {HIDDEN}", text)
+        return without_secrets(_BEARER.sub(rf"\1 {HIDDEN}", text))
