@@ -16,9 +16,9 @@ from tests.support.waiting import TIMEOUT
 
 
 class Gate:
-    """Lets items through. `reached` says how many items have arrived at the gate.
+    """Lets items through, in the order in which they came: no item takes the turn of one that waits already.
 
-    `_changed` guards `_allowed` and `reached`.
+    `reached` says how many items have arrived at the gate. `_changed` guards it, and `_allowed`.
     """
 
     def __init__(self) -> None:
@@ -35,10 +35,9 @@ class Gate:
     def pass_through(self) -> None:
         """What an item does: arrive, and wait until it is let through."""
         with self._changed:
-            self.reached += 1
+            self.reached = mine = self.reached + 1
             self._changed.notify_all()
-            assert self._changed.wait_for(lambda: self._allowed > 0, TIMEOUT), "the gate stayed shut"
-            self._allowed -= 1
+            assert self._changed.wait_for(lambda: self._allowed >= mine, TIMEOUT), "the gate stayed shut"
 
     def wait_reached(self, items: int) -> None:
         """Wait until that many items have arrived."""
