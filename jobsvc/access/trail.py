@@ -19,6 +19,8 @@ class Trail:
     caller: Caller
     address: str | None
     """Of the client, as the server knows it; None over a Unix socket."""
+    let_in: bool = True
+    """False: another site's page, or a link, has sent it with the caller's session."""
     noted: bool = False
     """Whether what was asked has its line, in the transaction of the change."""
     foreign: str | None = None

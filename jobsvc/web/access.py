@@ -61,9 +61,10 @@ class UnguardedRoute(Exception):
     """A route does not state what it needs, or what the audit calls it."""
 
 
-def needs(right: Right, act: Act | None = None, *, get_changes: bool = False) -> Callable[[View], View]:
+def needs(right: Right | None, act: Act | None = None, *, get_changes: bool = False) -> Callable[[View], View]:
     """State the right that a caller of the route needs; with an `act`, each call leaves a line in the audit.
 
+    Without a right, anybody may call it, and the line of one who gets in is the view's own affair.
     `get_changes`: its GET changes something, as no other does.
     """
 
@@ -129,7 +130,7 @@ def let_in() -> None:
     changes = request.method not in other_sites.ONLY_READ or (view is not None and get_changes(view))
     if view is not None and right is None:
         if changes:
-            _check_site(browser=cookie.sent() is not None)
+            _check_site(cookie.sent())
         return
     g.caller = _caller(changes)
     # Behind a proxy that is trusted, its middleware (`web/forwarded.py`) puts the client's own address there.
@@ -146,23 +147,37 @@ def _caller(changes: bool) -> Caller:
     if session is not None and services().keys.are_needed():
         if changes:
             if request.method in other_sites.ONLY_READ:
+                _note_whose(session)
                 raise NotBySession(
                     f"a {request.method} that changes something needs a key, so that no link can do it for you: send "
                     "it in the header Authorization: Bearer KEY, or use POST"
                 )
-            _check_site(browser=True)
+            _check_site(session)
         g.session = session
         return services().sessions.caller(session)
     found = services().keys.caller(None)
     if changes:
-        _check_site(browser=False)
+        _check_site(None)
     return found
 
 
-def _check_site(*, browser: bool) -> None:
-    why_not = other_sites.why_not_ours(browser=browser)
+def _check_site(session: str | None) -> None:
+    """Refuse other sites' pages. `session`: the id of the one that came with the request."""
+    why_not = other_sites.why_not_ours(browser=session is not None)
     if why_not is not None:
+        if session is not None:
+            _note_whose(session)
         raise OtherSite(f"{why_not}; only pages of this service, or a key in the header, may change something")
+
+
+def _note_whose(session: str) -> None:
+    """Note, for the audit and the log, with whose session a request comes that is not let in: that is no use of it."""
+    try:
+        found = services().sessions.caller(session, use=False)
+    except Unauthorized:
+        return
+    trail.begin(Trail(found, request.remote_addr or None, let_in=False))
+    about.add(user=found.user)
 
 
 def caller() -> Caller:

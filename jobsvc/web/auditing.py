@@ -20,8 +20,8 @@ from jobsvc.logs.about import request_id
 from jobsvc.web import access
 from jobsvc.web.services import services
 
-NOT_LET_IN = frozenset({401, 403})
-"""Statuses of answers to those whom nobody knows."""
+NOT_LET_IN = frozenset({401, 403, 429})
+"""Statuses of answers to requests that are not let in."""
 
 REFUSED_LOOKS = {Right.LOOK: Act.LOOK, Right.OVERSEE: Act.OVERSEE}
 """What it is called when a route that leaves no line is refused to somebody."""
@@ -35,6 +35,11 @@ def call(act: Act, target: str | None = None) -> None:
     g.audited_as = act, target
 
 
+def show(key: str) -> None:
+    """The request has shown that key in another place than the header."""
+    g.shown_key = key
+
+
 def register(app: Flask) -> None:
     app.after_request(_record)
     app.teardown_request(_end)
@@ -46,14 +51,30 @@ def _end(_: BaseException | None) -> None:
 
 def _record(answer: Response) -> Response:
     found = trail.current()
-    if found is None:
+    if found is None or not found.let_in:
         if answer.status_code in NOT_LET_IN:
-            services().recorder.record_stranger(_line(Act.ENTER, Outcome.REFUSED, answer, key_id=_shown_id()))
+            services().recorder.record_stranger(_line_of_stranger(found, answer))
         return answer
     line = _line_of(found, answer)
     if line is not None:
         services().recorder.record(line)
     return answer
+
+
+def _line_of_stranger(found: Trail | None, answer: Response) -> Line:
+    """That of a request that was not let in. Who sends it is known if it came with a session."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    act, target = (None, None) if view is None else _called(access.act_of(view))
+    if found is not None:
+        return _line(act or Act.ENTER, Outcome.REFUSED, answer, target, **_who(found))
+    # Others have tried to get in, whatever they asked for, unless anybody may ask for it.
+    if act is None or view is None or access.stated(view) is not None:
+        act, target = Act.ENTER, None
+    return _line(act, Outcome.REFUSED, answer, target, key_id=_shown_id())
+
+
+def _who(found: Trail) -> dict[str, Any]:
+    return {"user": found.caller.user, "role": found.caller.role, "key_id": found.caller.key_id}
 
 
 def _line_of(found: Trail, answer: Response) -> Line | None:
@@ -62,7 +83,7 @@ def _line_of(found: Trail, answer: Response) -> Line | None:
     if view is None or request.method == "OPTIONS":
         return None
     act, target = _called(access.act_of(view))
-    who = {"user": found.caller.user, "role": found.caller.role, "key_id": found.caller.key_id}
+    who = _who(found)
     if answer.status_code < 400:
         # What was changed has its line already.
         return None if act is None or found.noted else _line(act, Outcome.DONE, answer, target, **who)
@@ -106,15 +127,20 @@ def _problem(answer: Response) -> str | None:
     return None if kind in ("", "about:blank") else kind.removeprefix("urn:jobsvc:")
 
 
+def _shown() -> str | None:
+    """The key that came with the request, or what stands in its place."""
+    given = request.authorization
+    found = g.get("shown_key") or (given.token if given is not None else None)
+    return found if isinstance(found, str) else None
+
+
 def _shown_id() -> str | None:
     """The id of the key that was shown, if that has the shape of one."""
-    given = request.authorization
-    return key_text.id_of(given.token) if given is not None and given.token else None
+    shown = _shown()
+    return key_text.id_of(shown) if shown else None
 
 
 def _without_key(text: str | None) -> str | None:
     """What a client has written, without the key that it has shown. Others are known by their shape."""
-    given = request.authorization
-    if text and given is not None and given.token and len(given.token) >= MIN_CHARACTERS:
-        return text.replace(given.token, "…")
-    return text
+    shown = _shown()
+    return text.replace(shown, "…") if text and shown and len(shown) >= MIN_CHARACTERS else text

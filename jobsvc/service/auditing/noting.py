@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from jobsvc.access import trail
 from jobsvc.access.acts import Act, Outcome
 from jobsvc.access.audit_line import Line
+from jobsvc.access.caller import Caller
 from jobsvc.jobs.states import Action
 from jobsvc.logs.about import request_id
 from jobsvc.store.queries.callers import audit_rows
@@ -33,4 +34,10 @@ def note(connection: Connection, act: Act, target: str, *, by: str, at: datetime
     if found is not None and found.caller.user == by:
         line = line._replace(role=found.caller.role, key_id=found.caller.key_id, address=found.address)
         found.noted = True
+    audit_rows.add(connection, [line])
+
+
+def note_session(connection: Connection, act: Act, caller: Caller, *, address: str | None, at: datetime) -> None:
+    """Note that `caller` has logged in or out with a browser."""
+    line = Line(at, act, Outcome.DONE, None, caller.user, caller.role, caller.key_id, address, request_id())
     audit_rows.add(connection, [line])

@@ -30,7 +30,7 @@ class Strangers:
         due = self.due(moment)
         if self._began is None:
             self._began = moment
-        alike = (line.address, line.key_id, line.status, line.problem)
+        alike = (line.address, line.user, line.key_id, line.action, line.status, line.problem)
         before = self._alike.get(alike)
         if before is not None:
             self._alike[alike] = line._replace(times=before.times + 1)
@@ -52,7 +52,7 @@ class Strangers:
 
     def end(self) -> list[Line]:
         """End the minute now. Returns its lines for those that were only counted."""
-        counted = [line._replace(request_id=None) for line in self._alike.values() if line.times]
+        counted = [line._replace(request_id=None, target=None) for line in self._alike.values() if line.times]
         if self._others is not None:
             counted.append(self._others)
         self._began, self._alike, self._others = None, {}, None

@@ -14,10 +14,12 @@ from typing import NamedTuple
 from sqlalchemy import RowMapping
 
 from jobsvc.access import key_text, session_text
+from jobsvc.access.acts import Act
 from jobsvc.access.caller import Caller
 from jobsvc.access.errors import Unauthorized
 from jobsvc.access.key_ring import KeyRing
 from jobsvc.access.session_text import IDLE, LONGEST
+from jobsvc.service.auditing.noting import note_session
 from jobsvc.service.callers.key_use import KeyUse
 from jobsvc.service.callers.keys import ApiKey, Keys
 from jobsvc.store import clock
@@ -47,8 +49,8 @@ class Sessions:
         """`ring` has the keys of the settings."""
         self._database, self._keys, self._ring, self._now, self._use = database, keys, ring, now, use
 
-    def begin(self, key: str) -> NewSession:
-        """Log in with a key. Raises Unauthorized."""
+    def begin(self, key: str, address: str | None) -> NewSession:
+        """Log in with a key, from that address. Raises Unauthorized."""
         caller = self._keys.caller(key)
         assert caller.key_id is not None, "a key was shown"
         made = session_text.make()
@@ -65,25 +67,27 @@ class Sessions:
                     "last_used_at": now,
                 },
             )
+            note_session(connection, Act.LOG_IN, caller, address=address, at=now)
         return NewSession(made, caller)
 
-    def caller(self, session: str) -> Caller:
-        """Whose session that is. Raises Unauthorized."""
+    def caller(self, session: str, *, use: bool = True) -> Caller:
+        """Whose session that is. `use`: it is used for what its user wants. Raises Unauthorized."""
         digest = session_text.digest(session)
         if digest is None:
             raise Unauthorized(ENDED)
         with self._database.read() as connection:
             row = session_rows.with_key(connection, digest)
             now = clock.read(connection, self._now)
-        if row is None or row["session_expires_at"] <= now or row["session_last_used_at"] + IDLE <= now:
-            raise Unauthorized(ENDED)
-        caller = self._of_its_key(row, now)
-        self._use.note_session(digest)
-        if row["id"] is not None:
-            self._use.note(row["id"])
+        caller = self._whose(row, now)
+        if use:
+            self._use.note_session(digest)
+            if row is not None and row["id"] is not None:
+                self._use.note(row["id"])
         return caller
 
-    def _of_its_key(self, row: RowMapping, now: datetime) -> Caller:
+    def _whose(self, row: RowMapping | None, now: datetime) -> Caller:
+        if row is None or row["session_expires_at"] <= now or row["session_last_used_at"] + IDLE <= now:
+            raise Unauthorized(ENDED)
         if row["id"] is not None:
             return ApiKey.from_row(row).caller(now)
         fixed = self._ring.by_digest(row["session_key_digest"])
@@ -91,10 +95,20 @@ class Sessions:
             raise Unauthorized("the key that you have logged in with is none of this service any more")
         return fixed
 
-    def end(self, session: str) -> None:
-        """Log out. To end it again is harmless."""
+    def end(self, session: str, address: str | None) -> None:
+        """Log out, from that address. To end it again, or one that has ended by itself, is harmless."""
         digest = session_text.digest(session)
         if digest is None:
             return
         with self._database.write(urgent=True) as connection:
-            session_rows.remove(connection, digest)
+            now = clock.read(connection, self._now)
+            row = session_rows.with_key(connection, digest)
+            # Of two that end it at once, one does.
+            if not session_rows.remove(connection, digest):
+                return
+            try:
+                caller = self._whose(row, now)
+            except Unauthorized:
+                # It let nobody in any more.
+                return
+            note_session(connection, Act.LOG_OUT, caller, address=address, at=now)

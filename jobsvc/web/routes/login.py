@@ -7,10 +7,12 @@ from pathlib import Path
 from flask import Blueprint, Response, make_response, render_template, request, send_file, url_for
 from werkzeug.exceptions import PreconditionFailed
 
+from jobsvc.access.acts import Act
 from jobsvc.access.caller import Caller
 from jobsvc.access.errors import Unauthorized
 from jobsvc.jobs.errors import InvalidParameter
-from jobsvc.web.access import CHALLENGE, public
+from jobsvc.web import auditing
+from jobsvc.web.access import CHALLENGE, needs, public
 from jobsvc.web.browsers import cookie
 from jobsvc.web.browsers.going_on import local_path
 from jobsvc.web.openapi.answers import Raw, answers
@@ -34,7 +36,7 @@ def page() -> Response:
 
 
 @bp.post("/login")
-@public
+@needs(None, Act.LOG_IN)
 @takes("next", only_in_body=("key",))
 @answers({303: None, 401: HTML, 429: HTML})
 def log_in() -> Response:
@@ -50,28 +52,29 @@ def log_in() -> Response:
     key = given().get("key")
     if not isinstance(key, str) or not key.strip():
         raise InvalidParameter("key", "it must be a key")
+    auditing.show(key.strip())
     try:
-        made = services().sessions.begin(key.strip())
+        made = services().sessions.begin(key.strip(), request.remote_addr or None)
     except Unauthorized as error:
         attempts.note_wrong(address)
         return _page(f"This key lets nobody in: {error}.", 401)
     earlier = cookie.sent()
     if earlier is not None:
-        services().sessions.end(earlier)
+        services().sessions.end(earlier, request.remote_addr or None)
     answer = _on_to(_next() or url_for("login.page"))
     cookie.give(answer, made.id)
     return answer
 
 
 @bp.post("/logout")
-@public
+@needs(None, Act.LOG_OUT)
 @takes()
 @answers({303: None})
 def log_out() -> Response:
     """End the session of this browser; those of others with the same key go on."""
     session = cookie.sent()
     if session is not None:
-        services().sessions.end(session)
+        services().sessions.end(session, request.remote_addr or None)
     answer = _on_to(url_for("login.page"))
     cookie.take_back(answer)
     return answer

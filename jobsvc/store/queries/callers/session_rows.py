@@ -23,8 +23,9 @@ def with_key(connection: Connection, digest: str) -> RowMapping | None:
     return connection.execute(query).mappings().one_or_none()
 
 
-def remove(connection: Connection, digest: str) -> None:
-    connection.execute(delete(sessions).where(sessions.c.digest == digest))
+def remove(connection: Connection, digest: str) -> bool:
+    """Returns whether it was there."""
+    return connection.execute(delete(sessions).where(sessions.c.digest == digest)).rowcount > 0
 
 
 def note_use(connection: Connection, digest: str, at: datetime) -> None:
