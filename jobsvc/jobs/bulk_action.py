@@ -17,6 +17,11 @@ IDS_SHOWN = 10
 """Of the jobs that were passed over for one reason, the ids of so many are kept."""
 
 
+ANY = "any"
+WITH_TEXT = " with text"
+"""What is stored of a filter beside names of states."""
+
+
 class Verb(StrEnum):
     """What a client may ask of many jobs, as it says it."""
 
@@ -38,12 +43,35 @@ _ACTIONS = {
 class Filter:
     """Which jobs; None: whatever it is. `paused_by` is an action's id: the jobs that it has paused."""
 
-    state: State | None = None
+    states: tuple[State, ...] = ()
+    """None of them: any."""
     kind: str | None = None
     user: str | None = None
+    text: str | None = None
+    """A part of the id, or of the file's name."""
     paused_by: str | None = None
     owner: str | None = None
     """The user whose jobs alone are there for whoever asks; None: everybody's are."""
+
+    @property
+    def state(self) -> str | None:
+        """The states, as clients say them."""
+        return ",".join(self.states) or None
+
+    def stored(self) -> dict[str, Any]:
+        """As JSON, without the owner.
+
+        A process of an older version, during an upgrade, knows no text and one state at most:
+        it must fail to read what it would take for more jobs than are meant.
+        """
+        named = {"kind": self.kind, "user": self.user, "text": self.text, "paused_by": self.paused_by}
+        return {"state": self.state if self.text is None else f"{self.state or ANY}{WITH_TEXT}", **named}
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any], owner: str | None) -> Self:
+        names = (stored["state"] or ANY).removesuffix(WITH_TEXT)
+        states = () if names == ANY else tuple(map(State, names.split(",")))
+        return cls(states, stored["kind"], stored["user"], stored.get("text"), stored["paused_by"], owner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +93,7 @@ class Demand:
 
     def acted_on(self) -> frozenset[State]:
         """The states of the jobs that it has something to do for, or may have."""
-        left_alone = frozenset() if self.filter.state else ONLY_IF_NAMED.get(self.action, frozenset())
-        return acted_on(self.action) - left_alone
+        return acted_on(self.action) - (ONLY_IF_NAMED.get(self.action, frozenset()) - set(self.filter.states))
 
     def why_not(self, state: str) -> str | None:
         """Why a job in another state is passed over; None: it is where the action would take it, or on its way."""
@@ -147,13 +174,10 @@ class BulkAction:
 
     @classmethod
     def from_row(cls, row: RowMapping, stopping: int = 0) -> Self:
-        said = row["filter"]
-        state = None if said["state"] is None else State(said["state"])
-        named = Filter(state, said["kind"], said["user"], said["paused_by"], row["owner"])
         return cls(
             key=row["key"],
             id=row["id"],
-            demand=Demand(Verb(row["verb"]), named, row["rollback"]),
+            demand=Demand(Verb(row["verb"]), Filter.read(row["filter"], row["owner"]), row["rollback"]),
             user=row["user"],
             paused_by=row["paused_by"],
             up_to=row["up_to"],

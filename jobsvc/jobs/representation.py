@@ -98,7 +98,7 @@ def preview_json(demand: Demand, preview: Preview) -> dict[str, Any]:
 
 def _demand_json(demand: Demand) -> dict[str, Any]:
     named = demand.filter
-    wanted = {"state": named.state, "kind": named.kind, "user": named.user, "paused_by": named.paused_by}
+    wanted = {name: getattr(named, name) for name in ("state", "kind", "user", "text", "paused_by")}
     return {"action": demand.verb, "rollback": demand.rollback, "filter": wanted}
 
 

@@ -10,12 +10,17 @@ from sqlalchemy import Connection, RowMapping
 from jobsvc.identifiers import JobKey
 from jobsvc.jobs.errors import UnknownJob
 from jobsvc.jobs.job import Job
-from jobsvc.jobs.states import State
 from jobsvc.store.database import Database
 from jobsvc.store.queries import event_rows, job_rows, log_rows, webhook_rows
+from jobsvc.store.queries.listing import job_pages
 
 PAGE_CHARACTERS = 1024 * 1024
 """About how much a page of jobs has at most."""
+
+Listed = job_pages.Listed
+"""Which jobs a list has."""
+
+EVERYTHING = Listed()
 
 MAX_LINES = 500
 """How much of a job's history is read at once."""
@@ -80,12 +85,11 @@ class Lookup:
             raise UnknownJob(job_id)
         return Standing(row["key"], row["attempt"], row["state"], job_id)
 
-    def page(
-        self, *, limit: int, after: int | None, state: State | None, kind: str | None, user: str | None
-    ) -> JobPage:
-        """Jobs, newest first, from below the key `after`."""
+    def page(self, listed: Listed = EVERYTHING, *, limit: int, after: int | None = None) -> JobPage:
+        """Jobs, newest first, from below the key `after`. A search for a text may find none, and have a next page."""
         with self._database.read() as connection:
-            found = job_rows.page(connection, limit=limit + 1, after=after, state=state, kind=kind, user=user)
+            within = job_pages.span(connection, listed, None if after is None else JobKey(after))
+            found = job_pages.page(connection, listed, within, limit + 1)
             jobs: list[Job] = []
             characters = 0
             with found as rows:
@@ -95,7 +99,7 @@ class Lookup:
                     job = Job.from_row(row)
                     jobs.append(job)
                     characters += len(str(job.params)) + len(job.error or "") + len(job.filename or "")
-        return JobPage(jobs, None)
+        return JobPage(jobs, None if within.above is None else within.above + 1)
 
     def events(self, job_id: str, after: int = 0, limit: int = MAX_LINES) -> Sequence[RowMapping]:
         """A job's history after the event `after`, oldest first. Raises UnknownJob."""

@@ -167,7 +167,16 @@ class Retention:
 
         Without a `finished_at` it is not met any more where finished jobs are looked for.
         """
-        cleared = ("finished_at", "error", "filename", "callback_url", "cursor", "rollback_total", "request_id")
+        cleared = (
+            "finished_at",
+            "error",
+            "filename",
+            "callback_url",
+            "cursor",
+            "rollback_total",
+            "request_id",
+            "searched",
+        )
         now = self._now(connection)
         return {"deleted_at": now, "files_removed_at": now, "params": {}} | dict.fromkeys(cleared)
 

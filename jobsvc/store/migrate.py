@@ -25,15 +25,15 @@ def is_current(database: Database) -> bool:
         return not database.backend.has_queue or queue_schema.is_current(connection)
 
 
-def upgrade(database: Database) -> None:
-    """Apply the migrations that are missing."""
+def upgrade(database: Database, to: str = "head") -> None:
+    """Apply the migrations that are missing, up to the one with this number."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
     with database.connect() as connection:
         config.attributes["connection"] = connection
         config.attributes["lock"] = database.backend.lock_for_migrations
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
     if database.backend.has_queue:
         with database.write() as connection:
             database.backend.lock_for_migrations(connection)

@@ -64,10 +64,14 @@ jobs = Table(
     Column("turn", Big, nullable=False, default=0, server_default="0"),
     # Whether its run is to leave its slot to a job of a higher priority.
     Column("gives_way", Boolean, nullable=False, default=False, server_default=false()),
+    # What a search for a text looks at: see `queries/listing/searched.py`.
+    Column("searched", AnyText),
     Index("jobs_user", "user", "key"),
     Index("jobs_turns", "state", "priority", "turn", "key"),
     Index("jobs_user_turns", "user", "priority", "turn"),
     Index("jobs_state", "state", "queued_at", "key"),
+    # A list of the jobs in one state, the newest first.
+    Index("jobs_listed", "state", "key"),
     # All that is summed up of all jobs, so that it takes no look at their rows.
     Index("jobs_figures", "kind", "state", "deleted_at", "done", "failed", "blank", "taken_back"),
     Index("jobs_finished", "finished_at"),

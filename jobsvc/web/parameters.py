@@ -10,6 +10,9 @@ from jobsvc.web.takes import given
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 
+MAX_TEXT = 200
+"""The longest text to search for; a database looks for no pattern beyond measure."""
+
 DEFAULT_WAIT = 5.0
 MAX_WAIT = 30.0
 """Seconds for which a request may wait for a run to obey, or for a job to change."""
@@ -70,15 +73,20 @@ def unless() -> Unless | None:
     return known
 
 
-def state() -> State | None:
-    """The state of the jobs to list."""
-    text = given().get("state")
-    if not text:
-        return None
+def states(value: str) -> tuple[State, ...]:
+    """One state or several, with commas between."""
     try:
-        return State(text)
+        return tuple(dict.fromkeys(map(State, value.split(","))))
     except ValueError:
-        raise InvalidParameter("state", f"{text!r} must be one of {', '.join(State)}") from None
+        allowed = f"must be one of {', '.join(State)}, or several with commas between"
+        raise InvalidParameter("state", f"{value!r} {allowed}") from None
+
+
+def search(value: str) -> str:
+    """The text to search for."""
+    if len(value) > MAX_TEXT or not value.isprintable():
+        raise InvalidParameter("text", f"it must be a text of up to {MAX_TEXT} printable characters")
+    return value
 
 
 def text(name: str) -> str | None:

@@ -52,7 +52,7 @@ def test_requests_with_the_same_key_at_the_same_time_make_one_job(idle: Environm
         made = at_once(submit)
         assert [job for job in made if not isinstance(job, Job)] == []
         assert len({job.id for job in made}) == 1
-    found = idle.service.page(limit=100, after=None, state=None, kind=None, user=None).jobs
+    found = idle.service.page(limit=100).jobs
     assert len(found) == 5
 
 

@@ -143,10 +143,10 @@ def test_what_is_raised_in_a_run_is_its_job_s_failure(
     if place == "close":
         # The job has succeeded by then, and the run has to find that out.
         assert run(env, "breaks") is State.SUCCEEDED
-        assert env.service.page(limit=1, after=None, state=None, kind=None, user=None).jobs[0].state is State.SUCCEEDED
+        assert env.service.page(limit=1).jobs[0].state is State.SUCCEEDED
         return
     assert run(env, "breaks") is State.FAILED
-    [job] = env.service.page(limit=1, after=None, state=None, kind=None, user=None).jobs
+    [job] = env.service.page(limit=1).jobs
     assert job.error == f"{raised.__name__}: broken"
     assert job.done == {"process": 1, "finish": 3}.get(place, 0)
 
@@ -159,7 +159,7 @@ def test_what_is_raised_for_an_item_fails_the_job_with_the_items_before_it_done(
 ) -> None:
     env = make_env(start=False, kinds=[kind(place, raised)])
     assert run(env, kind.name) is State.FAILED
-    [job] = env.service.page(limit=1, after=None, state=None, kind=None, user=None).jobs
+    [job] = env.service.page(limit=1).jobs
     assert (job.error, job.done) == (f"{raised.__name__}: broken", 2)
 
 
@@ -176,7 +176,7 @@ def test_what_a_hook_raises_is_logged(
 def test_what_is_raised_in_a_rollback_is_its_failure(make_env: MakeEnvironment, raised: type[BaseException]) -> None:
     env = make_env(start=False, kinds=[Breaks("undo", raised)])
     run(env, "breaks")
-    [job] = env.service.page(limit=1, after=None, state=None, kind=None, user=None).jobs
+    [job] = env.service.page(limit=1).jobs
     env.service.roll_back(job.id, WHO, 0)
     rollbacks = env.another_process().rollbacks
     claimed = rollbacks.claim()

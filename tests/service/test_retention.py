@@ -70,7 +70,7 @@ class Place:
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(**values))
 
     def known(self) -> list[str]:
-        return [job.id for job in self.services.jobs.page(limit=100, after=None, state=None, kind=None, user=None).jobs]
+        return [job.id for job in self.services.jobs.page(limit=100).jobs]
 
     def names(self) -> set[str]:
         return set(names(self.services.files.directory))
@@ -131,6 +131,7 @@ def test_only_id_columns_and_counters_are_left_of_a_forgotten_job_and_what_it_ma
     assert after["files_removed_at"] is not None
     assert after["columns"] == ["date", "n"]
     assert (after["params"], after["filename"], after["cursor"], after["finished_at"]) == ({}, None, None, None)
+    assert after["searched"] is None
     kept = ("key", "id", "kind", "user", "state", "created_at", "done", "failed")
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
     for table in (refused_rows, job_events, dry_run_teams, webhooks, idempotency_keys):

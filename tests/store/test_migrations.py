@@ -16,6 +16,7 @@ from sqlalchemy import Connection, insert, text
 
 from jobsvc.store.database import Database
 from jobsvc.store.migrate import MIGRATIONS, upgrade
+from jobsvc.store.queries.listing.searched import searched
 from jobsvc.store.tables import jobs, metadata, records
 
 
@@ -67,6 +68,23 @@ def test_the_database_says_that_it_is_at_the_latest_migration(migrated: Database
     (head,) = ScriptDirectory(str(MIGRATIONS)).get_heads()
     with migrated.read() as connection:
         assert connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == [head]
+
+
+def test_jobs_that_there_were_before_are_found_by_their_files_name(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'old.db'}")
+    upgrade(database, "0013")
+    old = (
+        'INSERT INTO jobs (id, kind, "user", state, attempt, params, created_at, queued_at, done, failed, position,'
+        " size, rolled_back, filename)"
+        " VALUES (:id, 'baselineCSV', 'ann', 'paused', 0, '{}', '', '', 0, 0, 0, 0, 0, :name)"
+    )
+    with database.write() as connection:
+        connection.execute(text(old), [{"id": "Ann-1", "name": "ÜBER.csv"}, {"id": "Ann-2", "name": None}])
+    upgrade(database)
+    with database.read() as connection:
+        found = connection.execute(text("SELECT searched FROM jobs ORDER BY key")).scalars().all()
+    database.close()
+    assert found == [searched("Ann-1", "ÜBER.csv"), searched("Ann-2", None)] == ["ann-1\nüber.csv", "ann-2"]
 
 
 def add_job(connection: Connection, job_id: str, columns: list[str]) -> int:

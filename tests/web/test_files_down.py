@@ -45,7 +45,7 @@ def test_an_upload_that_can_not_be_stored_is_told_when_to_try_again_and_leaves_n
         assert_down(send(client, whole(part("file", CSV, "x.csv"))))
     assert stored(services.files) == {}
     assert FakeRemote.unfinished == set()
-    assert services.jobs.page(limit=1, after=None, state=None, kind=None, user=None).jobs == []
+    assert services.jobs.page(limit=1).jobs == []
     wait_for(services, upload(client), State.SUCCEEDED)
 
 

@@ -75,6 +75,8 @@ def test_a_list_has_a_users_own_jobs_and_everybodys_for_a_viewer(session: Callab
     assert ids(session(ANN).get("/jobs")) == {anns}
     assert ids(session(ANN).get("/jobs", user="bob")) == set()
     assert ids(session(ANN).get("/jobs", user="ann", kind="baselineCSV")) == {anns}
+    assert ids(session(ANN).get("/jobs", text="baselineCSV", state="succeeded,failed")) == {anns}
+    assert ids(session(ANN).get("/jobs", text="bob")) == set()
     assert ids(session(EVE).get("/jobs")) == {anns, bobs}
     assert ids(session(EVE).get("/jobs", user="bob")) == {bobs}
 

@@ -15,36 +15,52 @@ from jobsvc.cli.client.output import MAX_CELL, Output, items_of, printable, shor
 from jobsvc.cli.client.talking import command, talks
 from jobsvc.jobs.states import FINISHED, State
 
-STATES = click.Choice([str(state) for state in State])
+
+class States(click.ParamType[str]):
+    """States, with commas between."""
+
+    name = "states"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        unknown = [name for name in value.split(",") if name not in set(State)]
+        if unknown:
+            self.fail(f"{unknown[0]!r} is not one of {', '.join(map(repr, map(str, State)))}.", param, ctx)
+        return value
+
+
+STATES = States()
 
 PAUSE_SECONDS = 1.0
 """Between two looks for new lines."""
 
 
 @command("list")
-@click.option("--state", type=STATES, help="Only jobs in this state.")
+@click.option("--state", type=STATES, metavar="STATE,…", help="Only jobs in this state, or in one of these.")
 @click.option("--kind", help="Only jobs of this kind.")
 @click.option("--user", help="Only jobs of this user.")
+@click.option("--text", help="Only jobs with this text in the id or the file's name.")
 @click.option(
     "--limit", type=click.IntRange(1), metavar="N", default=100, show_default=True, help="How many jobs at most."
 )
 @talks
-def list_jobs(api: Api, output: Output, state: str | None, kind: str | None, user: str | None, limit: int) -> None:
+def list_jobs(api: Api, output: Output, limit: int, **named: str | None) -> None:
     """List jobs, the newest first."""
-    jobs, after = api.jobs(limit, {"state": state, "kind": kind, "user": user})
-    if not jobs and kind is not None:
+    jobs, after = api.jobs(limit, named)
+    if not jobs and named["kind"] is not None:
         # Of a kind that there is not, the service finds no jobs either.
-        api.get(kind_path(kind), has="name")
+        api.get(kind_path(named["kind"]), has="name")
     if output.as_json:
         output.json({"jobs": jobs, "next": after})
         return
     columns = ("id", "state", "percent", "done", "refused", "created", "file")
     output.table(columns, map(_row, jobs))
     if not jobs:
-        named = [f"--{name} {value}" for name, value in (("state", state), ("kind", kind), ("user", user)) if value]
-        output.note(f"There is no job with {' '.join(named)}." if named else "There is no job yet: jobsvc upload FILE.")
+        given = " ".join(f"--{name} {value}" for name, value in named.items() if value)
+        output.note(f"There is no job with {given}." if given else "There is no job yet: jobsvc upload FILE.")
     if after is not None:
-        output.note(f"There are more than these {len(jobs):,}: --limit, or narrow it by --state, --kind and --user.")
+        output.note(
+            f"There are more than these {len(jobs):,}: --limit, or narrow it by --state, --kind, --user and --text."
+        )
 
 
 def _row(job: dict[str, Any]) -> tuple[Any, ...]:

@@ -32,9 +32,12 @@ def _steers(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.argument("ids", metavar="[ID]...", nargs=-1),
         click.option("--all", "everything", is_flag=True, help="All jobs that the filter finds, or all there are."),
-        click.option("--state", type=STATES, help="With --all: only jobs in this state."),
+        click.option(
+            "--state", type=STATES, metavar="STATE,…", help="With --all: only jobs in this state, or in one of these."
+        ),
         click.option("--kind", help="With --all: only jobs of this kind."),
         click.option("--user", help="With --all: only jobs of this user."),
+        click.option("--text", help="With --all: only jobs with this text in the id or the file's name."),
         click.option("--dry-run", is_flag=True, help="With --all: only say which jobs these are."),
         click.option("--yes", "-y", is_flag=True, help="With --all: do not ask first."),
         click.option(

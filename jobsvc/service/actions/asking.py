@@ -132,12 +132,7 @@ class Actions:
                     "verb": new.demand.verb,
                     "rollback": new.demand.rollback,
                     "user": new.user,
-                    "filter": {
-                        "state": named.state,
-                        "kind": named.kind,
-                        "user": named.user,
-                        "paused_by": named.paused_by,
-                    },
+                    "filter": named.stored(),
                     "owner": named.owner,
                     "paused_by": _paused_by(connection, new.demand),
                     "up_to": action_rows.youngest_job(connection),

@@ -29,7 +29,7 @@ class Found(NamedTuple):
 
 def which(demand: Demand, up_to: JobKey, paused_by: ActionKey | None) -> Which:
     named = demand.filter
-    return Which(up_to, named.state, named.kind, named.user, paused_by, owner=named.owner)
+    return Which(up_to, named.states, named.kind, named.user, text=named.text, stopped_by=paused_by, owner=named.owner)
 
 
 def of_those_to_act_on(demand: Demand, jobs: Which) -> Which:

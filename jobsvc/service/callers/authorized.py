@@ -16,13 +16,12 @@ from jobsvc.access.caller import Caller
 from jobsvc.jobs.bulk_action import BulkAction, Demand, Preview
 from jobsvc.jobs.errors import UnknownAction, UnknownJob
 from jobsvc.jobs.job import Job
-from jobsvc.jobs.states import State
 from jobsvc.service.actions.asking import ActionPage, Actions, NewAction
 from jobsvc.service.following.follower import Followed, Follower
 from jobsvc.service.following.place import Place
 from jobsvc.service.following.unless import Unless
 from jobsvc.service.jobs import JobService
-from jobsvc.service.lookup import JobPage, LogPage
+from jobsvc.service.lookup import JobPage, Listed, LogPage
 from jobsvc.service.new_job import Idempotency, NewJob
 from jobsvc.service.pruner import Pruner
 from jobsvc.service.results import RecordPage, RecordPlace, Results, TeamPage
@@ -69,13 +68,11 @@ class Authorized:
         if self._scope.owner is not None:
             self.get(job_id)
 
-    def page(
-        self, *, limit: int, after: int | None, state: State | None, kind: str | None, user: str | None
-    ) -> JobPage:
+    def page(self, listed: Listed, *, limit: int, after: int | None) -> JobPage:
         """See `Lookup.page`."""
-        if user is not None and not self._scope.covers(user):
+        if listed.user is not None and not self._scope.covers(listed.user):
             return JobPage([], None)
-        return self._jobs.page(limit=limit, after=after, state=state, kind=kind, user=user or self._scope.owner)
+        return self._jobs.page(replace(listed, user=listed.user or self._scope.owner), limit=limit, after=after)
 
     def events(self, job_id: str, after: int = 0) -> Sequence[RowMapping]:
         """See `Lookup.events`."""

@@ -24,6 +24,7 @@ from sqlalchemy import (
 
 from jobsvc.identifiers import ActionKey, JobKey
 from jobsvc.store.queries.job_rows import JOB, of_owner
+from jobsvc.store.queries.listing.searched import contains
 from jobsvc.store.tables import action_jobs, actions, jobs
 
 _STANDING = (jobs.c.id, jobs.c.key, jobs.c.state, jobs.c.attempt)
@@ -35,9 +36,11 @@ class Which:
 
     up_to: JobKey
     """Jobs that came later are none of them."""
-    state: str | None = None
+    states: Sequence[str] = ()
+    """None of them: any."""
     kind: str | None = None
     user: str | None = None
+    text: str | None = None
     stopped_by: ActionKey | None = None
     not_rolled_back: bool = False
     """Only those whose rollback nobody has asked for."""
@@ -45,12 +48,15 @@ class Which:
 
     def clauses(self) -> list[ColumnElement[bool]]:
         pairs = (
-            (jobs.c.state, self.state),
             (jobs.c.kind, self.kind),
             (jobs.c.user, self.user),
             (jobs.c.stopped_by, self.stopped_by),
         )
         named = [column == wanted for column, wanted in pairs if wanted is not None]
+        if self.states:
+            named.append(jobs.c.state.in_(self.states))
+        if self.text is not None:
+            named.append(contains(self.text))
         if self.not_rolled_back:
             named += [jobs.c.rolled_back.is_(False), jobs.c.rollback.is_(None)]
         return [jobs.c.key <= self.up_to, jobs.c.deleted_at.is_(None), *named, *of_owner(self.owner)]

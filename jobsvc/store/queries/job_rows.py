@@ -16,7 +16,6 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    CursorResult,
     RowMapping,
     Select,
     bindparam,
@@ -30,16 +29,17 @@ from sqlalchemy import (
 
 from jobsvc.identifiers import EntryId, JobKey
 from jobsvc.store.postgresql.queue_tables import entries, status
-from jobsvc.store.streaming import streamed
+from jobsvc.store.queries.listing.searched import searched
 from jobsvc.store.tables import jobs
 
-JOB = tuple(column for column in jobs.c if column.name not in ("cursor", "columns"))
+JOB = tuple(column for column in jobs.c if column.name not in ("cursor", "columns", "searched"))
 """The columns that are read of a job, without those that only its run needs, which may be large: see `place`."""
 
 
 def add(connection: Connection, values: Mapping[str, Any]) -> JobKey:
     """Insert a job; returns its key."""
-    key = connection.execute(insert(jobs).values(**values)).inserted_primary_key
+    text = searched(values["id"], values.get("filename"))
+    key = connection.execute(insert(jobs).values(**values, searched=text)).inserted_primary_key
     assert key is not None
     return JobKey(key[0])
 
@@ -85,25 +85,6 @@ def by_key(connection: Connection, key: JobKey, *, lock: bool = False) -> RowMap
 
 def _locked(query: Select[Any]) -> Select[Any]:
     return query.with_for_update(key_share=True)
-
-
-def page(
-    connection: Connection,
-    *,
-    limit: int,
-    after: int | None = None,
-    state: str | None = None,
-    kind: str | None = None,
-    user: str | None = None,
-) -> CursorResult[*tuple[Any, ...]]:
-    """Jobs, newest first, below the key `after`: to be read one after the other, and closed."""
-    query = select(*JOB).where(jobs.c.deleted_at.is_(None)).order_by(jobs.c.key.desc()).limit(limit)
-    if after is not None:
-        query = query.where(jobs.c.key < after)
-    for column, wanted in ((jobs.c.state, state), (jobs.c.kind, kind), (jobs.c.user, user)):
-        if wanted is not None:
-            query = query.where(column == wanted)
-    return streamed(connection, query)
 
 
 def in_states(connection: Connection, states: Collection[str]) -> Sequence[RowMapping]:

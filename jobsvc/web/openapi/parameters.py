@@ -11,11 +11,13 @@ from jobsvc.identifiers import Priority
 from jobsvc.jobs import version
 from jobsvc.jobs.bulk_action import Verb
 from jobsvc.jobs.states import State
-from jobsvc.web.parameters import DEFAULT_LIMIT, DEFAULT_WAIT, MAX_LIMIT, MAX_WAIT
+from jobsvc.web.parameters import DEFAULT_LIMIT, DEFAULT_WAIT, MAX_LIMIT, MAX_TEXT, MAX_WAIT
 
 Schema = dict[str, Any]
 
 _WHOLE = f"^{version.SHAPE}$"
+
+_STATE = "|".join(State)
 
 NAMES: dict[str, Schema] = {
     "key": {"type": "string", "format": "password", "description": "the key to log in with"},
@@ -44,7 +46,18 @@ NAMES: dict[str, Schema] = {
         "description": "the state, or the version, of the job that you know: the answer comes when it is another one, "
         "or after `wait`. With Retry-After: it came at once, since too many others wait",
     },
-    "state": {"type": "string", "enum": [str(state) for state in State], "description": "only jobs in this state"},
+    "state": {
+        "type": "string",
+        "pattern": f"^({_STATE})(,({_STATE}))*$",
+        "description": "only jobs in this state, or in one of several: running,pausing",
+    },
+    "text": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": MAX_TEXT,
+        "description": "only jobs with this text in the id, which has the user and the kind, or in the file's name; "
+        "small and capital letters are alike",
+    },
     "kind": {"type": "string", "description": "only jobs of this kind"},
     "user": {"type": "string", "description": "only jobs of this user"},
     "job": {"type": "string", "description": "only what the job with this id made"},

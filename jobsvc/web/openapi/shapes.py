@@ -115,9 +115,12 @@ class Jobs(Shape):
 class Filter(Shape):
     """Which jobs an action is for; null: whatever it is."""
 
-    state: State | None
+    state: str | None
+    """One state, or several with commas between."""
     kind: str | None
     user: str | None
+    text: str | None
+    """A part of the id, or of the file's name."""
     paused_by: str | None
     """The action whose jobs are meant."""
 

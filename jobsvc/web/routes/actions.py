@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, TypeVar
+from typing import Any
 
 from flask import Blueprint, Response
 from werkzeug.exceptions import PreconditionFailed
@@ -14,7 +14,6 @@ from jobsvc.access.roles import Right
 from jobsvc.jobs.bulk_action import BulkAction, Demand, Filter, Verb
 from jobsvc.jobs.errors import InvalidParameter, KeyReused, UnknownAction
 from jobsvc.jobs.representation import action_json, preview_json
-from jobsvc.jobs.states import State
 from jobsvc.service.new_job import Idempotency
 from jobsvc.web import auditing, parameters
 from jobsvc.web.access import authorized, needs
@@ -26,12 +25,10 @@ from jobsvc.web.takes import given, takes
 
 bp = Blueprint("actions", __name__, url_prefix="/jobs/actions")
 
-E = TypeVar("E", Verb, State)
-
 
 @bp.post("")
 @needs(Right.STEER, Act.ASK_MANY)
-@takes("action", "state", "kind", "user", "paused_by", "rollback", "dry_run", "wait", in_body=True)
+@takes("action", "state", "kind", "user", "text", "paused_by", "rollback", "dry_run", "wait", in_body=True)
 @answers({200: shapes.ActionOrPreview, 202: shapes.Action}, KeyReused, repeatable=True)
 def ask() -> tuple[dict[str, Any], int]:
     """Ask the same of every job that a filter finds; 202: there are jobs left, or they have yet to obey."""
@@ -73,9 +70,7 @@ def _answer(action: BulkAction) -> tuple[dict[str, Any], int]:
 
 
 def _demand() -> Demand:
-    verb = _one_of(Verb, "action")
-    if verb is None:
-        raise InvalidParameter("action", f"it is missing; it must be one of {', '.join(Verb)}")
+    verb = _verb()
     rollback = parameters.flag("rollback", given().get("rollback"))
     if rollback and verb is not Verb.TERMINATE:
         raise InvalidParameter(
@@ -84,17 +79,25 @@ def _demand() -> Demand:
     paused_by = _text("paused_by")
     if paused_by is not None and verb is not Verb.RESUME:
         raise InvalidParameter("paused_by", f"it belongs to action={Verb.RESUME}")
-    return Demand(verb, Filter(_one_of(State, "state"), _text("kind"), _text("user"), paused_by), rollback)
+    state, text = _text("state"), _text("text")
+    named = Filter(
+        states=() if state is None else parameters.states(state),
+        kind=_text("kind"),
+        user=_text("user"),
+        text=None if text is None else parameters.search(text),
+        paused_by=paused_by,
+    )
+    return Demand(verb, named, rollback)
 
 
-def _one_of(allowed: type[E], name: str) -> E | None:
-    text = _text(name)
+def _verb() -> Verb:
+    text = _text("action")
     if text is None:
-        return None
+        raise InvalidParameter("action", f"it is missing; it must be one of {', '.join(Verb)}")
     try:
-        return allowed(text)
+        return Verb(text)
     except ValueError:
-        raise InvalidParameter(name, f"{text!r} must be one of {', '.join(allowed)}") from None
+        raise InvalidParameter("action", f"{text!r} must be one of {', '.join(Verb)}") from None
 
 
 def _text(name: str) -> str | None:
@@ -114,4 +117,6 @@ def _idempotency(demand: Demand) -> Idempotency | None:
         return None
     named = demand.filter
     content = [demand.verb, demand.rollback, named.state, named.kind, named.user, named.paused_by, *scope_of_request()]
+    if named.text is not None:
+        content.append(f"text={named.text}")
     return Idempotency(key, hashlib.sha256(json.dumps(content).encode()).hexdigest())

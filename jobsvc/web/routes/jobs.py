@@ -19,6 +19,7 @@ from jobsvc.jobs.job import Job
 from jobsvc.jobs.representation import event_json, job_json, log_json, webhook_json
 from jobsvc.jobs.states import STOPPING
 from jobsvc.service.following.follower import RETRY_SECONDS
+from jobsvc.service.lookup import Listed
 from jobsvc.service.results import NoResult
 from jobsvc.web import auditing, parameters
 from jobsvc.web.access import authorized, needs
@@ -41,23 +42,27 @@ CONDITIONS = (PreconditionFailed, RequestedRangeNotSatisfiable)
 
 @bp.get("")
 @needs(Right.LOOK)
-@takes("state", "kind", "user", "limit", "after")
+@takes("state", "kind", "user", "text", "limit", "after")
 @answers({200: shapes.Jobs, 304: None}, PreconditionFailed)
 def listing() -> Response:
     """The jobs, the newest first, in pages."""
     after = parameters.after(1)
-    page = authorized().page(
-        limit=parameters.limit(),
-        after=after[0] if after else None,
-        state=parameters.state(),
-        kind=parameters.text("kind"),
-        user=parameters.text("user"),
-    )
+    page = authorized().page(_listed(), limit=parameters.limit(), after=after[0] if after else None)
     jobs = [job_json(job) for job in page.jobs]
     following = None if page.next is None else str(page.next)
     # The versions stand for all that is in it, and cost less than to write it down.
     tag = list_tag([*(job["version"] for job in jobs), str(following)])
     return conditional({"jobs": jobs, "next": following}, tag)
+
+
+def _listed() -> Listed:
+    state, text = parameters.text("state"), parameters.text("text")
+    return Listed(
+        states=parameters.states(state) if state else (),
+        kind=parameters.text("kind"),
+        user=parameters.text("user"),
+        text=parameters.search(text) if text else None,
+    )
 
 
 @bp.get("/<job_id>")

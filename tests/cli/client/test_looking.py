@@ -23,6 +23,10 @@ def test_list_finds_jobs_by_state_kind_and_user_and_says_what_it_prints(url: str
     assert head.split("\t") == ["ID", "STATE", "PERCENT", "DONE", "REFUSED", "CREATED", "FILE"]
     assert f"{job_id}\tsucceeded\t100.0\t1\t0" in "\n".join(rows)
     assert len(jobsvc(url, "list", "--user", "nobody").lines) == 1
+    several = jobsvc(url, "list", "--state", "succeeded,failed", "--text", job_id.upper(), "--json")
+    assert [job["id"] for job in several.json["jobs"]] == [job_id]
+    none = jobsvc(url, "list", "--text", "no such text")
+    assert none.err == "There is no job with --text no such text.\n"
 
 
 def test_list_follows_pages_up_to_its_limit_and_says_that_there_is_more(service: Server, job_id: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jobsvc.kinds.contract import Batch, Effects, End, JobContext, Kind, Refusal, Work
 from jobsvc.process.app import create_app
+from jobsvc.service.lookup import Listed
 from jobsvc.service.new_job import NewJob
 from jobsvc.store.tables import records
 from jobsvc.web.services import Services
@@ -61,5 +62,5 @@ class _One(Batch):
 app = create_app(extra_kinds=[Held()])
 _services = app.extensions["jobsvc"]
 assert isinstance(_services, Services)
-if not _services.jobs.page(limit=1, after=None, state=None, kind="held", user=None).jobs:
+if not _services.jobs.page(Listed(kind="held"), limit=1).jobs:
     _services.jobs.submit(NewJob(id="held-job", kind="held", user="test", params={}))

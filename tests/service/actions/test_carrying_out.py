@@ -193,7 +193,7 @@ def test_a_step_that_dies_has_done_nothing_and_the_next_one_does_it_all(
 
 def test_jobs_that_come_later_are_not_touched_also_if_the_action_has_to_wait_for_its_turn(idle: Environment) -> None:
     early = idle.submit()
-    first = ask(idle, Verb.TERMINATE, user="Nobody else", kind="gated", state=State.QUEUED)
+    first = ask(idle, Verb.TERMINATE, user="Nobody else", kind="gated", states=(State.QUEUED,))
     assert first.found == 0
     first, second = ask(idle, Verb.PAUSE), ask(idle, Verb.PAUSE)
     late = idle.submit()
@@ -276,7 +276,7 @@ def test_what_is_rolled_back_already_is_counted_so_also_by_a_dry_run(env: Enviro
     actions = env.core.actions(env.service)
     for demand in (
         Demand(Verb.ROLL_BACK, Filter()),
-        Demand(Verb.TERMINATE, Filter(state=State.TERMINATED), rollback=True),
+        Demand(Verb.TERMINATE, Filter(states=(State.TERMINATED,)), rollback=True),
     ):
         preview = actions.preview(demand)
         assert preview.already == 1
@@ -308,8 +308,50 @@ def test_failed_jobs_are_resumed_only_where_they_are_named(env: Environment) -> 
     env.wait_for(job, State.FAILED)
     assert counts(finish(env, ask(env, Verb.RESUME)))[:3] == (1, 0, 0)
     assert env.job(job).state is State.FAILED
-    assert finish(env, ask(env, Verb.RESUME, state=State.FAILED)).done == 1
+    assert finish(env, ask(env, Verb.RESUME, states=(State.FAILED,))).done == 1
     assert env.job(job).state is not State.FAILED
+
+
+def test_states_that_are_named_are_meant_beside_others(env: Environment) -> None:
+    env.gated.gate.open(2)
+    done = env.submit(count=2)
+    env.wait_for(done, State.SUCCEEDED)
+    waiting = env.submit_reached(2)
+    named = (State.RUNNING, State.SUCCEEDED)
+    action = ask(env, Verb.TERMINATE, rollback=True, states=named)
+    assert action.demand.filter == Filter(states=named)
+    env.gated.gate.open()
+    assert finish(env, action).done == 2
+    for job in (done, waiting):
+        env.wait_for(job, State.TERMINATED)
+        assert env.job(job).rolled_back
+
+
+@pytest.mark.parametrize("states", [(), (State.QUEUED,), (State.QUEUED, State.PAUSED)])
+def test_only_jobs_with_the_text_are_meant(idle: Environment, states: tuple[State, ...]) -> None:
+    wanted, other = idle.submit(), idle.submit()
+    named = Filter(states=states, text=wanted.id.upper())
+    actions = idle.core.actions(idle.service)
+    assert actions.preview(Demand(Verb.TERMINATE, named)).ids == [wanted.id]
+    action = finish(idle, actions.ask(NewAction(Demand(Verb.TERMINATE, named), BOSS), 0))
+    assert (action.found, action.done, action.demand.filter) == (1, 1, named)
+    assert idle.job(other).state is State.QUEUED
+
+
+@pytest.mark.parametrize(
+    "named", [Filter(text="x"), Filter((State.QUEUED,), text="x"), Filter((State.QUEUED, State.PAUSED))]
+)
+def test_an_older_version_can_not_take_a_filter_for_more_jobs_than_are_meant(named: Filter) -> None:
+    stored = named.stored()
+    with pytest.raises(ValueError, match="is not a valid State"):
+        State(stored["state"])
+    assert Filter.read(stored, None) == named
+
+
+def test_a_filter_that_an_older_version_has_stored_is_read() -> None:
+    stored = {"state": None, "kind": "gated", "user": None, "paused_by": None}
+    assert Filter.read(stored, "Ann") == Filter(kind="gated", owner="Ann")
+    assert Filter.read({**stored, "state": "failed"}, None) == Filter((State.FAILED,), "gated")
 
 
 def test_a_preview_tells_the_same_and_changes_nothing(idle: Environment) -> None:

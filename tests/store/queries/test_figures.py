@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import Connection, event, update
+from sqlalchemy import Connection, update
 
 from jobsvc.clock import now
 from jobsvc.store.queries import figures
 from jobsvc.store.tables import jobs
 from tests.support.environment import Environment
 from tests.support.many_jobs import add_jobs
+from tests.support.plans import plan_of
 
 
 @pytest.mark.parametrize(
@@ -32,18 +33,8 @@ def test_no_row_of_a_job_is_looked_at(idle: Environment, ask: Callable[[Connecti
 
 def test_of_paused_jobs_alone_the_history_is_looked_at(idle: Environment) -> None:
     plan = plan_of(idle, lambda connection: figures.longest_in(connection, "paused"))
-    assert plan[0] == "SEARCH jobs USING COVERING INDEX jobs_state (state=?)"
+    assert plan[0] == "SEARCH jobs USING COVERING INDEX jobs_listed (state=?)"
     assert "SEARCH job_events USING INDEX job_events_job (job_key=?)" in plan
-
-
-def plan_of(env: Environment, ask: Callable[[Connection], object]) -> list[str]:
-    asked = []
-    with env.database.read() as connection:
-        event.listen(connection, "before_cursor_execute", lambda *call: asked.append((call[2], call[3])))
-        ask(connection)
-        ((statement, values),) = asked
-        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
-        return [row[-1] for row in plan]
 
 
 @pytest.mark.both_databases

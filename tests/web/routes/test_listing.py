@@ -93,6 +93,49 @@ def test_jobs_are_found_by_state_kind_and_user(waiting: tuple[FlaskClient, Servi
     assert page(client, user="ann", limit=1) == ([team], str(services.jobs.get(team).key))
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_jobs_in_several_states_are_listed_together_newest_first(
+    waiting: tuple[FlaskClient, Services], limit: int
+) -> None:
+    client, services = waiting
+    running = page(client)[0][0]
+    paused, queued, gone = (submit_gated(services, user="ann") for _ in range(3))
+    services.jobs.pause(paused, "ann", 0)
+    services.jobs.terminate(gone, "ann", 0)
+    found: list[str] = []
+    query: dict[str, Any] = {"state": "running,queued,paused,running", "limit": limit}
+    while True:
+        ids, following = page(client, **query)
+        found += ids
+        if following is None:
+            break
+        query["after"] = following
+    assert found == [queued, paused, running]
+    assert page(client, state="running,queued", user="ann")[0] == [queued]
+
+
+def test_jobs_are_found_by_a_text_in_their_id_or_their_files_name(waiting: tuple[FlaskClient, Services]) -> None:
+    client, services = waiting
+    running = page(client)[0][0]
+
+    def submitted(name: str, filename: str) -> str:
+        new = NewJob(id=f"Ann-gated-{name}", kind="gated", user="Ann", params={"count": 1}, filename=filename)
+        return services.jobs.submit(new).id
+
+    umlaut = submitted("1", "B\N{LATIN CAPITAL LETTER U WITH DIAERESIS}cher.csv")
+    # As macOS writes it: the letter, and its dots as a character of their own.
+    dots = submitted("2", "bu\N{COMBINING DIAERESIS}cher 100%.csv")
+    plain = submitted("3", "a_b\nc.csv")
+    assert page(client, text="b\N{LATIN SMALL LETTER U WITH DIAERESIS}CHER")[0] == [dots, umlaut]
+    assert page(client, text="100%")[0] == page(client, text="%")[0] == [dots]
+    assert page(client, text="A_B")[0] == page(client, text="_")[0] == [plain]
+    assert page(client, text="/")[0] == page(client, text="\\")[0] == page(client, text="csva")[0] == []
+    assert page(client, text="ann-GATED-")[0] == [plain, dots, umlaut]
+    assert page(client, text="gated", user="Ann", state="queued,running", limit=1)[0] == [plain]
+    assert page(client, text=running)[0] == page(client, text="gated", state="running")[0] == [running]
+    assert page(client, text="")[0] == [plain, dots, umlaut, running]
+
+
 def test_a_filter_holds_on_the_next_page(waiting: tuple[FlaskClient, Services]) -> None:
     client, services = waiting
     first = submit_gated(services, user="ann")
@@ -108,7 +151,9 @@ def test_a_filter_holds_on_the_next_page(waiting: tuple[FlaskClient, Services]) 
     [
         *(("limit", value, "a whole number from 1 to 1000") for value in ("0", "1001", "-1", "1.5", "ten", "9" * 5000)),
         *(("after", value, "the `next` of the page before") for value in ("x", "-1", "1.2", "1e3", "²", "9" * 19)),
-        *(("state", value, "queued, running") for value in ("Running", "done", "queued,paused")),
+        *(("state", value, "queued, running") for value in ("Running", "done", "queued,gone", "queued,")),
+        ("text", "x" * 201, "a text of up to 200 printable characters"),
+        ("text", "a\nb", "a text of up to 200 printable characters"),
     ],
 )
 def test_a_parameter_that_can_not_be_read_is_refused_with_what_is_allowed(
@@ -116,7 +161,7 @@ def test_a_parameter_that_can_not_be_read_is_refused_with_what_is_allowed(
 ) -> None:
     found = assert_problem(shared_client.get("/jobs", query_string={name: value}), 400, "invalid-parameter")
     assert found["parameter"] == name
-    assert value in found["detail"]
+    assert name == "text" or value in found["detail"]
     assert allowed in found["detail"]
 
 
