@@ -214,6 +214,7 @@ KNOWS_MORE_OF_KINDS = {
     "cli/doctor/of_settings.py": ("kinds.registry.KindError", "kinds.registry"),  # says which kinds can't be used
     "cli/keys.py": ("kinds.registry",),  # says which kinds there are that a key may start
     "runs/runner.py": ("kinds.csv.format",),  # the longest row, where no setting says otherwise
+    "service/checking/report.py": ("kinds.csv.left_over",),  # shows refused rows as people read them
     "service/left_over.py": ("kinds.csv.left_over",),  # how rows are given back by a kind that does not say
     "service/previews.py": ("kinds.preview",),  # asks how a job would read a file that is no job's yet
     "testing/checking.py": ("kinds.registry", "kinds.own_tables"),  # does with one kind what the process does with all

@@ -10,7 +10,7 @@ from typing import Any, Self
 from sqlalchemy import RowMapping
 
 from jobsvc.identifiers import ActionKey, EntryId, JobKey, Priority
-from jobsvc.jobs.states import State
+from jobsvc.jobs.states import FINISHED, State
 
 UNKNOWN_MOMENT = datetime.fromtimestamp(0, UTC)
 
@@ -131,6 +131,11 @@ class Job:
     def changed(self, values: Mapping[str, Any]) -> Job:
         """The job once these columns of its row were changed; some of them may not be the job's to know."""
         return replace(self, **{name: value for name, value in values.items() if name in _COLUMNS})
+
+    @property
+    def saw_everything(self) -> bool:
+        """Whether it has come to its end with every item looked at: done, or refused."""
+        return self.state is State.SUCCEEDED or (self.state in FINISHED and 0 < self.size <= self.position)
 
     @property
     def percent(self) -> float:

@@ -25,7 +25,19 @@ def moment(at: datetime | None, timespec: str = "seconds") -> str | None:
 _TYPE = re.compile(r'\{"type":"([a-z.]+)"')
 """How a message begins: see `webhooks/message.py`."""
 
-_LINKS = ("events", "log", "webhooks", "pause", "resume", "terminate", "rollback", "failed", "unprocessed", "result")
+_LINKS = (
+    "events",
+    "log",
+    "webhooks",
+    "pause",
+    "resume",
+    "terminate",
+    "rollback",
+    "report",
+    "failed",
+    "unprocessed",
+    "result",
+)
 
 _LISTS = ("records", "teams")
 """Lists that can be asked for what a job made: for any job, whatever its kind. They may be empty."""

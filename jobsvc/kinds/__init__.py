@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jobsvc.kinds.contract import Kind, LeftOverRows
     from jobsvc.kinds.csv.params import CsvParams
     from jobsvc.kinds.csv.work import CsvWork
-    from jobsvc.kinds.errors import BadParameter, BadUpload, ItemAbandoned, JobFailed, Refused
+    from jobsvc.kinds.errors import BadParameter, BadUpload, ItemAbandoned, JobFailed, Reason, Refused
     from jobsvc.kinds.item import Item, Retry, Source
     from jobsvc.kinds.params import KindParams, Prepared
     from jobsvc.kinds.row_kind import RowKind
@@ -43,6 +43,7 @@ else:
         "OutputFile": "context",
         "Prepared": "params",
         "Readable": "context",
+        "Reason": "errors",
         "Refusal": "batch",
         "Refused": "errors",
         "RefusedLate": "work",
@@ -86,6 +87,7 @@ __all__ = [
     "OutputFile",
     "Prepared",
     "Readable",
+    "Reason",
     "Refusal",
     "Refused",
     "RefusedLate",

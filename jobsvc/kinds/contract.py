@@ -39,7 +39,7 @@ from jobsvc.kinds.context import (
     Readable,
     StopSign,
 )
-from jobsvc.kinds.errors import BadParameter, BadUpload, ItemAbandoned, JobFailed, Refused
+from jobsvc.kinds.errors import BadParameter, BadUpload, ItemAbandoned, JobFailed, Reason, Refused
 from jobsvc.kinds.params import KindParams, Prepared
 from jobsvc.kinds.work import Effects, RefusedLate, Taken, Work
 
@@ -66,6 +66,7 @@ __all__ = [
     "OutputFile",
     "Prepared",
     "Readable",
+    "Reason",
     "Refusal",
     "Refused",
     "RefusedLate",

@@ -125,7 +125,7 @@ class ItemWork(Work):
             call_with_retry(once, self._doer.retry, self._context.stopped, partial(item.log, level="warning"))
         except Refused as refused:
             item.start_over()
-            item.error = str(refused)
+            item.error = refused.reason
         return item
 
     def apply(self, effects: Effects, items: Sequence[Item]) -> Sequence[RefusedLate]:

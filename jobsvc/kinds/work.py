@@ -46,6 +46,7 @@ class RefusedLate(NamedTuple):
     item: int
     """Its number; the job's items count from 1."""
     error: str
+    """Why; a `Reason` says which ones are alike."""
 
 
 class Work(ABC):

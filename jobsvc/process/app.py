@@ -22,6 +22,7 @@ from jobsvc.service.auditing.recorder import Recorder
 from jobsvc.service.callers.key_use import KeyUse
 from jobsvc.service.callers.keys import Keys
 from jobsvc.service.callers.sessions import Sessions
+from jobsvc.service.checking.report import Reports
 from jobsvc.service.core import Core
 from jobsvc.service.following.follower import Follower
 from jobsvc.service.left_over import LeftOver
@@ -47,7 +48,20 @@ from jobsvc.web.request_deadline import RequestDeadline
 from jobsvc.web.request_log import RequestLog
 from jobsvc.web.routes import actions as action_routes
 from jobsvc.web.routes import audit as audit_routes
-from jobsvc.web.routes import contract, data, health, jobs, keys, kinds, login, metrics, original, previews, workers
+from jobsvc.web.routes import (
+    checking,
+    contract,
+    data,
+    health,
+    jobs,
+    keys,
+    kinds,
+    login,
+    metrics,
+    original,
+    previews,
+    workers,
+)
 from jobsvc.web.services import Services, provide
 from jobsvc.web.waits import CountedWaits
 from jobsvc.webhooks.address import check_callback
@@ -56,7 +70,7 @@ MAX_BODY_BYTES = 64 * 1024
 """The largest body of a request that is no upload."""
 
 ROUTES = (
-    *(original, jobs, action_routes, kinds, previews, data, workers),
+    *(original, jobs, checking, action_routes, kinds, previews, data, workers),
     *(keys, login, audit_routes, health, metrics, contract),
 )
 
@@ -126,6 +140,7 @@ def _build(
         shortage=core.room.shortage,
         left_over=LeftOver(database, files, core.kinds),
         previews=Previews(database, core.now, max_row_bytes=settings.max_row_bytes),
+        reports=Reports(database, files),
         pruner=pruner,
         kinds=core.kinds,
         audit=Audit(database),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
 from typing import Any
@@ -15,7 +15,7 @@ from jobsvc.jobs.run_log import RunLog
 from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import Batch, End, Kind, Refusal, Work
 from jobsvc.metrics.instruments import COMMIT_SECONDS
-from jobsvc.runs.commonest import nothing_done, too_many
+from jobsvc.runs.commonest import Tally, counted, nothing_done, too_many
 from jobsvc.runs.crashes import NO_CRASH, on_probation
 from jobsvc.runs.ending import current, end_job, obey
 from jobsvc.runs.hooks import CheckpointEffects, span_fields
@@ -126,7 +126,7 @@ class Checkpoints:
             written = self._said.write(connection, job.key)
             refusals = [*end.refused, *(taken.batch.refusal(number, error) for number, error in refused_late)]
             if refusals:
-                refused_rows.add(connection, job.key, [_row(refusal) for refusal in refusals])
+                _store(connection, job, refusals)
             done = self._done + len(items) - len(refused_late)
             refused = self._refused + len(refusals)
             blank = self._blank + end.blank
@@ -209,6 +209,16 @@ def _may_pass(error: BaseException, leaving: Callable[[], bool]) -> bool:
     return is_conflict(error) or (isinstance(error, DatabaseBusy) and not leaving())
 
 
+def _store(connection: Connection, job: Job, refusals: Sequence[Refusal]) -> None:
+    """Refused items, and how many there are of each sort now: nobody else counts, since the job's row is locked."""
+    refused_rows.add(connection, job.key, [_row(refusal) for refusal in refusals])
+    known = map(Tally.from_row, refused_rows.counts(connection, job.key))
+    changed = counted(known, ((refusal.item, refusal.error) for refusal in refusals))
+    refused_rows.set_counts(connection, job.key, [tally.as_row() for tally in changed])
+
+
 def _row(refusal: Refusal) -> dict[str, Any]:
     """A refused item as it is stored: with the beginning of its reason."""
-    return asdict(refusal) | {"error": refusal.error[:MAX_ERROR_CHARACTERS]}
+    error = refusal.error[:MAX_ERROR_CHARACTERS]
+    place = {"line": refusal.line, "offset": refusal.offset, "length": refusal.length}
+    return {"item": refusal.item, "error": error, **place}

@@ -1,18 +1,100 @@
-"""What the reasons of refused rows come to: which are alike, and what ends a job because of them."""
+"""What the reasons of refused rows come to: which are alike, how many of each, and what ends a job because of them."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, NamedTuple, Self
 
-_OWN = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\d+")
-"""What differs from row to row: numbers, and values in quotes."""
+from sqlalchemy import RowMapping
+
+from jobsvc.kinds.contract import Reason
+
+MOST_SORTS = 100
+"""So many sorts of reason are told apart of one job; what else there is counts as `OTHER`."""
+
+SORT_CHARACTERS = 200
+"""How much is kept of what a sort has in common, and of the name of a column."""
+
+LOOKED_AT = 500
+"""How many characters of a text tell which ones are alike, where they do not say it."""
+
+SAMPLES = 5
+"""How many refused rows of each sort are shown."""
+
+_OWN = re.compile(
+    r"""(?<!\w)(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")(?!\w)|(?<!\w)-?(?:0x[0-9a-fA-F]+|\d+(?:[.,:/-]\d+)*)|\d+"""
+)
+"""What differs from row to row: values in quotes, as Python writes them, and numbers. An apostrophe is no quote."""
 
 
-def sort_of(error: str) -> str:
+class Sort(NamedTuple):
+    """What reasons have in common that say the same of different rows."""
+
+    reason: str
+    column: str | None = None
+
+
+OTHER = Sort("other reasons")
+
+
+def sort_of(error: str) -> Sort:
     """The same for errors that say the same of different rows."""
-    return _OWN.sub("…", error)
+    group = error.group if isinstance(error, Reason) else None
+    column = error.column if isinstance(error, Reason) else None
+    return _sort(_OWN.sub("…", error[:LOOKED_AT]) if group is None else group, column)
+
+
+@lru_cache(maxsize=1000)
+def _sort(reason: str, column: str | None) -> Sort:
+    return Sort(_kept(reason), None if column is None else _kept(column))
+
+
+def _kept(text: str) -> str:
+    """As any database gives it back: otherwise what is stored would not be recognised."""
+    kept = text[:SORT_CHARACTERS].encode("utf-8", "backslashreplace").decode()
+    return kept.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many rows of a job were refused for one sort of reason."""
+
+    place: int
+    """Among the job's sorts, from 1 in the order in which they came; 0: `OTHER`."""
+    sort: Sort
+    count: int
+    samples: Sequence[int]
+    """The items that were refused first."""
+
+    @classmethod
+    def from_row(cls, row: RowMapping) -> Self:
+        samples = row["samples"] if isinstance(row["samples"], list) else ()
+        return cls(row["place"], Sort(row["reason"], row["column"]), row["count"], samples)
+
+    def as_row(self) -> dict[str, Any]:
+        return {"place": self.place, **self.sort._asdict(), "count": self.count, "samples": list(self.samples)}
+
+
+def counted(known: Iterable[Tally], refused: Iterable[tuple[int, str]]) -> list[Tally]:
+    """Those tallies that are others, or new, once these items were refused, each for its reason."""
+    by_sort = {tally.sort: tally for tally in known}
+    items: dict[Sort, list[int]] = {}
+    for item, error in refused:
+        items.setdefault(sort_of(error), []).append(item)
+    changed: dict[Sort, Tally] = {}
+    for sort, more in items.items():
+        tally = by_sort.get(sort)
+        if tally is None:
+            sorts = len(by_sort) - (OTHER in by_sort)
+            tally = Tally(sorts + 1, sort, 0, ()) if sorts < MOST_SORTS else by_sort.get(OTHER, Tally(0, OTHER, 0, ()))
+        samples = [*tally.samples, *more][:SAMPLES]
+        tally = replace(tally, count=tally.count + len(more), samples=tuple(samples))
+        by_sort[tally.sort] = changed[tally.sort] = tally
+    return list(changed.values())
 
 
 def commonest(errors: Sequence[str]) -> str:

@@ -130,6 +130,21 @@ refused_rows = Table(
     sqlite_with_rowid=False,
 )
 
+# How many of a job's rows were refused for each sort of reason, as `runs/commonest.py` tells them apart.
+refusal_counts = Table(
+    "refusal_counts",
+    metadata,
+    Column("job_key", Big, ForeignKey("jobs.key"), primary_key=True),
+    # From 1 in the order in which they came; 0: all that came once there were too many.
+    Column("place", Big, primary_key=True, autoincrement=False),
+    Column("reason", AnyText, nullable=False),
+    Column("column", AnyText),
+    Column("count", Big, nullable=False),
+    # The items of `refused_rows` that were first: a JSON array of a few numbers.
+    Column("samples", Json, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 # No foreign key to jobs: looking the job up for each of millions of rows costs a
 # tenth of the import, and every insert is in one transaction with the job's own
 # checkpoint anyway.

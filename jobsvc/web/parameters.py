@@ -30,6 +30,14 @@ def limit() -> int:
     return number
 
 
+def count(name: str, most: int) -> int:
+    """How many of something to show; by default none."""
+    text = given().get(name, "0")
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) <= most):
+        raise InvalidParameter(name, f"{text!r} must be a whole number from 0 to {most}")
+    return int(text)
+
+
 def after(parts: int) -> tuple[int, ...] | None:
     """Where a page begins: the `next` of the page before, `parts` numbers joined by dots."""
     text = given().get("after")

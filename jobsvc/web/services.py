@@ -14,6 +14,7 @@ from jobsvc.service.auditing.audit import Audit
 from jobsvc.service.auditing.recorder import Recorder
 from jobsvc.service.callers.keys import Keys
 from jobsvc.service.callers.sessions import Sessions
+from jobsvc.service.checking.report import Reports
 from jobsvc.service.following.follower import Follower
 from jobsvc.service.jobs import JobService
 from jobsvc.service.left_over import LeftOver
@@ -42,6 +43,7 @@ class Services:
     """Why nothing should fill the disks at the moment; None if there is room."""
     left_over: LeftOver
     previews: Previews
+    reports: Reports
     pruner: Pruner
     kinds: Mapping[str, Kind]
     keys: Keys

@@ -133,7 +133,8 @@ class _Records(CsvWork):
             found = self._dates.find(text)
             if found is None:
                 name = self.source.columns[self._date_index]
-                raise Refused(f"{shortened(name)} is {shortened(text, 40)!r}, which {self._dates.why_none(text)}")
+                why = f"{shortened(name)} is {shortened(text, 40)!r}, which {self._dates.why_none(text)}"
+                raise Refused(why, group=f"the field {self._dates.wrong}", column=name)
             day = found
         return self._key, row, day, orjson.dumps(fields).decode()
 

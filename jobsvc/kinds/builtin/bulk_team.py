@@ -16,6 +16,7 @@ from jobsvc.kinds.contract import (
     Kind,
     Prepared,
     Readable,
+    Reason,
     Refused,
     RefusedLate,
     Work,
@@ -78,6 +79,7 @@ class _Teams(CsvWork):
         self._read = context.read
         self._foreseen: set[str] = set()
         """The names of all teams so far, in a preview."""
+        self._name_column = header[0]
         self._lists = [name.strip().casefold() == MEMBERS for name in header[1:]]
 
     def batches(self) -> Iterator[Batch]:
@@ -86,9 +88,10 @@ class _Teams(CsvWork):
     def _team(self, row: int, fields: list[str]) -> Team:
         name = fields[0].strip()
         if not name:
-            raise Refused("the team has no name")
+            raise Refused("the team has no name", column=self._name_column)
         if len(name.encode()) > MAX_NAME_BYTES:
-            raise Refused(f"the team's name is longer than {MAX_NAME_BYTES} bytes")
+            why = f"the team's name is longer than {MAX_NAME_BYTES} bytes"
+            raise Refused(why, group=why, column=self._name_column)
         members: list[str] = []
         # A row has as many members as it has, whatever the header says.
         for field, is_list in zip(fields[1:], chain(self._lists, repeat(False)), strict=False):
@@ -101,9 +104,9 @@ class _Teams(CsvWork):
         refused: list[RefusedLate] = []
         for team in items:
             if new.setdefault(team[1], team) is not team:
-                refused.append(RefusedLate(team[0], _exists(team[1])))
+                refused.append(self._exists(team))
         made = self._free_names(effects, new)
-        refused += [RefusedLate(team[0], _exists(name)) for name, team in new.items() if name not in made]
+        refused += [self._exists(team) for name, team in new.items() if name not in made]
         if self._dry_run:
             return refused
         effects.insert(
@@ -126,11 +129,15 @@ class _Teams(CsvWork):
         with self._read() as connection:
             existing = set(connection.execute(select(teams.c.name).where(teams.c.name.in_(new))).scalars())
         refused = []
-        for row, name, _ in items:
-            if name in existing or name in self._foreseen:
-                refused.append(RefusedLate(row, _exists(name)))
-            self._foreseen.add(name)
+        for team in items:
+            if team[1] in existing or team[1] in self._foreseen:
+                refused.append(self._exists(team))
+            self._foreseen.add(team[1])
         return refused
+
+    def _exists(self, team: Team) -> RefusedLate:
+        text = f"a team called {shortened(team[1])!r} exists already"
+        return RefusedLate(team[0], Reason(text, group="a team of this name exists already", column=self._name_column))
 
     def _free_names(self, effects: Effects, new: dict[str, Team]) -> dict[str, int]:
         """Take the names that are free; returns the ids of their teams, by name.
@@ -154,7 +161,3 @@ class _Teams(CsvWork):
             table.c.row.between(rows[0]["row"], rows[-1]["row"]),
         )
         return {row.name: row.id for row in effects.execute(mine)}
-
-
-def _exists(name: str) -> str:
-    return f"a team called {shortened(name)!r} exists already"

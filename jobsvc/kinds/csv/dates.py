@@ -60,6 +60,8 @@ class Dates:
         self._tries = 0
         self._likely: list[str] = []
         """The formats that have read the last field which the run's own doesn't, and one of `COMMON` does."""
+        self.wrong = "doesn't begin with a date YYYY-MM-DD" if form is None else f"is no date of the form {form}"
+        """What is wrong with a field that has no date."""
         self._others = "; date_format=%d/%m/%Y and the like read others" if form is None else ""
 
     def why_none(self, text: str) -> str:
@@ -68,7 +70,6 @@ class Dates:
         For the first fields of a run all common formats are tried; for later ones those that have read the last of
         them: there may be millions of such fields, and they are alike.
         """
-        wrong = "doesn't begin with a date YYYY-MM-DD" if self._form is None else f"is no date of the form {self._form}"
         if self._tries < TRIES:
             self._tries += 1
             read = _reading(text, COMMON)[:2]
@@ -76,7 +77,7 @@ class Dates:
         else:
             read = _reading(text, self._likely)
         options = " or ".join(f"date_format={form}" for form in read)
-        return f"{wrong}; {options} reads it" if options else wrong + self._others
+        return f"{self.wrong}; {options} reads it" if options else self.wrong + self._others
 
     def find(self, text: str) -> str | None:
         """The date in a field, as YYYY-MM-DD; None if there is none."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from jobsvc.kinds.errors import Reason
+
 DEFAULT_MAX_ROW_BYTES = 1024 * 1024
 """The longest row by default, in bytes."""
 
@@ -45,6 +47,7 @@ class CsvFormat:
     max_row_bytes: int = DEFAULT_MAX_ROW_BYTES
 
     @property
-    def too_long(self) -> str:
+    def too_long(self) -> Reason:
         """Why a row that is longer is refused."""
-        return f"the row is longer than {self.max_row_bytes} bytes"
+        text = f"the row is longer than {self.max_row_bytes} bytes"
+        return Reason(text, group=text)

@@ -13,7 +13,7 @@ from jobsvc.kinds.batch import Cursor, Refusal
 from jobsvc.kinds.csv.encodings import UTF_8, known_encoding
 from jobsvc.kinds.csv.format import MAX_ROW_BYTES, CsvFormat, Quotes
 from jobsvc.kinds.csv.header import REFUSED_COLUMNS, Header, read_header
-from jobsvc.kinds.csv.text import csv_text
+from jobsvc.kinds.csv.text import as_sent, csv_text
 from jobsvc.kinds.errors import JobFailed
 
 PIECE_BYTES = 256 * 1024
@@ -76,6 +76,11 @@ def _bytes_of(file: BinaryIO, offset: int, length: int, dialect: Dialect, extra:
             last = data[-1:]
     if last not in (b"\n", b"\r"):
         yield b"\n"
+
+
+def as_text(params: Mapping[str, Any], data: bytes, most: int) -> str:
+    """What a row of an upload says, for people to read; of its text `most` characters."""
+    return as_sent(data, Dialect.of(params).form.encoding, most)
 
 
 @dataclass(frozen=True)

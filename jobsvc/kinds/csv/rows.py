@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from jobsvc.kinds.csv.format import CsvFormat, Quotes
 from jobsvc.kinds.csv.lines import LineBuffer
+from jobsvc.kinds.errors import Reason
 
 MAX_ROW_LINES = 10_000
 """The most lines that a row may have."""
@@ -93,6 +94,7 @@ class RowReader:
     def __init__(self, buffer: LineBuffer, form: CsvFormat) -> None:
         self._buffer = buffer
         self._form = form
+        self._too_long = form.too_long
         self._blank = form.delimiter.encode() + b"\r\n"
         self._closing = re.compile(f'""|"(?=[\r\n{re.escape(form.delimiter)}]|\\Z)')
 
@@ -104,10 +106,9 @@ class RowReader:
     def read(self, first: int) -> Row:
         """The row that begins on the line `first`."""
         line = self._buffer.lines[first]
-        too_long = self._form.too_long
         if len(line) > self._form.max_row_bytes:
             # Whether such a line is held at all depends on where reads fall, so it is never parsed.
-            return Row([], 1, too_long)
+            return Row([], 1, self._too_long)
         if self._form.quotes is Quotes.NONE or b'"' not in line:
             text, problem = self._decoded(line)
             return Row(text.rstrip("\r\n").split(self._form.delimiter), 1, problem)
@@ -116,7 +117,7 @@ class RowReader:
             fields = self._lazy(feed) if self._form.quotes is Quotes.LAZY else next(self._strict(feed))
         except (csv.Error, StopIteration):
             return Row([], 1, self._unreadable(feed), feed.lines - 1, feed.bytes - len(line))
-        return Row(fields, feed.lines, too_long if feed.bytes > self._form.max_row_bytes else feed.problem)
+        return Row(fields, feed.lines, self._too_long if feed.bytes > self._form.max_row_bytes else feed.problem)
 
     def _strict(self, feed: Iterator[str]) -> Iterator[list[str]]:
         return csv.reader(feed, delimiter=self._form.delimiter, strict=True)
@@ -158,7 +159,8 @@ class RowReader:
             return AFTER_QUOTE + LAZY_OR_NONE
         if feed.at_end:
             return OPEN_AT_END
-        return f"{NOT_CLOSED} within {self._form.max_row_bytes} bytes and {MAX_ROW_LINES} lines{NONE}"
+        text = f"{NOT_CLOSED} within {self._form.max_row_bytes} bytes and {MAX_ROW_LINES} lines{NONE}"
+        return Reason(text, group=text)
 
     def _decoded(self, line: bytes) -> tuple[str, str]:
         """The text of a line, and what is wrong with it."""
@@ -166,8 +168,8 @@ class RowReader:
             text = line.decode(self._form.encoding)
             return text, "there is a NUL in the row" if "\0" in text else ""
         except UnicodeDecodeError as error:
-            bad = line[error.start]
-            problem = f"byte {bad:#04x} doesn't decode as {self._form.encoding}; encoding names another, such as cp1252"
+            wrong = f"doesn't decode as {self._form.encoding}; encoding names another, such as cp1252"
+            problem = Reason(f"byte {line[error.start]:#04x} {wrong}", group=f"a byte {wrong}")
             return line.decode(self._form.encoding, "replace"), problem
 
 

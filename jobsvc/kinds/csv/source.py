@@ -23,7 +23,7 @@ from jobsvc.kinds.csv.header import opened, read_header, read_opening
 from jobsvc.kinds.csv.lines import LineBuffer
 from jobsvc.kinds.csv.rows import Row, RowReader
 from jobsvc.kinds.csv.simple_lines import SimpleLines, partly_quoted_lines, plain_lines, quoted_lines, split_lines
-from jobsvc.kinds.errors import Refused
+from jobsvc.kinds.errors import Reason, Refused
 
 ROWS_PER_BATCH = 2000
 
@@ -213,7 +213,7 @@ class CsvSource:
                     batch.add(row(batch.next_row, found.fields), length, found.lines)
                     continue
                 except Refused as refused:
-                    error = str(refused)
+                    error = refused.reason
             batch.refuse(length, found.lines, error)
         return batch
 
@@ -242,8 +242,10 @@ class CsvSource:
             fields += [""] * (self._width - count)
             self._note_padding()
         elif (ragged is not Ragged.ANY and count != self._width) or count < self._extra:
-            found = f"{count} field{'' if count == 1 else 's'} where the header has {self._width}"
-            return f"{found}; ragged=pad fills missing ones" if count < self._width and self._can_pad else found
+            fewer = count < self._width
+            hint = "; ragged=pad fills missing ones" if fewer and self._can_pad else ""
+            text = f"{count} field{'' if count == 1 else 's'} where the header has {self._width}{hint}"
+            return Reason(text, group=f"{'fewer' if fewer else 'more'} fields than the header's {self._width}{hint}")
         del fields[: self._extra]
         return ""
 

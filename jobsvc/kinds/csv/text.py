@@ -39,3 +39,8 @@ def defused(text: str) -> str:
 def shortened(text: str, most: int = 80) -> str:
     """Text from a file, for a message: at most `most` characters of it."""
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def as_sent(data: bytes, encoding: str, most: int) -> str:
+    """The text of a row, without its end; what is no text is shown as Python writes it. Up to `most` characters."""
+    return shortened(data[: 8 * most].decode(encoding, "backslashreplace").rstrip("\r\n"), most)

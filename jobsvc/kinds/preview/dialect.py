@@ -79,9 +79,3 @@ def quote_marks(sample: Sample, form: CsvFormat, refused: int, until: float, fir
     best = min(known, key=lambda mode: known[mode], default=None)
     is_better = best is not None and known[best] < known.get(form.quotes, len(part.lines))
     return QuoteMarks(form.quotes, refused, known, best if is_better else None)
-
-
-def as_sent(data: bytes, encoding: str, most: int) -> str:
-    """The text of a row, without its end; what is no text is shown as Python writes it. Up to `most` characters."""
-    text = data[: 8 * most].decode(encoding, "backslashreplace").rstrip("\r\n")
-    return text if len(text) <= most else text[: most - 1] + "…"

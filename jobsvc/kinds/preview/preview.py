@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any
@@ -87,7 +87,7 @@ class Look:
     """What `Kind.prepare` has made of them; None if it refused them, or the file."""
     context: Callable[[UploadParams], JobContext]
     """What such a job would be given."""
-    alike: Callable[[str], str]
+    alike: Callable[[str], Hashable]
     """Makes reasons equal that say the same of different rows."""
     error_characters: int
     """How much of a reason is kept."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 from jobsvc.kinds.batch import Refusal
 from jobsvc.kinds.csv.batches import CsvBatch
 from jobsvc.kinds.csv.rows import OPEN_AT_END
+from jobsvc.kinds.csv.text import as_sent
 from jobsvc.kinds.csv.work import CsvWork
-from jobsvc.kinds.preview.dialect import as_sent, is_for_quotes
+from jobsvc.kinds.preview.dialect import is_for_quotes
 from jobsvc.kinds.preview.sample import Sample
 
 ROWS_SHOWN = 20
@@ -35,7 +36,7 @@ class NoPreview(Exception):
 
 
 @dataclass
-class Reason:
+class CountedReason:
     error: str
     """The first of its sort: others differ in numbers and values."""
     count: int
@@ -66,7 +67,7 @@ class Reading:
     """The offset of the first row that is refused for its quotes."""
     errors: list[str] = field(default_factory=list)
     """The first reasons, one for each refused row."""
-    reasons: dict[str, Reason] = field(default_factory=dict)
+    reasons: dict[Hashable, CountedReason] = field(default_factory=dict)
     refused_rows: list[RefusedRow] = field(default_factory=list)
     too_many: bool = False
     """Whether one more row is refused than may be."""
@@ -84,7 +85,7 @@ class Reader:
         work: CsvWork,
         sample: Sample,
         encoding: str,
-        alike: Callable[[str], str],
+        alike: Callable[[str], Hashable],
         *,
         most_refused: int | None,
         error_characters: int,
@@ -158,11 +159,11 @@ class Reader:
             found.for_quotes += 1
         if len(found.errors) < ERRORS_KEPT:
             found.errors.append(error)
-        sort = self._alike(error)
+        sort = self._alike(refusal.error)
         if sort in found.reasons:
             found.reasons[sort].count += 1
         elif len(found.reasons) < REASONS_SHOWN:
-            found.reasons[sort] = Reason(error, 1, refusal.line)
+            found.reasons[sort] = CountedReason(error, 1, refusal.line)
         if len(found.refused_rows) < REFUSED_SHOWN:
             start = refusal.offset or 0
             data = self._sample.lines[start : start + (refusal.length or 0)]

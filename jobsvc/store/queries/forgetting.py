@@ -22,10 +22,25 @@ from sqlalchemy import (
 )
 
 from jobsvc.identifiers import JobKey
-from jobsvc.store.tables import dry_run_teams, idempotency_keys, job_events, job_log, jobs, refused_rows, webhooks
+from jobsvc.store.tables import (
+    dry_run_teams,
+    idempotency_keys,
+    job_events,
+    job_log,
+    jobs,
+    refusal_counts,
+    refused_rows,
+    webhooks,
+)
 
 # The tables with very many rows of a job, and the column that tells these apart.
-_MANY = ((refused_rows, "item"), (dry_run_teams, "name"), (job_log, "line"), (job_events, "id"))
+_MANY = (
+    (refused_rows, "item"),
+    (refusal_counts, "place"),
+    (dry_run_teams, "name"),
+    (job_log, "line"),
+    (job_events, "id"),
+)
 
 _AT_REST = and_(jobs.c.deleted_at.is_(None), jobs.c.rollback.is_(None))
 

@@ -33,6 +33,7 @@ Answers may get further fields: let pass those that you do not know."""
 TAGS = {
     "original": "The four routes of the original.",
     "jobs": "Looking at jobs, steering them, and what they left over.",
+    "checking": "Check first, then apply: what a job has found in its file.",
     "actions": "Pausing, resuming, terminating and rolling back many jobs at once.",
     "kinds": "The kinds of job, and creating a job of any of them.",
     "previews": "How a file would be read, before anybody uploads it.",

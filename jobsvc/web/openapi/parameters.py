@@ -11,6 +11,7 @@ from jobsvc.identifiers import Priority
 from jobsvc.jobs import version
 from jobsvc.jobs.bulk_action import Verb
 from jobsvc.jobs.states import State
+from jobsvc.service.checking.report import MOST_ROWS
 from jobsvc.web.parameters import DEFAULT_LIMIT, DEFAULT_WAIT, MAX_LIMIT, MAX_TEXT, MAX_WAIT
 
 Schema = dict[str, Any]
@@ -28,6 +29,13 @@ NAMES: dict[str, Schema] = {
         "maximum": MAX_LIMIT,
         "default": DEFAULT_LIMIT,
         "description": "the most entries of a page",
+    },
+    "refused": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": MOST_ROWS,
+        "default": 0,
+        "description": "how many refused rows to show beside the samples of each reason, from the first one on",
     },
     "after": {
         "type": "string",
