@@ -89,6 +89,8 @@ class Settings:
     engine: EngineName = EngineName.THREADS
     max_running: int = 8
     max_queued: int = 10_000
+    user_max_queued: int = 0
+    user_max_stored_bytes: int = 0
     park_after: float = 300.0
     shutdown_timeout: float = 10.0
     recover: Recover = Recover.AUTO
@@ -351,6 +353,13 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("JOBSVC_ENGINE", "engine", EngineName, "threads or fleet"),
     Variable("JOBSVC_MAX_RUNNING", "max_running", _whole(1), "a whole number of jobs, 1 or more"),
     Variable("JOBSVC_MAX_QUEUED", "max_queued", _whole(1), "a whole number of jobs, 1 or more"),
+    Variable("JOBSVC_USER_MAX_QUEUED", "user_max_queued", _whole(0), "a whole number of jobs; 0 sets no limit"),
+    Variable(
+        "JOBSVC_USER_MAX_STORED_BYTES",
+        "user_max_stored_bytes",
+        _whole(0),
+        "a whole number of bytes; 0 sets no limit",
+    ),
     Variable(
         "JOBSVC_PARK_AFTER", "park_after", _number(0, MAX_SECONDS), f"a number of seconds from 0 to {MAX_SECONDS}"
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import ClassVar
 
 from jobsvc.jobs.states import State
 
@@ -44,6 +45,45 @@ class QueueFull(JobError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"{limit} jobs are waiting already; try again later")
+
+
+class LimitReached(JobError):
+    """A user has as much of something as each user may have."""
+
+    setting: ClassVar[str]
+    """Which sets how much that is."""
+
+    def __init__(self, text: str, *, used: int, allowed: int, retry_after: int) -> None:
+        """`retry_after`: seconds after which trying again is reasonable."""
+        super().__init__(text)
+        self.used, self.allowed, self.retry_after = used, allowed, retry_after
+
+
+class TooManyQueued(LimitReached):
+    setting = "JOBSVC_USER_MAX_QUEUED"
+
+    def __init__(self, user: str, *, used: int, allowed: int) -> None:
+        super().__init__(
+            f"{user} has {used} jobs queued, and each user may have {allowed} ({self.setting}): "
+            "try again when some have begun, or terminate those that nobody needs",
+            used=used,
+            allowed=allowed,
+            retry_after=10,
+        )
+
+
+class TooMuchStored(LimitReached):
+    setting = "JOBSVC_USER_MAX_STORED_BYTES"
+
+    def __init__(self, user: str, *, used: int, more: int, allowed: int) -> None:
+        super().__init__(
+            f"the files of {user}'s jobs have {used} bytes, this one would add at least {more}, and each user may "
+            f"have {allowed} ({self.setting}); nothing was stored: delete jobs that have finished "
+            "(DELETE /jobs/<id>), which removes their files and keeps the records and teams that they made",
+            used=used,
+            allowed=allowed,
+            retry_after=60,
+        )
 
 
 class TooManyPreviews(JobError):

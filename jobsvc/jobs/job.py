@@ -95,6 +95,8 @@ class Job:
     """Its place among the queued jobs of its priority, or the one that it had; 0: before all that have turns."""
     gives_way: bool
     """Whether its run is to leave its slot to a job of a higher priority. See `runs/sharing/giving_way.py`."""
+    held: bool
+    """Whether it waits, in a fleet, for another job of its user to leave its slot. See `runs/sharing/holding.py`."""
 
     unreadable: str = ""
     """What can't be read of it, since somebody else wrote it. Something harmless is in its place."""

@@ -33,7 +33,10 @@ def transition(
     if OBEYED.get(job.state) is not after:
         # Whoever asks something else of a job takes it from the action that has stopped it.
         values.setdefault("stopped_by", None)
-    values = {**_turn(job.state, after), "gives_way": False, **values}
+    values = {**_turn(job.state, after), "gives_way": False, "held": False, **values}
+    if after is State.TERMINATED:
+        # What it has made is removed.
+        values["result_bytes"] = 0
     if not job_rows.change(connection, job.key, attempt=job.attempt, state=job.state, values=values):
         return None
     event_rows.add(connection, job.key, at=at, before=job.state, after=after, who=who, why=why or allowed_since)

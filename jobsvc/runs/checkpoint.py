@@ -58,6 +58,7 @@ class Checkpoints:
         said: RunLog,
         when_cleared: Callable[[], None] = lambda: None,
         *,
+        output_bytes: Callable[[], int | None],
         has_header: bool = False,
         most_refused: int | None = None,
     ) -> None:
@@ -65,11 +66,14 @@ class Checkpoints:
 
         `when_cleared` is called at the first checkpoint of a job that others wait for.
 
+        `output_bytes` tells how long the file is that the run makes, if it makes one.
+
         `has_header` says that an earlier run has saved the work's columns and size;
         `most_refused` is that of the job's parameters.
         """
         self._database = database
         self._when_cleared = when_cleared
+        self._output_bytes = output_bytes
         self._counts = job.crashes > 0
         """Whether the attempt counts as a crash so far."""
         self._now = now
@@ -132,7 +136,7 @@ class Checkpoints:
             blank = self._blank + end.blank
             values: dict[str, Any] = {"cursor": end.cursor, "position": end.position}
             values |= {"done": done, "failed": refused, "blank": blank}
-            values |= self._meter.figures(end.position) | self._new_warnings()
+            values |= self._meter.figures(end.position) | self._new_warnings() | self._made()
             # A checkpoint without any item proves nothing: its run has broken off at its first item.
             proved = self._counts and bool(items or end.refused or end.blank)
             if proved:
@@ -173,6 +177,11 @@ class Checkpoints:
         """What is remembered of the file once it was opened."""
         return {"size": self._work.size, "columns": self._work.columns}
 
+    def _made(self) -> dict[str, Any]:
+        """How much the run has stored, if it makes a file."""
+        size = self._output_bytes()
+        return {} if size is None else {"result_bytes": size}
+
     def _new_warnings(self) -> dict[str, Any]:
         """What has been noticed of the file since the last checkpoint, beside what the job says already."""
         if len(self._work.warnings) == self._warned:
@@ -191,7 +200,7 @@ class Checkpoints:
         with self._database.write(urgent=True) as connection:
             job = current(connection, self._job)
             written = self._said.write(connection, job.key)
-            values = self._header() | self._new_warnings()
+            values = self._header() | self._new_warnings() | self._made()
             after = State.SUCCEEDED
             if self._refused and not self._done:
                 after, values["error"] = State.FAILED, self._nothing_done(connection)

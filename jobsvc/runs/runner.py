@@ -12,6 +12,7 @@ from time import monotonic
 from sqlalchemy import Connection
 
 from jobsvc.files.contract import Files
+from jobsvc.files.output_size import OutputSize
 from jobsvc.identifiers import EntryId, JobKey
 from jobsvc.jobs import obedience
 from jobsvc.jobs.job import Job, Place
@@ -167,7 +168,8 @@ class Runner:
             kind.on_start(info)
         else:
             kind.on_resume(info)
-        with kind.open(self._context(job, info, place, signals, said)) as work:
+        output = OutputSize(partial(self._files.open_output, job.id, job.attempt, stopped=signals.stop))
+        with kind.open(self._context(job, info, place, signals, said, output)) as work:
             meter = ProgressMeter(monotonic, job.position, work.size)
             checkpoints = Checkpoints(
                 self._database,
@@ -178,6 +180,7 @@ class Runner:
                 self._now,
                 said,
                 self.when_cleared,
+                output_bytes=output.read,
                 has_header=place.columns is not None,
                 most_refused=info.params.most_refused,
             )
@@ -286,7 +289,9 @@ class Runner:
     def _batch_items(self) -> int:
         return BATCH_ITEMS_WHEN_BUSY if self._database.is_busy else BATCH_ITEMS
 
-    def _context(self, job: Job, info: JobInfo, place: Place, signals: Signals, said: RunLog) -> JobContext:
+    def _context(
+        self, job: Job, info: JobInfo, place: Place, signals: Signals, said: RunLog, output: OutputSize
+    ) -> JobContext:
         return JobContext(
             key=job.key,
             id=job.id,
@@ -296,7 +301,7 @@ class Runner:
             columns=place.columns,
             attempt=job.attempt,
             open_input=partial(self._files.open_input, job.id, stopped=signals.stop),
-            open_output=partial(self._files.open_output, job.id, job.attempt, stopped=signals.stop),
+            open_output=output.open,
             read=self._database.read,
             stopped=signals.stop,
             batch_items=self._batch_items,

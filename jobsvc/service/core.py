@@ -20,6 +20,7 @@ from jobsvc.runs.runner import Runner
 from jobsvc.service.actions.asking import Actions
 from jobsvc.service.actions.carrying_out import CarryingOut
 from jobsvc.service.jobs import JobService
+from jobsvc.service.limits.quotas import Quotas
 from jobsvc.service.notifier import Notifier
 from jobsvc.settings import Settings
 from jobsvc.store.database import Database
@@ -72,6 +73,12 @@ class Core:
             self.notifier,
             self.now,
             max_queued=self.settings.max_queued,
+            quotas=Quotas(
+                *(self.database, self.now),
+                max_queued=self.settings.user_max_queued,
+                max_stored_bytes=self.settings.user_max_stored_bytes,
+                idempotency_hours=self.settings.idempotency_hours,
+            ),
             idempotency_hours=self.settings.idempotency_hours,
         )
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from jobsvc.files.contract import Files
 from jobsvc.jobs.stopping import Engine, RollbackEngine
 from jobsvc.kinds.contract import Kind
+from jobsvc.service.limits.quotas import Quotas
 from jobsvc.service.lookup import Lookup
 from jobsvc.service.notifier import Notifier
 from jobsvc.service.settling import Settling
@@ -33,10 +34,13 @@ class JobService:
         now: Callable[[], datetime],
         *,
         max_queued: int,
+        quotas: Quotas,
         idempotency_hours: float,
     ) -> None:
-        self.lookup = Lookup(database)
-        self.submission = Submission(database, engine, now, max_queued=max_queued, idempotency_hours=idempotency_hours)
+        self.lookup, self.quotas = Lookup(database), quotas
+        self.submission = Submission(
+            database, engine, now, max_queued=max_queued, quotas=quotas, idempotency_hours=idempotency_hours
+        )
         self.settling = Settling(database, self.lookup, files, kinds, engine, notifier, now)
         self.steering = Steering(database, self.lookup, self.settling, kinds, engine, rollbacks, notifier, now)
 

@@ -55,6 +55,8 @@ class NewJob:
     scope: str | None = None
     """The user whose records alone it may read; None: everybody's."""
     priority: Priority = Priority.NORMAL
+    upload_bytes: int = 0
+    """How many bytes its upload has in the store."""
 
 
 @dataclass(frozen=True)

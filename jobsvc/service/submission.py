@@ -17,6 +17,7 @@ from jobsvc.jobs.stopping import Asking, Engine
 from jobsvc.logs.about import request_id
 from jobsvc.runs.sharing.turns import next_turn
 from jobsvc.service.auditing.noting import note
+from jobsvc.service.limits.quotas import Quotas
 from jobsvc.service.new_job import NewJob, once_for_each_key
 from jobsvc.store import clock
 from jobsvc.store.again import again_on_conflict
@@ -34,12 +35,14 @@ class Submission:
         now: Callable[[], datetime],
         *,
         max_queued: int,
+        quotas: Quotas,
         idempotency_hours: float,
     ) -> None:
         self._database = database
         self._engine = engine
         self._now = now
         self._max_queued = max_queued
+        self._quotas = quotas
         self._remembered = timedelta(hours=idempotency_hours)
 
     def new_id(self, user: str, kind: str) -> str:
@@ -49,7 +52,7 @@ class Submission:
     def submit(self, new: NewJob) -> Job:
         """Queue a new job, or return the one that the same request made before.
 
-        Raises QueueFull, and KeyReused for an idempotency key that stood for
+        Raises QueueFull, TooManyQueued, TooMuchStored, and KeyReused for an idempotency key that stood for
         another request.
         """
         # However long the upload has taken.
@@ -68,6 +71,7 @@ class Submission:
             if job is not None:
                 note(connection, Act.SUBMIT, job.id, by=new.user, at=self._now(), already=True)
                 return job
+            self._quotas.check(connection, new.user, new.upload_bytes)
             # On PostgreSQL others may be submitting too: the limit may be passed by as many.
             if job_rows.count_in_state(connection, State.QUEUED) >= self._max_queued:
                 raise QueueFull(self._max_queued)
@@ -97,6 +101,7 @@ class Submission:
             "filename": new.filename,
             "callback_url": new.callback_url,
             "priority": new.priority,
+            "upload_bytes": new.upload_bytes,
             "turn": next_turn(connection, new.user, new.priority),
             "request_id": request_id(),
             "state": State.QUEUED,

@@ -50,6 +50,9 @@ class Backend(Protocol):
     def lock_for_slots(self, connection: Connection) -> None:
         """Wait until no other transaction is about to have jobs give way."""
 
+    def lock_for_user(self, connection: Connection, user: str) -> None:
+        """Wait until no other transaction is about to decide by what this user has."""
+
     def try_write(self, connection: Connection) -> None:
         """Change something, as little as possible, that means nothing."""
 

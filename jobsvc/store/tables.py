@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, MetaData, String, Table, Text, false
+from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, MetaData, String, Table, Text, false, text
 
 from jobsvc.store.types import AnyText, Big, IsoDate, Json, JsonText, UtcDateTime
 
 metadata = MetaData()
+
+_WITH_FILES = text("files_removed_at IS NULL")
+_HELD = text("held")
 
 jobs = Table(
     "jobs",
@@ -66,12 +69,25 @@ jobs = Table(
     Column("gives_way", Boolean, nullable=False, default=False, server_default=false()),
     # What a search for a text looks at: see `queries/listing/searched.py`.
     Column("searched", AnyText),
+    # How many bytes its upload has in the store, and what it has made, as of its latest checkpoint.
+    Column("upload_bytes", Big, nullable=False, default=0, server_default="0"),
+    Column("result_bytes", Big, nullable=False, default=0, server_default="0"),
+    # In the fleet: it is queued and has no entry, until another job of its user has left its slot.
+    Column("held", Boolean, nullable=False, default=False, server_default=false()),
     Index("jobs_user", "user", "key"),
     Index("jobs_turns", "state", "priority", "turn", "key"),
     Index("jobs_user_turns", "user", "priority", "turn"),
     Index("jobs_state", "state", "queued_at", "key"),
     # A list of the jobs in one state, the newest first.
     Index("jobs_listed", "state", "key"),
+    # What each user has queued, in its order, and how many jobs run for whom.
+    Index("jobs_users", "state", "user", "priority", "turn", "key"),
+    Index(
+        *("jobs_stored", "user", "files_removed_at", "upload_bytes", "result_bytes"),
+        sqlite_where=_WITH_FILES,
+        postgresql_where=_WITH_FILES,
+    ),
+    Index("jobs_held", "user", "priority", "turn", "key", sqlite_where=_HELD, postgresql_where=_HELD),
     # All that is summed up of all jobs, so that it takes no look at their rows.
     Index("jobs_figures", "kind", "state", "deleted_at", "done", "failed", "blank", "taken_back"),
     Index("jobs_finished", "finished_at"),
@@ -84,6 +100,16 @@ turns = Table(
     metadata,
     Column("priority", Big, primary_key=True, autoincrement=False),
     Column("reached", Big, nullable=False),
+)
+
+# For each user and sort of request, when it will be as if none had come: see `service/limits/rate.py`.
+request_rates = Table(
+    "request_rates",
+    metadata,
+    Column("user", String, primary_key=True),
+    Column("sort", String, primary_key=True),
+    Column("rested_at", UtcDateTime, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 job_events = Table(

@@ -18,6 +18,7 @@ from jobsvc.access.roles import Right
 from jobsvc.access.trail import Trail
 from jobsvc.logs.about import request_id
 from jobsvc.web import access
+from jobsvc.web.problems import OF_USERS, told
 from jobsvc.web.services import services
 
 NOT_LET_IN = frozenset({401, 403, 429})
@@ -25,6 +26,9 @@ NOT_LET_IN = frozenset({401, 403, 429})
 
 REFUSED_LOOKS = {Right.LOOK: Act.LOOK, Right.OVERSEE: Act.OVERSEE}
 """What it is called when a route that leaves no line is refused to somebody."""
+
+LIMITS = frozenset(told(error).kind for error in OF_USERS)
+"""The problems of users who have as much as they may: the service could, and would not, whatever the status."""
 
 TARGETS = ("job_id", "action_id", "key_id")
 """The names, in paths, of what a route is about."""
@@ -91,7 +95,8 @@ def _line_of(found: Trail, answer: Response) -> Line | None:
         if found.foreign is None and answer.status_code != 403:
             return None
         act = REFUSED_LOOKS.get(access.stated(view) or Right.LOOK, Act.LOOK)
-    outcome = Outcome.REFUSED if answer.status_code < 500 else Outcome.FAILED
+    refused = answer.status_code < 500 or (_problem(answer) or "").replace("_", "-") in LIMITS
+    outcome = Outcome.REFUSED if refused else Outcome.FAILED
     return _line(act, outcome, answer, target or found.foreign, **who)
 
 

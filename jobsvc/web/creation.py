@@ -16,7 +16,7 @@ from jobsvc.kinds.contract import BadUpload, Kind
 from jobsvc.service.new_job import Idempotency, NewJob, checked
 from jobsvc.web.access import authorized, caller
 from jobsvc.web.services import services
-from jobsvc.web.uploads.receive import Upload, UploadRefused, receive
+from jobsvc.web.uploads.receive import Upload, UploadRefused, least_bytes, receive
 
 CALLBACK_URL = "callback_url"
 PRIORITY = "priority"
@@ -30,7 +30,9 @@ MAX_KEY_CHARACTERS = 255
 def create_from_upload(kind: Kind) -> Job:
     """Create a job from a request with a file, and options in its form or its query."""
     job_id = authorized().new_id(kind.name)
-    with receive(job_id, digest=idempotency_key() is not None) as upload:
+    key = idempotency_key()
+    allowance = authorized().before_upload(key, least_bytes())
+    with receive(job_id, allowance, digest=key is not None) as upload:
         job = _create(kind, job_id, upload.options, upload)
         if job.id == job_id:
             upload.keep()
@@ -64,6 +66,7 @@ def _create(kind: Kind, job_id: str, fields: Mapping[str, Any], upload: Upload |
         callback_url=callback_url,
         idempotency=_idempotency(kind, given, callback_url, priority, upload),
         priority=priority,
+        upload_bytes=upload.size if upload else 0,
     )
     return authorized().submit(new)
 

@@ -16,9 +16,12 @@ from jobsvc.jobs.errors import (
     InvalidParameter,
     JobError,
     KeyReused,
+    LimitReached,
     NotAllowed,
     QueueFull,
     TooManyPreviews,
+    TooManyQueued,
+    TooMuchStored,
     UnknownAction,
     UnknownJob,
     UnknownKind,
@@ -46,6 +49,9 @@ BUSY_RETRY_SECONDS = 1
 FILES_RETRY_SECONDS = 10
 ROOM_RETRY_SECONDS = 60
 
+OF_USERS = (TooManyQueued, TooMuchStored)
+"""Why a user may not have another job."""
+
 NO_ROOM = (DiskFull, NoRoom)
 """The name of the problem that there is no room, in the database or for a file."""
 
@@ -68,6 +74,8 @@ _KINDS: dict[type[JobError], Told] = {
     CantRollBack: Told(409, "cannot-roll-back", "The kind of job can't be rolled back"),
     KeyReused: Told(422, "idempotency-key-reused", "The idempotency key stands for another request"),
     UnknownKey: Told(404, "unknown-key", "There is no such key"),
+    TooManyQueued: Told(429, "too-many-queued", "The user has too many jobs queued"),
+    TooMuchStored: Told(507, "too-much-stored", "The user has too much stored"),
     UnknownKind: Told(404, "unknown-kind", "There is no such kind of job"),
     QueueFull: Told(503, "queue-full", "Too many jobs are waiting"),
     TooManyPreviews: Told(503, "too-many-previews", "Too many previews are being made"),
@@ -127,8 +135,10 @@ def job_problem(error: JobError) -> Response:
         more["state"] = error.state
     if isinstance(error, InvalidParameter):
         more["parameter"] = error.name
+    if isinstance(error, LimitReached):
+        more |= {"limit": error.setting, "allowed": error.allowed, "used": error.used}
     answer = problem(status, kind, title, str(error), **more)
-    if isinstance(error, QueueFull | TooManyPreviews):
+    if isinstance(error, QueueFull | TooManyPreviews | LimitReached):
         answer.headers["Retry-After"] = str(error.retry_after)
     return answer
 

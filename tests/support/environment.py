@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import select
@@ -56,11 +57,13 @@ class Environment:
         park_after: float = 300.0,
         max_queued: int = 100,
         database_url: str = "",
+        limits: Mapping[str, int] = MappingProxyType({}),
         kinds: Iterable[Kind] = (),
         claiming: Callable[[Callable[[], Job | None]], Callable[[], Job | None]] = lambda claim: claim,
     ) -> Environment:
         """Everything, with the engines yet to be started, by the functions that `create_app` calls.
 
+        `limits` are settings of what each user may have.
         `kinds` are there beside the gated one; `claiming` may wrap how the engine claims jobs.
         """
         data_dir.mkdir(exist_ok=True)
@@ -73,6 +76,7 @@ class Environment:
             max_queued=max_queued,
             # Whatever room the machine has.
             min_free_bytes=0,
+            **limits,  # type: ignore[arg-type]
         )
         gated = Gated()
         core = build_core(settings, [gated, *kinds])

@@ -21,6 +21,7 @@ from jobsvc.service.following.follower import Followed, Follower
 from jobsvc.service.following.place import Place
 from jobsvc.service.following.unless import Unless
 from jobsvc.service.jobs import JobService
+from jobsvc.service.limits.quotas import Allowance
 from jobsvc.service.lookup import JobPage, Listed, LogPage
 from jobsvc.service.new_job import Idempotency, NewJob
 from jobsvc.service.pruner import Pruner
@@ -49,6 +50,10 @@ class Authorized:
         """An id for a job of this kind to be. Raises Forbidden."""
         self._caller.check_kind(kind)
         return self._jobs.new_id(self._caller.user, kind)
+
+    def before_upload(self, idempotency_key: str | None, least: int) -> Allowance:
+        """See `Quotas.before_upload`."""
+        return self._jobs.quotas.before_upload(self._caller.user, idempotency_key, least)
 
     def submit(self, new: NewJob) -> Job:
         """See `Submission.submit`. The job reads what is there for the caller."""

@@ -38,6 +38,9 @@ SUSPECTS_LOCK = 7_032_004
 SLOTS_LOCK = 7_032_005
 """Another one: its holder decides whether a job that has crashed may begin."""
 
+USERS_LOCK = 7_032_006
+"""With a user's hash: its holder decides by what this user has."""
+
 _CONFLICTS = {"40001", "40P01"}
 """SQLSTATE: serialization_failure, deadlock_detected."""
 
@@ -157,6 +160,11 @@ class Postgresql:
 
     def lock_for_slots(self, connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": SLOTS_LOCK})
+
+    def lock_for_user(self, connection: Connection, user: str) -> None:
+        # Two users whose names have the same hash wait for each other, for a moment.
+        lock = text("SELECT pg_advisory_xact_lock(:users, hashtext(:user))")
+        connection.execute(lock, {"users": USERS_LOCK, "user": user})
 
     def try_write(self, connection: Connection) -> None:
         # Takes the number of a transaction, which a server that only reads can't give.

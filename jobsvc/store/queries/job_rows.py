@@ -32,8 +32,11 @@ from jobsvc.store.postgresql.queue_tables import entries, status
 from jobsvc.store.queries.listing.searched import searched
 from jobsvc.store.tables import jobs
 
-JOB = tuple(column for column in jobs.c if column.name not in ("cursor", "columns", "searched"))
-"""The columns that are read of a job, without those that only its run needs, which may be large: see `place`."""
+_NOT_READ = ("cursor", "columns", "searched", "upload_bytes", "result_bytes")
+
+JOB = tuple(column for column in jobs.c if column.name not in _NOT_READ)
+"""The columns that are read of a job, without those that only its run needs, which may be large: see `place`; and
+without those that only a sum needs."""
 
 
 def add(connection: Connection, values: Mapping[str, Any]) -> JobKey:

@@ -84,6 +84,9 @@ class Sqlite:
     def lock_for_slots(self, connection: Connection) -> None:
         """The same."""
 
+    def lock_for_user(self, connection: Connection, user: str) -> None:
+        """The same."""
+
     def try_write(self, connection: Connection) -> None:
         # SQLite keeps this number for its user. It must change: a value that stays the same is not written.
         version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()

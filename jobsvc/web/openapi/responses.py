@@ -11,7 +11,7 @@ from jobsvc.web.openapi.references import reference
 from jobsvc.web.openapi.refusals import ANYWHERE, by_status, of_route
 from jobsvc.web.problems import MIMETYPE, Told
 
-RETRY = frozenset({503, 507})
+RETRY = frozenset({429, 503, 507})
 """Statuses whose answers say when to ask again."""
 
 _COMMON = "Any{status}"

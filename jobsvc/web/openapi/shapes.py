@@ -32,6 +32,12 @@ class Problem(Shape):
     """The parameter that is not usable."""
     state: State | None = None
     """The state of the job that does not allow what was asked."""
+    limit: str | None = None
+    """The setting that says how much each user may have."""
+    allowed: int | None = None
+    """How much that is."""
+    used: int | None = None
+    """How much the user has already."""
     errorType: str | None = None  # noqa: N815 (the original's word)
     """The problem's name as the original's routes tell it, where the server refuses before it knows the route."""
     message: str | None = None

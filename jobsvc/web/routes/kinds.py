@@ -17,6 +17,7 @@ from jobsvc.web.conditional import conditional
 from jobsvc.web.creation import create_from_fields, create_from_upload
 from jobsvc.web.openapi import shapes
 from jobsvc.web.openapi.answers import EACH_KIND, answers
+from jobsvc.web.problems import OF_USERS
 from jobsvc.web.services import services
 from jobsvc.web.takes import fields, takes
 
@@ -44,7 +45,7 @@ def one(name: str) -> Response:
 @bp.route("/<name>/jobs", methods=["POST", "PUT"])
 @needs(Right.START, Act.SUBMIT)
 @takes(reads_body=True, reads_query=True)
-@answers({201: shapes.Job}, UnknownKind, UnknownJob, KeyReused, QueueFull, creates=EACH_KIND)
+@answers({201: shapes.Job}, UnknownKind, UnknownJob, KeyReused, QueueFull, *OF_USERS, creates=EACH_KIND)
 def create(name: str) -> tuple[dict[str, Any], int, dict[str, str]]:
     """Create a job of a kind."""
     kind = _find(name)

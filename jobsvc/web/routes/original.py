@@ -18,6 +18,7 @@ from jobsvc.jobs.errors import (
     InvalidParameter,
     JobError,
     KeyReused,
+    LimitReached,
     NotAllowed,
     QueueFull,
     UnknownJob,
@@ -29,7 +30,7 @@ from jobsvc.web.access import authorized, needs
 from jobsvc.web.creation import create_from_fields, create_from_upload
 from jobsvc.web.openapi import shapes
 from jobsvc.web.openapi.answers import answers
-from jobsvc.web.problems import NO_ROOM, ROOM_RETRY_SECONDS, job_problem, no_room_detail
+from jobsvc.web.problems import NO_ROOM, ROOM_RETRY_SECONDS, job_problem, no_room_detail, told
 from jobsvc.web.services import services
 from jobsvc.web.takes import unchecked
 from jobsvc.web.uploads.receive import UploadRefused
@@ -40,7 +41,8 @@ AS_EVER = "the original let pass what it didn't know"
 as_ever = unchecked(AS_EVER)
 
 ANYWHERE = {413: ("file_too_large",), 507: ("disk_full",)}
-REFUSED_UPLOADS = {400: ("File not accepted", "invalid_<field>"), 503: ("queue_full",), **ANYWHERE}
+CREATING = {429: ("too_many_queued",), 503: ("queue_full",), **ANYWHERE, 507: ("disk_full", "too_much_stored")}
+REFUSED_UPLOADS = {400: ("File not accepted", "invalid_<field>"), **CREATING}
 REFUSED_EXPORTS = {
     400: (
         "invalid_json",
@@ -50,8 +52,7 @@ REFUSED_EXPORTS = {
         "invalid_job",
         "invalid_<field>",
     ),
-    503: ("queue_full",),
-    **ANYWHERE,
+    **CREATING,
 }
 REFUSED_ACTIONS = {
     400: ("invalid_id", "invalid_action", "invalid_rollback"),
@@ -216,8 +217,9 @@ def _job_error(error: JobError) -> Response | tuple[Response, int]:
             return _error("job_stopping", 409, str(error))
         case NotAllowed():
             return _error("job_finished", 409, str(error))
-        case QueueFull():
-            answer, status = _error("queue_full", 503, str(error))
+        case QueueFull() | LimitReached():
+            status, kind, _ = told(type(error))
+            answer, _ = _error((kind or "").replace("-", "_"), status, str(error))
             answer.headers["Retry-After"] = str(error.retry_after)
             return answer, status
         case InvalidParameter():

@@ -5,7 +5,6 @@ It is the one file of a form, in the field `file`, or the whole body of the requ
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,18 +12,19 @@ from typing import BinaryIO, cast
 
 from flask import request
 from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
-from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest, ClientDisconnected
 from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import File
 
-from jobsvc.files.contract import Files, NewInput, Readable
+from jobsvc.files.contract import Files, Readable
 from jobsvc.jobs.errors import InvalidParameter
-from jobsvc.metrics.instruments import UPLOADED_BYTES, UPLOADS
-from jobsvc.store.errors import DatabaseBusy, DatabaseDown, DiskFull, FilesDown, NoRoom
+from jobsvc.metrics.instruments import UPLOADS
+from jobsvc.service.limits.quotas import Allowance
+from jobsvc.store.errors import DatabaseBusy, DatabaseDown, DiskFull, FilesDown
 from jobsvc.web.services import services
-from jobsvc.web.uploads.arrival import Arrival
 from jobsvc.web.uploads.multipart import MAX_FORM_BYTES, READ_BYTES, Malformed, read_form
 from jobsvc.web.uploads.recognition import NotReadable
+from jobsvc.web.uploads.stored import Stored
 from jobsvc.web.uploads.target import Target
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class UploadRefused(BadRequest):
 class Upload:
     """A file that has arrived, and the options that came with it."""
 
-    def __init__(self, file: Readable, target: _Stored, options: dict[str, str]) -> None:
+    def __init__(self, file: Readable, target: Stored, options: dict[str, str]) -> None:
         self.file = file
         self.filename = target.filename
         """What the client called the file, if it did; for people to read, never a path."""
@@ -51,6 +51,8 @@ class Upload:
         self.digest = target.hexdigest()
         """The SHA-256 of what is in the file, if it was asked for."""
         self.warnings = target.warnings
+        self.size = target.size
+        """In bytes, as it is stored."""
         self.kept = False
 
     def keep(self) -> None:
@@ -59,15 +61,15 @@ class Upload:
 
 
 @contextmanager
-def receive(job_id: str, *, digest: bool = False) -> Iterator[Upload]:
+def receive(job_id: str, allowance: Allowance, *, digest: bool = False) -> Iterator[Upload]:
     """Receive the request's file as the input of the job `job_id` to be; gzip is unpacked, UTF-16 becomes UTF-8.
 
     Unless the block calls `keep`, nothing of it stays. Raises UploadRefused,
-    InvalidParameter, RequestEntityTooLarge, NoRoom.
+    InvalidParameter, RequestEntityTooLarge, NoRoom, TooMuchStored.
     """
     files = services().files
     most = services().settings.max_upload_bytes
-    target = _Stored(job_id, most, digest)
+    target = Stored(job_id, most, allowance, digest)
     committed = kept = False
     try:
         with UPLOADS.track_inprogress():
@@ -76,6 +78,7 @@ def receive(job_id: str, *, digest: bool = False) -> Iterator[Upload]:
         assert target.file is not None
         if target.file.tell() == 0:
             raise UploadRefused("the file is empty")
+        target.size = target.file.tell()
         target.file.commit()
         committed = True
         upload = Upload(files.uploaded(job_id), target, options)
@@ -188,63 +191,7 @@ def _read_body(target: Target) -> None:
         target.finish()
 
 
-def _check_room() -> None:
-    """Called before anything is stored, since an upload takes room itself."""
-    shortage = services().shortage()
-    if shortage is not None:
-        raise NoRoom(shortage)
-
-
-class _Stored(Target):
-    """Where an upload goes, once it comes: not more than `most` bytes of it, packed or unpacked."""
-
-    def __init__(self, job_id: str, most: int, digest: bool) -> None:
-        super().__init__()
-        self._job_id = job_id
-        self._most = most
-        self._digest = hashlib.sha256() if digest else None
-        self._arrival = Arrival()
-        self._arrived_bytes = 0
-        self.file: NewInput | None = None
-
-    def open(self, filename: str | None, content_type: str) -> None:
-        super().open(filename, content_type)
-        _check_room()
-        self.file = services().files.create_input(self._job_id)
-
-    @property
-    def was_packed(self) -> bool:
-        return self._arrival.was_packed
-
-    @property
-    def codec(self) -> str | None:
-        return self._arrival.codec
-
-    def write(self, data: bytes) -> None:
-        self._arrived_bytes += len(data)
-        UPLOADED_BYTES.inc(len(data))
-        if self._arrived_bytes > self._most:
-            raise self._too_large()
-        for piece in self._arrival.feed(data):
-            self._store(piece)
-
-    def finish(self) -> None:
-        for piece in self._arrival.finish():
-            self._store(piece)
-
-    def hexdigest(self) -> str | None:
-        return self._digest.hexdigest() if self._digest is not None else None
-
-    def _store(self, data: bytes) -> None:
-        assert self.file is not None
-        if self.file.tell() + len(data) > self._most:
-            raise self._too_large()
-        _check_room()
-        if self._digest is not None:
-            self._digest.update(data)
-        remaining = memoryview(data)
-        while remaining:
-            remaining = remaining[self.file.write(remaining) :]
-
-    def _too_large(self) -> RequestEntityTooLarge:
-        return RequestEntityTooLarge(f"the file has more than {self._most} bytes; the limit is JOBSVC_MAX_UPLOAD_BYTES")
+def least_bytes() -> int:
+    """How large the file of the request is at least, as far as its header tells."""
+    beside = MAX_FORM_BYTES if request.mimetype == FORM else 0
+    return max(0, (request.content_length or 0) - beside)

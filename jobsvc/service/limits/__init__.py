@@ -1,0 +1,1 @@
+"""What each user may have at a time, so that nobody takes everything."""
