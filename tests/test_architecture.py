@@ -167,8 +167,8 @@ def test_no_folder_has_more_files_than_can_be_taken_in_at_a_glance() -> None:
     assert crowded == {}, f"more than {MAX_FILES} files: those with one subject make a folder of their own"
 
 
-OF_TESTS_ALONE = {"pages", "support", "support/programs", "process/programs", "process/fleet"}
-"""The documentation, what tests share, the programs that they start, and whole fleets of processes."""
+OF_TESTS_ALONE = {"pages", "browser", "support", "support/programs", "process/programs", "process/fleet"}
+"""The documentation, pages in a browser, what tests share, programs that they start, whole fleets of processes."""
 
 
 def test_tests_stand_where_the_code_stands() -> None:

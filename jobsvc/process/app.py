@@ -40,8 +40,9 @@ from jobsvc.store.readiness import Readiness
 from jobsvc.traces.setup import Sending, sending
 from jobsvc.version import VERSION
 from jobsvc.web import access, auditing, measuring, problems, request_log, takes
-from jobsvc.web.browsers import headers, local_only
+from jobsvc.web.browsers import forms, headers, local_only
 from jobsvc.web.browsers.attempts import Attempts
+from jobsvc.web.dashboard import assets, pages
 from jobsvc.web.forwarded import Forwarded
 from jobsvc.web.in_flight import InFlight
 from jobsvc.web.request_deadline import RequestDeadline
@@ -72,6 +73,7 @@ MAX_BODY_BYTES = 64 * 1024
 ROUTES = (
     *(original, jobs, checking, action_routes, kinds, previews, data, workers),
     *(keys, login, audit_routes, health, metrics, contract),
+    *(pages, assets),
 )
 
 HANDOVER_MARGIN_SECONDS = 5.0
@@ -187,7 +189,7 @@ def _add_web(app: Flask, services: Services) -> None:
     for routes in ROUTES:
         app.register_blueprint(routes.bp)
     # The first is the first that is asked about a request.
-    for concern in (headers, request_log, measuring, auditing, problems, local_only, access, takes):
+    for concern in (headers, request_log, measuring, forms, auditing, problems, local_only, access, takes):
         concern.register(app)
 
 

@@ -89,7 +89,8 @@ def ask(client: FlaskClient, route: Route, own: Own, key: str | None) -> TestRes
         "paused_by": own.action,
         "name": "createExport",
         "key_id": "aaaaaaaa",
-        "file": "page.css",
+        "file": "base.css" if "<version>" in route.rule else "page.css",
+        "version": "0123456789abcdef",
         "action": "resume" if "paused_by" in route.names else "start",
         "dry_run": "true",
     }

@@ -18,9 +18,12 @@ def local_path(text: object) -> str | None:
 
 def is_page_view() -> bool:
     """Whether a browser wants to show the answer to its user: it prefers HTML. Programs rarely ask for that."""
-    return request.method == "GET" and request.accept_mimetypes.best_match(["application/json", "text/html"]) == (
-        "text/html"
-    )
+    return request.method == "GET" and prefers_html()
+
+
+def prefers_html() -> bool:
+    """Whether the current request's sender would rather have HTML than JSON. Who takes anything would not."""
+    return request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
 
 
 def to_login() -> Response:

@@ -13,7 +13,8 @@ from werkzeug.routing import Rule
 
 from jobsvc.kinds.contract import Kind
 from jobsvc.web import access, takes
-from jobsvc.web.browsers import cookie
+from jobsvc.web.browsers import cookie, forms
+from jobsvc.web.browsers.outcomes import OUTCOMES
 from jobsvc.web.openapi import answers, parameters, responses, shapes
 from jobsvc.web.openapi.answers import EACH_KIND, Answers
 from jobsvc.web.openapi.creating import URL_ENCODED, Creating, in_query
@@ -41,6 +42,8 @@ TAGS = {
     "workers": "The processes that run jobs.",
     "keys": "Who is let in.",
     "audit": "Who did what.",
+    "dashboard": "Pages for people.",
+    "assets": "Styles, scripts and icons of the pages.",
     "login": "Logging in with a browser.",
     "health": "Is it alive, and can it take work?",
     "metrics": "What is measured, for Prometheus.",
@@ -57,6 +60,8 @@ SESSION = "session"
 ABOUT_SESSIONS = f"The cookie of a browser that has logged in; over HTTPS it is called {cookie.SECURE_NAME}"
 
 TO_LOGIN = {"description": "To the login page: for a browser that is not logged in and asks for text/html"}
+
+BACK_TO_THE_PAGE = {"description": "Back to the page: for a form in a browser, whose request prefers text/html"}
 
 _NAMED = re.compile(r"<(?:[^<>:]+:)?(\w+)>")
 """A name in the path of a rule."""
@@ -107,6 +112,10 @@ def document(app: Flask, kinds: Mapping[str, Kind]) -> dict[str, Any]:
             for path, kind in _places(rule, stated, kinds):
                 operation = _operation(rule, method, known, stated, creating, kind)
                 operation |= _secured(operation["responses"], method, view)
+                if method == "POST" and access.act_of(view) in OUTCOMES:
+                    operation["responses"]["303"] = BACK_TO_THE_PAGE
+                if method == "POST" or rule.endpoint.startswith(f"{forms.BLUEPRINT}."):
+                    operation["responses"] = responses.or_pages(operation["responses"])
                 operation["summary"] = _summary(view.__doc__, kind if stated.creates == EACH_KIND else None)
                 paths.setdefault(path, {})[method.lower()] = operation
     tags = dict.fromkeys(operation["tags"][0] for path in paths.values() for operation in path.values())

@@ -23,6 +23,8 @@ _STATE = "|".join(State)
 NAMES: dict[str, Schema] = {
     "key": {"type": "string", "format": "password", "description": "the key to log in with"},
     "next": {"type": "string", "description": "where to go on after the login: a path of this service"},
+    "live": {"type": "string", "description": "only the part of the page that changes by itself"},
+    "said": {"type": "string", "description": "what the page tells of the form that led to it"},
     "limit": {
         "type": "integer",
         "minimum": 1,
@@ -141,6 +143,7 @@ PATH_NAMES: dict[str, Schema] = {
     "key_id": {"type": "string", "description": "the key's id, as the list of keys shows it"},
     "name": {"type": "string", "description": "the name of a kind"},
     "file": {"type": "string", "description": "the name of a file"},
+    "version": {"type": "string", "description": "the version of all files together, as pages name it"},
 }
 
 CALLBACK_URL: Schema = {

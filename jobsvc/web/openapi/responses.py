@@ -18,9 +18,29 @@ _COMMON = "Any{status}"
 """The names of the answers that routes have in common."""
 
 
+_OR_PAGE = "OrPage"
+"""How the names of those end that may be told on a page."""
+
+_PAGE = {"text/html": {"schema": {"type": "string"}}}
+
+
 def common() -> dict[str, Any]:
-    """The answers that any route may give, by the names by which `of` refers to them."""
-    return {_COMMON.format(status=status): _refusal(status, told) for status, told in by_status(ANYWHERE).items()}
+    """The answers that any route may give, by the names by which `of` and `or_pages` refer to them."""
+    found = {_COMMON.format(status=status): _refusal(status, told) for status, told in by_status(ANYWHERE).items()}
+    return found | {f"{name}{_OR_PAGE}": _or_page(answer) for name, answer in found.items()}
+
+
+def or_pages(responses: dict[str, Any]) -> dict[str, Any]:
+    """The same answers, where browsers get a page instead of each problem document: see `web/browsers/forms.py`."""
+    return {
+        status: {"$ref": f"{answer['$ref']}{_OR_PAGE}"} if "$ref" in answer else _or_page(answer)
+        for status, answer in responses.items()
+    }
+
+
+def _or_page(answer: dict[str, Any]) -> dict[str, Any]:
+    content = answer.get("content", {})
+    return {**answer, "content": content | _PAGE} if MIMETYPE in content else answer
 
 
 def of(answers: Answers) -> dict[str, Any]:

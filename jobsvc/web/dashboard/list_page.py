@@ -1,0 +1,75 @@
+"""The list of jobs: what is there, how it goes, and the buttons to stop it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Response
+
+from jobsvc.access.roles import Right
+from jobsvc.jobs.job import Job
+from jobsvc.jobs.states import FINISHED, STOPPING, UNDER_WAY, State
+from jobsvc.web import parameters
+from jobsvc.web.access import authorized, caller, needs
+from jobsvc.web.dashboard.blueprint import COMMON, PAGE, REFUSED, bp, here, page
+from jobsvc.web.dashboard.presenting import LOOKS
+from jobsvc.web.dashboard.steering import buttons
+from jobsvc.web.openapi.answers import answers
+from jobsvc.web.services import services
+from jobsvc.web.takes import takes
+
+ON_A_PAGE = 50
+
+BUSY_SECONDS = 2
+"""How often a page asks while a job is under way."""
+
+QUIET_SECONDS = 10
+"""How often otherwise."""
+
+MOVING = UNDER_WAY | STOPPING | {State.QUEUED}
+"""States of jobs that will soon look different."""
+
+
+@bp.get("/")
+@needs(Right.LOOK)
+@takes("state", "kind", "user", "after", *COMMON)
+@answers(PAGE, *REFUSED)
+def jobs() -> Response:
+    """The page with the list of jobs."""
+    return page(
+        "Jobs",
+        "dashboard/list.html",
+        "dashboard/list_live.html",
+        _found,
+        states=[(state, LOOKS[state].word) for state in State],
+        kinds=sorted(services().kinds),
+        wanted={name: parameters.text(name) or "" for name in ("state", "kind", "user")},
+        sees_all=caller().scope.owner is None,
+    )
+
+
+def _found() -> Mapping[str, Any]:
+    """The jobs of this page of the list."""
+    after, state = parameters.after(1), parameters.state()
+    kind, user = parameters.text("kind"), parameters.text("user")
+    found = authorized().page(limit=ON_A_PAGE, after=after[0] if after else None, state=state, kind=kind, user=user)
+    wanted = {name: value for name, value in (("state", state), ("kind", kind), ("user", user)) if value}
+    moving = any(job.state in MOVING for job in found.jobs)
+    return {
+        "jobs": [_row(job) for job in found.jobs],
+        "is_filtered": bool(wanted),
+        "first_url": here(**wanted) if after else None,
+        "next_url": here(**wanted, after=found.next) if found.next else None,
+        "every": BUSY_SECONDS if moving else QUIET_SECONDS,
+        "sees_all": caller().scope.owner is None,
+    }
+
+
+def _row(job: Job) -> Mapping[str, Any]:
+    return {
+        "job": job,
+        "buttons": buttons(job, caller(), services().kinds),
+        "percent": job.rollback_percent if job.rollback is not None else job.percent,
+        "is_finished": job.state in FINISHED,
+    }

@@ -1,0 +1,11 @@
+"""All pages, on their blueprint."""
+
+from __future__ import annotations
+
+from jobsvc.web.dashboard import list_page
+from jobsvc.web.dashboard.blueprint import bp
+
+PAGES = (list_page,)
+"""The files of pages: each has its routes on the blueprint once it is imported."""
+
+__all__ = ["PAGES", "bp"]

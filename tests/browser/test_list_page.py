@@ -1,0 +1,97 @@
+"""The list of jobs, in a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import httpx
+from playwright.sync_api import Locator, Page, expect
+
+from tests.support.chromium import Watched, assert_accessible
+from tests.support.server import Server
+
+ODD_NAME = '<img src=x onerror=alert(1)> "a" & שלום.csv'
+
+
+def start_ticks(server: Server, count: int = 100_000) -> str:
+    """A job that runs until it is stopped."""
+    status, job = server.post("/kinds/ticks/jobs", {"count": count})
+    assert status == 201, job
+    return str(job["id"])
+
+
+def row_of(page: Page, job_id: str) -> Locator:
+    return page.locator(f"[id='job-{job_id}']")
+
+
+def test_a_job_is_paused_and_resumed_by_its_buttons_and_the_page_follows(page: Page, server: Server) -> None:
+    job_id = start_ticks(server)
+    page.goto("/")
+    row = row_of(page, job_id)
+    expect(row.locator(".badge")).to_have_text("running")
+    row.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("status")).to_have_text("The job is paused.")
+    expect(row.locator(".badge")).to_have_text("paused")
+    assert server.job(job_id)["state"] == "paused"
+    row.get_by_role("button", name="Resume").click()
+    expect(row.locator(".badge")).to_have_text("running")
+    assert_accessible(page)
+    server.post(f"/jobs/{job_id}/terminate")
+    expect(row.locator(".badge")).to_have_text("terminated")
+
+
+def test_terminating_asks_first(page: Page, server: Server) -> None:
+    job_id = start_ticks(server)
+    page.goto("/")
+    row = row_of(page, job_id)
+    row.get_by_role("button", name="Terminate").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("can't be resumed")
+    assert_accessible(page)
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(dialog).to_be_hidden()
+    assert server.job(job_id)["state"] == "running"
+    row.get_by_role("button", name="Terminate").click()
+    dialog.get_by_role("button", name="Terminate").click()
+    expect(row.locator(".badge")).to_have_text("terminated")
+
+
+def test_names_with_html_show_as_text(page: Page, server: Server) -> None:
+    answer = httpx.post(f"{server.url}/uploadCSV", files={"file": (ODD_NAME, b"a,b\n1,2\n")})
+    job_id = answer.json()["Job ID"]
+    server.wait_for(job_id, "succeeded")
+    page.goto("/")
+    expect(row_of(page, job_id).locator("th")).to_contain_text(ODD_NAME)
+    assert page.locator("table img").count() == 0
+
+
+def test_without_script_a_job_is_paused_and_the_page_says_so(open_page: Callable[..., Watched], server: Server) -> None:
+    job_id = start_ticks(server)
+    watched = open_page(java_script_enabled=False)
+    watched.allow("409")
+    page = watched.page
+    page.goto("/?kind=ticks")
+    row_of(page, job_id).get_by_role("button", name="Pause").click()
+    expect(page.locator("#messages")).to_have_text("The job is paused.")
+    assert page.url.endswith("/?kind=ticks&said=job.pause")
+    expect(row_of(page, job_id).locator(".badge")).to_have_text("paused")
+    server.post(f"/jobs/{job_id}/terminate")
+    row_of(page, job_id).get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("heading")).to_have_text("The state of the job does not allow this")
+    page.get_by_role("link", name="Back").click()
+    expect(row_of(page, job_id).locator(".badge")).to_have_text("terminated")
+
+
+def test_a_filter_stands_in_the_address_and_finds_what_it_says(page: Page, server: Server) -> None:
+    status, job = server.post("/kinds/ticks/jobs", {"count": 1})
+    assert status == 201
+    server.wait_for(str(job["id"]), "succeeded")
+    page.goto("/")
+    page.get_by_label("State").select_option("failed")
+    page.get_by_role("button", name="Filter").click()
+    expect(page.get_by_role("heading", name="No job is like that")).to_be_visible()
+    assert "state=failed" in page.url
+    page.goto("/?state=succeeded&kind=ticks")
+    expect(row_of(page, job["id"])).to_be_visible()
+    assert page.get_by_label("State").input_value() == "succeeded"
+    assert_accessible(page)
