@@ -5,6 +5,7 @@ from __future__ import annotations
 from jobsvc.jobs.errors import InvalidParameter
 from jobsvc.jobs.states import State
 from jobsvc.service.following.unless import Unless
+from jobsvc.service.lookup import Listed
 from jobsvc.web.takes import given
 
 DEFAULT_LIMIT = 100
@@ -100,6 +101,17 @@ def search(value: str) -> str:
 def text(name: str) -> str | None:
     """A parameter that is taken as it is; empty counts as not given."""
     return given().get(name) or None
+
+
+def listed() -> Listed:
+    """Which jobs to list: by `state`, `kind`, `user` and `text`."""
+    state, looked_for = text("state"), text("text")
+    return Listed(
+        states=states(state) if state else (),
+        kind=text("kind"),
+        user=text("user"),
+        text=search(looked_for) if looked_for else None,
+    )
 
 
 def flag(name: str, value: object) -> bool:

@@ -27,13 +27,21 @@ BUSY_SECONDS = 2
 QUIET_SECONDS = 10
 """How often otherwise."""
 
+FILTERS = ("state", "kind", "user", "text")
+
+STATES = [
+    (",".join(state for state in State if state not in FINISHED), "not finished"),
+    *((state, LOOKS[state].word) for state in State),
+]
+"""What can be chosen: the value of `state`, and what it is called."""
+
 MOVING = UNDER_WAY | STOPPING | {State.QUEUED}
 """States of jobs that will soon look different."""
 
 
 @bp.get("/")
 @needs(Right.LOOK)
-@takes("state", "kind", "user", "after", *COMMON)
+@takes("state", "kind", "user", "text", "after", *COMMON)
 @answers(PAGE, *REFUSED)
 def jobs() -> Response:
     """The page with the list of jobs."""
@@ -42,19 +50,18 @@ def jobs() -> Response:
         "dashboard/list.html",
         "dashboard/list_live.html",
         _found,
-        states=[(state, LOOKS[state].word) for state in State],
+        states=STATES,
         kinds=sorted(services().kinds),
-        wanted={name: parameters.text(name) or "" for name in ("state", "kind", "user")},
+        wanted={name: parameters.text(name) or "" for name in FILTERS},
         sees_all=caller().scope.owner is None,
     )
 
 
 def _found() -> Mapping[str, Any]:
     """The jobs of this page of the list."""
-    after, state = parameters.after(1), parameters.state()
-    kind, user = parameters.text("kind"), parameters.text("user")
-    found = authorized().page(limit=ON_A_PAGE, after=after[0] if after else None, state=state, kind=kind, user=user)
-    wanted = {name: value for name, value in (("state", state), ("kind", kind), ("user", user)) if value}
+    after = parameters.after(1)
+    found = authorized().page(parameters.listed(), limit=ON_A_PAGE, after=after[0] if after else None)
+    wanted = {name: text for name in FILTERS if (text := parameters.text(name))}
     moving = any(job.state in MOVING for job in found.jobs)
     return {
         "jobs": [_row(job) for job in found.jobs],

@@ -19,7 +19,6 @@ from jobsvc.jobs.job import Job
 from jobsvc.jobs.representation import event_json, job_json, log_json, webhook_json
 from jobsvc.jobs.states import STOPPING
 from jobsvc.service.following.follower import RETRY_SECONDS
-from jobsvc.service.lookup import Listed
 from jobsvc.service.results import NoResult
 from jobsvc.web import auditing, parameters
 from jobsvc.web.access import authorized, needs
@@ -47,22 +46,12 @@ CONDITIONS = (PreconditionFailed, RequestedRangeNotSatisfiable)
 def listing() -> Response:
     """The jobs, the newest first, in pages."""
     after = parameters.after(1)
-    page = authorized().page(_listed(), limit=parameters.limit(), after=after[0] if after else None)
+    page = authorized().page(parameters.listed(), limit=parameters.limit(), after=after[0] if after else None)
     jobs = [job_json(job) for job in page.jobs]
     following = None if page.next is None else str(page.next)
     # The versions stand for all that is in it, and cost less than to write it down.
     tag = list_tag([*(job["version"] for job in jobs), str(following)])
     return conditional({"jobs": jobs, "next": following}, tag)
-
-
-def _listed() -> Listed:
-    state, text = parameters.text("state"), parameters.text("text")
-    return Listed(
-        states=parameters.states(state) if state else (),
-        kind=parameters.text("kind"),
-        user=parameters.text("user"),
-        text=parameters.search(text) if text else None,
-    )
 
 
 @bp.get("/<job_id>")
