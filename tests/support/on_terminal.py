@@ -14,7 +14,7 @@ from types import TracebackType
 
 from tests.support.server import ROOT
 from tests.support.shell import client_environ
-from tests.support.waiting import TIMEOUT
+from tests.support.waiting import TIMEOUT, poll
 
 CTRL_C = b"\x03"
 ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
@@ -67,6 +67,15 @@ class OnTerminal:
 
     def type(self, data: bytes) -> None:
         os.write(self._mine, data)
+
+    def break_off(self) -> None:
+        """Type Ctrl-C at a question: once the command reads the answer.
+
+        Python does not heed a signal that comes between the question and the reading of its answer, until a key is hit.
+        """
+        state = Path(f"/proc/{self.process.pid}/stat")
+        poll(lambda: state.read_text().rpartition(")")[2].split()[0] == "S", TIMEOUT, "the answer to be read")
+        self.type(CTRL_C)
 
     def end(self) -> int:
         """Wait for the end; returns the exit code."""

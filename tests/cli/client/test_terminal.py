@@ -14,8 +14,11 @@ from tests.support.server import Server
 def test_a_question_is_answered_or_broken_off(service: Server, make_job: Callable[..., str]) -> None:
     job_id = make_job()
     asked = "pause 1 job? [y/N]: "
+    with OnTerminal(service.url, "pause", "--all", "--kind", "tocks", "--state", "running") as terminal:
+        terminal.read_until(asked)
+        terminal.break_off()
+        assert (terminal.end(), "Broken off: nothing was asked of any job." in terminal.shown) == (130, True)
     for typed, exit, said in (
-        (CTRL_C, 130, "Broken off: nothing was asked of any job."),
         (b"n\n", 1, "Error: nothing was asked of any job"),
         (b"\x04", 1, "Error: nothing was asked of any job"),
     ):

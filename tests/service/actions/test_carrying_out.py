@@ -272,7 +272,11 @@ def test_what_is_rolled_back_already_is_counted_so_also_by_a_dry_run(env: Enviro
     for job in (done, other):
         env.wait_for(job, State.SUCCEEDED)
     env.service.roll_back(done.id, WHO, 30)
-    env.service.terminate(env.submit(count=2).id, WHO, 30)
+    third = env.submit(count=2)
+    env.gated.gate.wait_reached(5)
+    env.service.terminate(third.id, WHO, 0)
+    env.gated.gate.open()
+    env.wait_for(third, State.TERMINATED)
     actions = env.core.actions(env.service)
     for demand in (
         Demand(Verb.ROLL_BACK, Filter()),
