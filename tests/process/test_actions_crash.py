@@ -20,18 +20,25 @@ from tests.support.waiting import poll
 pytestmark = pytest.mark.both_databases
 
 MANY = 10_000
+FEWER = 2500
+"""PostgreSQL takes several times as long for each."""
+
 OTHERS = 200
 LONG = {"count": 1_000_000}
-IN_THE_MIDDLE = range(500, 7000)
 
 
 @pytest.fixture
-def full(make_server: Callable[..., Server], database_url: str) -> Server:
+def many(database_url: str) -> int:
+    return FEWER if database_url.startswith("postgresql") else MANY
+
+
+@pytest.fixture
+def full(make_server: Callable[..., Server], database_url: str, many: int) -> Server:
     """A server, not yet started, whose queue is long; some jobs were paused one by one."""
     server = make_server(JOBSVC_KINDS="tests.support.ticks:Ticks", JOBSVC_MAX_RUNNING="3")
     lay_out(server.data_dir, database_url)
     database = Database(Settings(data_dir=server.data_dir, database_url=database_url).url)
-    add_jobs(database, MANY, **LONG)
+    add_jobs(database, many, **LONG)
     add_jobs(database, OTHERS, state="paused", user="Bob", **LONG)
     database.close()
     return server
@@ -41,10 +48,9 @@ def states(server: Server, user: str) -> Counter[str]:
     return Counter(dict(server.query('SELECT state, count(*) FROM jobs WHERE "user" = ? GROUP BY state', user)))
 
 
-def ask(server: Server, **what: Any) -> Any:
+def ask(server: Server, found: int, **what: Any) -> Any:
     status, action = server.post("/jobs/actions", {"wait": 0, **what})
-    assert status == 202, action
-    assert action["found"] == (MANY + OTHERS if what["action"] == "pause" else MANY)
+    assert (status, action["found"]) == (202, found), action
     return action
 
 
@@ -54,7 +60,7 @@ def kill_in_the_middle(server: Server, action: Any, chance: random.Random) -> in
     def done() -> int:
         return int(server.query("SELECT done FROM actions WHERE id = ?", action["id"])[0][0])
 
-    at = chance.choice(IN_THE_MIDDLE)
+    at = chance.randrange(action["found"] // 20, action["found"] * 7 // 10)
     poll(lambda: done() >= at, 60, f"{at} jobs to be asked")
     server.kill()
     return done()
@@ -69,35 +75,35 @@ def is_over(action: Any) -> bool:
     return action["finished_at"] is not None and action["stopping"] == 0
 
 
-def test_an_action_on_ten_thousand_jobs_goes_on_after_kill_9_and_does_everything_once(
-    full: Server, chance: random.Random
+def test_an_action_on_thousands_of_jobs_goes_on_after_kill_9_and_does_everything_once(
+    full: Server, many: int, chance: random.Random
 ) -> None:
     full.start()
-    pause = ask(full, action="pause")
+    pause = ask(full, many + OTHERS, action="pause")
     done = kill_in_the_middle(full, pause, chance)
-    assert 0 < done < MANY
+    assert 0 < done < many
     marked = full.query("SELECT count(*) FROM jobs WHERE stopped_by IS NOT NULL")[0][0]
     assert marked == done, "each job is as it was, or in the state that was asked for and counted"
     left = full.query("SELECT count(*) FROM action_jobs")[0][0]
-    assert left == MANY - done
+    assert left == many - done
 
     began = time.monotonic()
     full.start()
     pause = finished(full, pause)
-    print(f"killed at {done}; start, and {MANY - done} jobs paused, in {time.monotonic() - began:.1f} s")
-    assert (pause["done"], pause["already"], pause["skipped"]["count"], pause["left"]) == (MANY, OTHERS, 0, 0)
-    assert states(full, "Ann") == {"paused": MANY}
+    print(f"killed at {done}; start, and {many - done} jobs paused, in {time.monotonic() - began:.1f} s")
+    assert (pause["done"], pause["already"], pause["skipped"]["count"], pause["left"]) == (many, OTHERS, 0, 0)
+    assert states(full, "Ann") == {"paused": many}
     assert states(full, "Bob") == {"paused": OTHERS}
     asked = full.query("SELECT job_key FROM job_events WHERE why LIKE ?", f"%by action {pause['id']}")
-    assert len(asked) == len(set(asked)) == MANY
+    assert len(asked) == len(set(asked)) == many
 
-    resume = ask(full, action="resume", paused_by=pause["id"])
+    resume = ask(full, many, action="resume", paused_by=pause["id"])
     done = kill_in_the_middle(full, resume, chance)
     began = time.monotonic()
     full.start()
     resume = finished(full, resume)
-    print(f"killed at {done}; start, and {MANY - done} jobs resumed, in {time.monotonic() - began:.1f} s")
-    assert (resume["done"], resume["skipped"]["count"], resume["left"]) == (MANY, 0, 0)
+    print(f"killed at {done}; start, and {many - done} jobs resumed, in {time.monotonic() - began:.1f} s")
+    assert (resume["done"], resume["skipped"]["count"], resume["left"]) == (many, 0, 0)
     assert states(full, "Bob") == {"paused": OTHERS}, "what others had paused stays paused"
     assert set(states(full, "Ann")) <= {"queued", "running"}
     order = [row[0] for row in full.query("SELECT key FROM jobs WHERE state = 'queued' ORDER BY queued_at, key")]
