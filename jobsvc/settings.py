@@ -91,6 +91,7 @@ class Settings:
     max_queued: int = 10_000
     user_max_queued: int = 0
     user_max_stored_bytes: int = 0
+    user_max_uploads: int = 0
     park_after: float = 300.0
     shutdown_timeout: float = 10.0
     recover: Recover = Recover.AUTO
@@ -360,6 +361,7 @@ VARIABLES: tuple[Variable, ...] = (
         _whole(0),
         "a whole number of bytes; 0 sets no limit",
     ),
+    Variable("JOBSVC_USER_MAX_UPLOADS", "user_max_uploads", _whole(0), "a whole number of uploads; 0 sets no limit"),
     Variable(
         "JOBSVC_PARK_AFTER", "park_after", _number(0, MAX_SECONDS), f"a number of seconds from 0 to {MAX_SECONDS}"
     ),

@@ -86,6 +86,19 @@ class TooMuchStored(LimitReached):
         )
 
 
+class TooManyUploads(LimitReached):
+    setting = "JOBSVC_USER_MAX_UPLOADS"
+
+    def __init__(self, user: str, *, allowed: int) -> None:
+        super().__init__(
+            f"{user} has {allowed} uploads under way, and each user may have {allowed} at once ({self.setting}): "
+            "try again when one of them is over",
+            used=allowed,
+            allowed=allowed,
+            retry_after=5,
+        )
+
+
 class TooManyPreviews(JobError):
     """As many previews as may be made at once are being made, and others wait."""
 

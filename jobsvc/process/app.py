@@ -26,6 +26,7 @@ from jobsvc.service.checking.report import Reports
 from jobsvc.service.core import Core
 from jobsvc.service.following.follower import Follower
 from jobsvc.service.left_over import LeftOver
+from jobsvc.service.limits.uploads import Uploads
 from jobsvc.service.monitoring.figures import DatabaseFigures
 from jobsvc.service.monitoring.measured import Measured
 from jobsvc.service.previews import Previews
@@ -110,7 +111,7 @@ def _build(
     session = worker_rows.session_name("web") if settings.engine is EngineName.FLEET else None
     core = build_core(settings, extra_kinds, session)
     database, files = core.database, core.files
-    engines = fleet(core, settings) if settings.engine is EngineName.FLEET else threads(core, settings)
+    engines = fleet(core, settings, session) if settings.engine is EngineName.FLEET else threads(core, settings)
     service = core.service(engines.runs, engines.rollbacks)
     actions = core.actions(service)
     carrying_out = core.carrying_out(service, engines.runs, engines.rollbacks)
@@ -136,6 +137,7 @@ def _build(
         jobs=service,
         actions=actions,
         follower=follower,
+        uploads=Uploads(engines.places, settings.user_max_uploads),
         place=PLACE,
         results=results,
         files=files,

@@ -13,9 +13,11 @@ from jobsvc.runs.hooks import tell_aside
 from jobsvc.runs.room_gate import RoomGate
 from jobsvc.runs.sharing.giving_way import InFleet, Slots, all_taken
 from jobsvc.service.core import Core
+from jobsvc.service.limits.uploads import OwnPlaces, Places
 from jobsvc.service.workers import FleetWorkers, OwnWorker, Workers
 from jobsvc.settings import Recover, Settings
 from jobsvc.store.postgresql.listener import Listener
+from jobsvc.store.postgresql.session_places import SessionPlaces
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Engines:
     runs: Engine
     rollbacks: RollbackEngine
     workers: Workers
+    places: Places
+    """Of uploads, over all processes that answer requests."""
     parts: Sequence[Part]
     recover: Callable[[], None]
     """Settle what the last process has left behind, before anything starts."""
@@ -58,16 +62,18 @@ def threads(core: Core, settings: Settings) -> Engines:
         runs,
         rollbacks,
         OwnWorker(core.database, core.now, slots=settings.max_running, used=lambda: runs.counts()["running"]),
+        OwnPlaces(),
         (runs, rollbacks, webhook_sender(core, settings)),
         recover_jobs,
     )
 
 
-def fleet(core: Core, settings: Settings) -> Engines:
-    """Jobs run elsewhere; this process hears of it."""
+def fleet(core: Core, settings: Settings, session: str | None) -> Engines:
+    """Jobs run elsewhere; this process hears of it. `session` names its connections."""
     queues = FleetQueues.make()
     slots = Slots(core.database, core.now, InFleet(timedelta(seconds=settings.stalled_after)))
     queues.runs.make_way = slots.make_way_or_leave_it
     listener = Listener(settings.url, core.notifier.notify)
     found = FleetWorkers(core.database, core.now, stalled_after=settings.stalled_after)
-    return Engines(queues.runs, queues.rollbacks, found, (listener,), lambda: None)
+    places = SessionPlaces(settings.url, session)
+    return Engines(queues.runs, queues.rollbacks, found, places, (listener, places), lambda: None)

@@ -32,7 +32,7 @@ def create_from_upload(kind: Kind) -> Job:
     job_id = authorized().new_id(kind.name)
     key = idempotency_key()
     allowance = authorized().before_upload(key, least_bytes())
-    with receive(job_id, allowance, digest=key is not None) as upload:
+    with services().uploads.one_of(caller().user), receive(job_id, allowance, digest=key is not None) as upload:
         job = _create(kind, job_id, upload.options, upload)
         if job.id == job_id:
             upload.keep()

@@ -21,6 +21,7 @@ from jobsvc.jobs.errors import (
     QueueFull,
     TooManyPreviews,
     TooManyQueued,
+    TooManyUploads,
     TooMuchStored,
     UnknownAction,
     UnknownJob,
@@ -49,7 +50,7 @@ BUSY_RETRY_SECONDS = 1
 FILES_RETRY_SECONDS = 10
 ROOM_RETRY_SECONDS = 60
 
-OF_USERS = (TooManyQueued, TooMuchStored)
+OF_USERS = (TooManyQueued, TooManyUploads, TooMuchStored)
 """Why a user may not have another job."""
 
 NO_ROOM = (DiskFull, NoRoom)
@@ -75,6 +76,7 @@ _KINDS: dict[type[JobError], Told] = {
     KeyReused: Told(422, "idempotency-key-reused", "The idempotency key stands for another request"),
     UnknownKey: Told(404, "unknown-key", "There is no such key"),
     TooManyQueued: Told(429, "too-many-queued", "The user has too many jobs queued"),
+    TooManyUploads: Told(429, "too-many-uploads", "The user has too many uploads under way"),
     TooMuchStored: Told(507, "too-much-stored", "The user has too much stored"),
     UnknownKind: Told(404, "unknown-kind", "There is no such kind of job"),
     QueueFull: Told(503, "queue-full", "Too many jobs are waiting"),

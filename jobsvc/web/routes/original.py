@@ -42,7 +42,11 @@ as_ever = unchecked(AS_EVER)
 
 ANYWHERE = {413: ("file_too_large",), 507: ("disk_full",)}
 CREATING = {429: ("too_many_queued",), 503: ("queue_full",), **ANYWHERE, 507: ("disk_full", "too_much_stored")}
-REFUSED_UPLOADS = {400: ("File not accepted", "invalid_<field>"), **CREATING}
+REFUSED_UPLOADS = {
+    400: ("File not accepted", "invalid_<field>"),
+    **CREATING,
+    429: ("too_many_queued", "too_many_uploads"),
+}
 REFUSED_EXPORTS = {
     400: (
         "invalid_json",
