@@ -126,6 +126,17 @@ class Server:
         with closing(sqlite3.connect(f"file:{self.data_dir / 'jobsvc.db'}?mode=ro", uri=True)) as connection:
             return connection.execute(statement, values).fetchall()
 
+    def snapshot(self, *statements: str) -> list[list[tuple[Any, ...]]]:
+        """What several statements find at one moment, past the service; also while it is down."""
+        url = self._environ.get("DATABASE_URL")
+        if url:
+            with psycopg.connect(url) as connected:
+                connected.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+                return [connected.execute(statement.encode()).fetchall() for statement in statements]
+        with closing(sqlite3.connect(f"file:{self.data_dir / 'jobsvc.db'}?mode=ro", uri=True)) as connection:
+            connection.execute("BEGIN")
+            return [connection.execute(statement).fetchall() for statement in statements]
+
     def count_records(self, job_id: str) -> int:
         """How many records of a job the database holds."""
         counted: int = self.query(
