@@ -210,8 +210,13 @@ class Variable:
     field: str
     parse: Callable[[str], Any]
     allowed: str
-    shown: Callable[[str], str] = repr
-    """How its value is named in an error."""
+    masked: Callable[[str], str] = str
+    """What may be told of its value, if that is no secret as a whole."""
+    is_secret: bool = False
+
+    def shown(self, text: str) -> str:
+        """How its value is named in an error."""
+        return "…" if self.is_secret else repr(self.masked(text))
 
     def read(self, text: str) -> Any:
         try:
@@ -319,17 +324,13 @@ def _files_url(text: str) -> str:
 def _without_credentials(text: str) -> str:
     """What may be shown of a URL that may have keys in it, wherever somebody has put them."""
     text = re.sub(r"^(\w+://)?.*@", r"\1…@", text, flags=re.DOTALL)
-    return repr(re.sub(r"([?#]).*", r"\1…", text, flags=re.DOTALL))
+    return re.sub(r"([?#]).*", r"\1…", text, flags=re.DOTALL)
 
 
 def _without_password(text: str) -> str:
     """What may be shown of a URL that may not even be one."""
     text = re.sub(r"^(\w+:/*)?.*@", r"\1…@", text, flags=re.DOTALL)
-    return repr(re.sub(r"(password=)[^&]*", r"\1…", text))
-
-
-def _hidden(_: str) -> str:
-    return "…"
+    return re.sub(r"(password=)[^&]*", r"\1…", text)
 
 
 VARIABLES: tuple[Variable, ...] = (
@@ -402,7 +403,7 @@ VARIABLES: tuple[Variable, ...] = (
         "webhook_secret",
         _webhook_secret,
         "whsec_ and 24 to 64 bytes in base64",
-        _hidden,
+        is_secret=True,
     ),
     Variable("JOBSVC_WEBHOOK_ALLOW_PRIVATE", "webhook_allow_private", _flag, "0 or 1"),
     Variable("JOBSVC_LOG_FORMAT", "log_format", LogFormat, "auto, json or text"),
@@ -413,6 +414,6 @@ VARIABLES: tuple[Variable, ...] = (
         _networks,
         "addresses or networks, such as 10.0.0.5 or 10.0.0.0/24, with commas between",
     ),
-    Variable(key_ring.SETTING, "api_keys", KeyRing.read, key_ring.ALLOWED, _hidden),
+    Variable(key_ring.SETTING, "api_keys", KeyRing.read, key_ring.ALLOWED, is_secret=True),
     Variable("JOBSVC_ALLOW_ANONYMOUS", "allow_anonymous", _flag, "0 or 1"),
 )

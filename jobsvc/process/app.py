@@ -27,13 +27,16 @@ from jobsvc.service.core import Core
 from jobsvc.service.following.follower import Follower
 from jobsvc.service.left_over import LeftOver
 from jobsvc.service.limits.uploads import Uploads
+from jobsvc.service.monitoring.details import Details
 from jobsvc.service.monitoring.figures import DatabaseFigures
 from jobsvc.service.monitoring.measured import Measured
+from jobsvc.service.monitoring.overview import Overview
+from jobsvc.service.monitoring.told_settings import told_settings
 from jobsvc.service.previews import Previews
 from jobsvc.service.pruner import Pruner
 from jobsvc.service.results import Results
 from jobsvc.service.retention import Retention, RetentionPolicy
-from jobsvc.settings import EngineName, Settings
+from jobsvc.settings import EngineName, Settings, given_texts
 from jobsvc.store import clock
 from jobsvc.store.disk.open_room import filled_disks
 from jobsvc.store.queries import worker_rows
@@ -64,6 +67,7 @@ from jobsvc.web.routes import (
     previews,
     workers,
 )
+from jobsvc.web.routes import service as service_routes
 from jobsvc.web.services import Services, provide
 from jobsvc.web.waits import CountedWaits
 from jobsvc.webhooks.address import check_callback
@@ -72,7 +76,7 @@ MAX_BODY_BYTES = 64 * 1024
 """The largest body of a request that is no upload."""
 
 ROUTES = (
-    *(original, jobs, checking, action_routes, kinds, previews, data, workers),
+    *(original, jobs, checking, action_routes, kinds, previews, data, workers, service_routes),
     *(keys, login, audit_routes, health, metrics, contract),
     *(pages, assets),
 )
@@ -155,6 +159,15 @@ def _build(
         check_callback=partial(check_callback, allow_private=settings.webhook_allow_private),
         workers=engines.workers,
         measured=_measured(core, settings, engines),
+        overview=Overview(database, engines.workers, core.now),
+        details=Details(
+            database,
+            told_settings(settings, given_texts()),
+            filled_disks(settings),
+            settings.min_free_bytes,
+            process.not_ready,
+            core.now(),
+        ),
         not_ready=process.not_ready,
         close=process.close,
     )

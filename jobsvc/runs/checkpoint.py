@@ -20,6 +20,7 @@ from jobsvc.runs.crashes import NO_CRASH, on_probation
 from jobsvc.runs.ending import current, end_job, obey
 from jobsvc.runs.hooks import CheckpointEffects, span_fields
 from jobsvc.runs.progress import ProgressMeter
+from jobsvc.runs.sampling.throughput import Throughput
 from jobsvc.store.again import again_on_conflict, done_again, is_conflict
 from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseBusy
@@ -88,6 +89,7 @@ class Checkpoints:
         self._warned = 0
         self._columns_saved = has_header
         self._max_refused = most_refused
+        self._throughput = Throughput(now, job.done + job.failed)
         self._note_seconds = COMMIT_SECONDS.labels(kind=job.kind).observe
 
     def commit(
@@ -147,6 +149,8 @@ class Checkpoints:
             else:
                 values = self._with_header(values)
                 state = obey(connection, self._kind, job, leaving=leaving(), at=self._now(), **values)
+            told = self._throughput.add(connection, done + refused, last=state is not State.RUNNING)
+        self._throughput.noted(told)
         self._note_seconds(monotonic() - begun)
         self._done, self._refused, self._blank, self._columns_saved = done, refused, blank, True
         self._warned = len(self._work.warnings)
@@ -205,6 +209,7 @@ class Checkpoints:
             if self._refused and not self._done:
                 after, values["error"] = State.FAILED, self._nothing_done(connection)
             state = end_job(connection, self._kind, job, after, at=self._now(), **values)
+            self._throughput.add(connection, self._done + self._refused, last=True)
         self._said.written(written)
         return state
 

@@ -26,6 +26,7 @@ from jobsvc.settings import Settings
 from jobsvc.store.database import Database
 from jobsvc.store.queries import action_rows, forgetting, job_rows
 from jobsvc.store.queries.callers import audit_rows, session_rows
+from jobsvc.store.queries.sampling import throughput_rows
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +126,7 @@ class Retention:
             swept.lines += count
         self._forget_actions(stopped)
         self._forget_sessions(stopped)
+        self._forget_throughput(stopped)
         self.remove_rows(stopped)
         if swept != Swept():
             what = "forgot %d jobs, the files of %d more, %d idempotency keys, %d lines of the audit"
@@ -256,6 +258,14 @@ class Retention:
             yield count
             if count < ROWS_AT_A_TIME:
                 return
+
+    def _forget_throughput(self, stopped: Callable[[], bool]) -> None:
+        while not stopped():
+            with self._database.write() as connection:
+                before = self._now(connection).timestamp() - throughput_rows.KEPT_SECONDS
+                bucket = int(before // throughput_rows.BUCKET_SECONDS)
+                if throughput_rows.remove_before(connection, bucket, ROWS_AT_A_TIME) < ROWS_AT_A_TIME:
+                    return
 
     def _forget_sessions(self, stopped: Callable[[], bool]) -> None:
         """Forget logins of browsers that have ended by themselves."""

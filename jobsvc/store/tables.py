@@ -88,10 +88,22 @@ jobs = Table(
         postgresql_where=_WITH_FILES,
     ),
     Index("jobs_held", "user", "priority", "turn", "key", sqlite_where=_HELD, postgresql_where=_HELD),
+    # How many jobs there are in a state, of all users or of one.
+    Index("jobs_counted", "state", "deleted_at", "user"),
     # All that is summed up of all jobs, so that it takes no look at their rows.
     Index("jobs_figures", "kind", "state", "deleted_at", "done", "failed", "blank", "taken_back"),
     Index("jobs_finished", "finished_at"),
     sqlite_autoincrement=True,
+)
+
+# How many items runs have dealt with, by time: several rows for each bucket, since each run adds its own.
+throughput = Table(
+    "throughput",
+    metadata,
+    Column("id", Big, primary_key=True),
+    Column("bucket", Big, nullable=False),
+    Column("total", Float, nullable=False),
+    Index("throughput_bucket", "bucket", "total"),
 )
 
 # For each priority, the latest turn of which a job has begun.

@@ -190,7 +190,7 @@ def caller() -> Caller:
 def authorized() -> Authorized:
     """What the sender of the current request may ask of jobs."""
     found = services()
-    return Authorized(caller(), found.jobs, found.actions, found.results, found.pruner, found.follower)
+    return Authorized(caller(), found.jobs, found.actions, found.results, found.pruner, found.follower, found.overview)
 
 
 def _shown() -> str:

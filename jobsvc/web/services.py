@@ -19,7 +19,9 @@ from jobsvc.service.following.follower import Follower
 from jobsvc.service.jobs import JobService
 from jobsvc.service.left_over import LeftOver
 from jobsvc.service.limits.uploads import Uploads
+from jobsvc.service.monitoring.details import Details
 from jobsvc.service.monitoring.measured import Measured
+from jobsvc.service.monitoring.overview import Overview
 from jobsvc.service.previews import Previews
 from jobsvc.service.pruner import Pruner
 from jobsvc.service.results import Results
@@ -57,6 +59,8 @@ class Services:
     """Raises InvalidParameter if that can't be a callback URL."""
     workers: Workers
     measured: Measured
+    overview: Overview
+    details: Details
     not_ready: Callable[[], str | None]
     """Why the service can't take work at the moment; None if it can."""
     close: Callable[[], None]

@@ -24,7 +24,16 @@ from jobsvc.service.retention import Retention, RetentionPolicy, Swept
 from jobsvc.settings import Settings
 from jobsvc.store import clock
 from jobsvc.store.database import Database
-from jobsvc.store.tables import dry_run_teams, idempotency_keys, job_events, jobs, records, refused_rows, webhooks
+from jobsvc.store.tables import (
+    dry_run_teams,
+    idempotency_keys,
+    job_events,
+    jobs,
+    records,
+    refused_rows,
+    throughput,
+    webhooks,
+)
 from jobsvc.web.services import Services
 from tests.support.audit_lines import lines_of
 from tests.support.gated import Gated
@@ -94,6 +103,20 @@ def test_a_job_is_forgotten_once_it_has_been_finished_for_longer_than_the_term(p
     assert place.known() == []
     assert place.names() == set()
     assert place.retention(terms, 32 * DAY).sweep() == Swept(), "once is enough"
+
+
+def test_the_throughput_is_kept_for_an_hour(place: Place) -> None:
+    place.finished()
+
+    def rows() -> int:
+        with place.database.read() as connection:
+            return connection.execute(select(func.count()).select_from(throughput)).scalar_one()
+
+    before = rows()
+    place.retention(KEEP, timedelta(minutes=59)).sweep()
+    assert rows() == before > 0
+    place.retention(KEEP, timedelta(minutes=61)).sweep()
+    assert rows() == 0
 
 
 @pytest.mark.postgresql_only

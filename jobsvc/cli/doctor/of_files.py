@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Collection
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from jobsvc.cli.doctor.finding import Finding, good, note, wrong
 from jobsvc.files.belonging import ADOPT, fault_between
 from jobsvc.files.contract import Files
 from jobsvc.files.open_files import folder_of, open_files
+from jobsvc.service.monitoring.disks import look
 from jobsvc.settings import SettingError, Settings
 from jobsvc.store.database import Database
 from jobsvc.store.disk.open_room import filled_disks
@@ -65,9 +65,8 @@ def _no_folder(folder: Path, database: Database | None, kinds: Collection[str]) 
 
 def disks(settings: Settings) -> list[Finding]:
     found = []
-    for what, directory in filled_disks(settings).items():
-        at = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
-        free = shutil.disk_usage(at).free
-        told = f"{free >> 20:,} MiB are free for the {what}, and {settings.min_free_bytes >> 20:,} MiB are to stay so"
-        found.append(good(DISK, told) if free >= settings.min_free_bytes else wrong(DISK, told, ROOM))
+    least = settings.min_free_bytes
+    for disk in look(filled_disks(settings)):
+        told = f"{disk.free >> 20:,} MiB are free for the {disk.holds}, and {least >> 20:,} MiB are to stay so"
+        found.append(good(DISK, told) if disk.free >= least else wrong(DISK, told, ROOM))
     return found

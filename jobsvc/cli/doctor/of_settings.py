@@ -5,6 +5,7 @@ from __future__ import annotations
 from jobsvc.cli.doctor.finding import Finding, good, wrong
 from jobsvc.kinds.registry import KindError, load_kinds
 from jobsvc.process.listening import check_listen
+from jobsvc.service.monitoring.told_settings import as_text
 from jobsvc.settings import VARIABLES, SettingError, Settings, Variable, given_texts
 
 SUBJECT = "settings"
@@ -32,25 +33,13 @@ def _one(variable: Variable) -> Finding:
     given = given_texts().get(variable.name)
     text = given.text.strip() if given is not None else ""
     if given is None or not text:
-        return good(SUBJECT, f"{variable.name}: {_default(variable)} (default)")
+        default = as_text(getattr(Settings(), variable.field)) or "-"
+        return good(SUBJECT, f"{variable.name}: {default} (default)")
     try:
         variable.read(text)
     except SettingError as error:
         return wrong(SUBJECT, str(error), f"it is set in {given.where}: {MEND}")
     return good(SUBJECT, f"{variable.name}: {variable.shown(text)} ({given.where})")
-
-
-def _default(variable: Variable) -> str:
-    """A default as one would write it in .env."""
-    match getattr(Settings(), variable.field):
-        case bool() as flag:
-            return str(int(flag))
-        case float() as number:
-            return f"{number:g}"
-        case "" | ():
-            return "-"
-        case other:
-            return str(other)
 
 
 def _kinds(loaded: Settings) -> Finding:

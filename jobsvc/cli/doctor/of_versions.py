@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import platform
 import re
-import sqlite3
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from jobsvc.cli.doctor.finding import Finding, good, note, wrong
-from jobsvc.version import VERSION
+from jobsvc.service.monitoring.versions import versions as own_versions
 
 LEAST_PYTHON = (3, 11)
 
@@ -20,9 +18,8 @@ SUBJECT = "versions"
 
 
 def versions(pinned: Path = PINNED) -> list[Finding]:
-    python = (
-        f"jobsvc {VERSION}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {platform.platform()}"
-    )
+    here = own_versions()
+    python = f"jobsvc {here['jobsvc']}, Python {here['python']}, SQLite {here['sqlite']}, {here['platform']}"
     if sys.version_info < LEAST_PYTHON:
         least = ".".join(map(str, LEAST_PYTHON))
         return [wrong(SUBJECT, python, f"the service needs Python {least} or newer")]

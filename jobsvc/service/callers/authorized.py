@@ -6,7 +6,7 @@ before whatever is asked, and only for callers that don't see everybody's jobs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy import RowMapping
@@ -23,6 +23,7 @@ from jobsvc.service.following.unless import Unless
 from jobsvc.service.jobs import JobService
 from jobsvc.service.limits.quotas import Allowance
 from jobsvc.service.lookup import JobPage, Listed, LogPage
+from jobsvc.service.monitoring.overview import Count, Overview
 from jobsvc.service.new_job import Idempotency, NewJob
 from jobsvc.service.pruner import Pruner
 from jobsvc.service.results import RecordPage, RecordPlace, Results, TeamPage
@@ -39,10 +40,11 @@ class Authorized:
         results: Results,
         pruner: Pruner,
         follower: Follower,
+        overview: Overview,
     ) -> None:
         self._caller, self._scope = caller, caller.scope
         self._jobs, self._actions, self._results, self._pruner = jobs, actions, results, pruner
-        self._follower = follower
+        self._follower, self._overview = follower, overview
 
     # Jobs
 
@@ -78,6 +80,10 @@ class Authorized:
         if listed.user is not None and not self._scope.covers(listed.user):
             return JobPage([], None)
         return self._jobs.page(replace(listed, user=listed.user or self._scope.owner), limit=limit, after=after)
+
+    def counts(self) -> Mapping[str, Count]:
+        """How many jobs there are in each state. See `Overview.counts`."""
+        return self._overview.counts(self._scope.owner)
 
     def events(self, job_id: str, after: int = 0) -> Sequence[RowMapping]:
         """See `Lookup.events`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from time import monotonic
 from jobsvc.jobs.states import State
 from jobsvc.metrics.exposition import CONTENT_TYPE, exposition
 from jobsvc.metrics.families import Metric, counters, gauge, gauges
+from jobsvc.service.monitoring.disks import look
 from jobsvc.service.monitoring.figures import DatabaseFigures, Figures
 from jobsvc.service.workers import Workers
 
@@ -68,7 +68,7 @@ class Measured:
             "jobsvc_disk_free_bytes",
             "Bytes that can be written on the disk of what it holds.",
             ("holds",),
-            self._free(),
+            {(disk.holds,): disk.free for disk in look(self.disks)},
         )
 
     def _of_jobs(self, figures: Figures) -> Iterator[Metric]:
@@ -89,16 +89,6 @@ class Measured:
             yield counters(f"jobsvc_items_{name}", help_text, ("kind",), items[name])
         queued = sum(count for (_, state), count in jobs.items() if state is State.QUEUED)
         yield gauge("jobsvc_queue_length", "Jobs that wait for a slot.", queued)
-
-    def _free(self) -> dict[tuple[str], int]:
-        found = {}
-        for what, where in self.disks.items():
-            try:
-                disk = os.statvfs(where)
-            except OSError:
-                continue
-            found[what,] = disk.f_bavail * disk.f_frsize
-        return found
 
 
 def _of_reading(figures: Figures) -> Iterator[Metric]:

@@ -40,6 +40,7 @@ TAGS = {
     "previews": "How a file would be read, before anybody uploads it.",
     "data": "What jobs made.",
     "workers": "The processes that run jobs.",
+    "service": "The service itself: how it is at work, and what it is.",
     "keys": "Who is let in.",
     "audit": "Who did what.",
     "dashboard": "Pages for people.",

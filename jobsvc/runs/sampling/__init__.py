@@ -1,0 +1,1 @@
+"""What a run leaves behind of how fast it was."""

@@ -1,0 +1,1 @@
+"""Queries on what runs have come to over time."""
