@@ -102,7 +102,7 @@ class Job:
     """What can't be read of it, since somebody else wrote it. Something harmless is in its place."""
 
     @classmethod
-    def from_row(cls, row: RowMapping) -> Self:
+    def from_row(cls, row: Mapping[Any, Any]) -> Self:
         """The job of a row, whatever the row holds: a list of jobs must not break off at one of them."""
         values: dict[str, Any] = {str(name): value for name, value in row.items()}
         odd: list[str] = []

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 
+from jobsvc.identifiers import Purpose
+from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import UNDER_WAY
 from jobsvc.store import clock
 from jobsvc.store.database import Database
@@ -28,10 +31,14 @@ class WorkerProcess:
     last_heartbeat: datetime
     alive: bool
     """Whether the last heartbeat is not too long ago."""
+    silent_seconds: float
+    """How long ago it is."""
     concurrency: int
+    """How many slots it has: so many jobs it runs at a time."""
+    used: int
+    """How many of them are taken. Rollbacks take none."""
     queues: Sequence[str]
-    running: Sequence[Mapping[str, Any]]
-    """Of each job that it runs: id, kind, state, attempt."""
+    running: Sequence[Job]
 
 
 @dataclass(frozen=True)
@@ -69,10 +76,23 @@ class OwnWorker:
 
     def all(self) -> list[WorkerProcess]:
         with self._database.read() as connection:
-            running = [_told(row) for row in job_rows.under_way(connection, UNDER_WAY)]
-        host = socket.gethostname()
-        name = f"{host}:{os.getpid()}"
-        return [WorkerProcess(name, host, os.getpid(), self._started_at, self._now(), True, self._slots, (), running)]
+            running = [Job.from_row(row) for row in job_rows.under_way(connection, UNDER_WAY)]
+        host, pid = socket.gethostname(), os.getpid()
+        return [
+            WorkerProcess(
+                f"{host}:{pid}",
+                host,
+                pid,
+                started_at=self._started_at,
+                last_heartbeat=self._now(),
+                alive=True,
+                silent_seconds=0.0,
+                concurrency=self._slots,
+                used=self._used(),
+                queues=(),
+                running=running,
+            )
+        ]
 
     def count(self) -> None:
         return None
@@ -93,17 +113,23 @@ class FleetWorkers:
         self._stalled_after = timedelta(seconds=stalled_after)
 
     def all(self) -> list[WorkerProcess]:
-        running: dict[str, list[Mapping[str, Any]]] = {}
+        running: dict[str, list[Job]] = {}
+        used: Counter[str] = Counter()
         with self._database.read() as connection:
             found = worker_rows.present(connection)
             now = clock.read(connection, self._now)
             for row in worker_rows.under_way(connection):
-                running.setdefault(row["session"], []).append(_told(row))
+                values = dict(row)
+                session, purpose = values.pop("session"), values.pop("purpose")
+                running.setdefault(session, []).append(Job.from_row(values))
+                used[session] += purpose == Purpose.RUNS
         return [
             WorkerProcess(
                 **{name: row[name] for name in ("name", "host", "pid", "started_at", "last_heartbeat")},
                 alive=row["last_heartbeat"] >= now - self._stalled_after,
+                silent_seconds=max(0.0, (now - row["last_heartbeat"]).total_seconds()),
                 concurrency=row["concurrency"],
+                used=used[row["session"]],
                 queues=row["queues"],
                 running=running.get(row["session"], []),
             )
@@ -122,7 +148,3 @@ class FleetWorkers:
             return None
         total = worker_rows.slots_since(connection, self._stalled_after)
         return Slots(total, worker_rows.count_under_way(connection, self._stalled_after))
-
-
-def _told(row: RowMapping) -> Mapping[str, Any]:
-    return {name: row[name] for name in ("id", "kind", "state", "attempt")}

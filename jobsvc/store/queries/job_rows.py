@@ -115,9 +115,8 @@ def count_uploads(connection: Connection, kinds: Collection[str]) -> int:
 
 
 def under_way(connection: Connection, states: Collection[str]) -> Sequence[RowMapping]:
-    """id, kind, state and attempt of the jobs in these states, oldest first."""
-    query = select(jobs.c.id, jobs.c.kind, jobs.c.state, jobs.c.attempt).where(jobs.c.state.in_(states))
-    return connection.execute(query.order_by(jobs.c.key)).mappings().all()
+    """The jobs in these states, oldest first."""
+    return connection.execute(select(*JOB).where(jobs.c.state.in_(states)).order_by(jobs.c.key)).mappings().all()
 
 
 def note_entry(connection: Connection, key: JobKey, entry: EntryId) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, RowMapping, Select, delete, exists, func, ins
 from jobsvc.identifiers import Purpose
 from jobsvc.store.locks.process_lock import MAX_NAME_BYTES
 from jobsvc.store.postgresql.queue_tables import entries, live_workers, status
+from jobsvc.store.queries.job_rows import JOB
 from jobsvc.store.tables import jobs, workers
 
 
@@ -138,9 +139,9 @@ def _alive(query: Select[Any], ago: timedelta) -> Select[Any]:
 
 
 def under_way(connection: Connection) -> Sequence[RowMapping]:
-    """What the processes run: session, and of each job id, kind, state and attempt; oldest first."""
+    """The jobs that the processes have at work, oldest first, each with their `session` and the worker's `purpose`."""
     query = (
-        select(workers.c.session, jobs.c.id, jobs.c.kind, jobs.c.state, jobs.c.attempt)
+        select(workers.c.session, workers.c.purpose, *JOB)
         .join(jobs, jobs.c.queue_entry == entries.c.id)
         .join(workers, workers.c.id == entries.c.worker_id)
         .where(status == "doing")

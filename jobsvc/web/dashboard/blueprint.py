@@ -11,6 +11,7 @@ from markupsafe import Markup
 from werkzeug.exceptions import NotAcceptable, PreconditionFailed
 
 from jobsvc.access.roles import Right
+from jobsvc.settings import EngineName
 from jobsvc.version import VERSION
 from jobsvc.web import conditional
 from jobsvc.web.access import caller
@@ -41,12 +42,14 @@ class Place(NamedTuple):
     label: str
     icon: str
     right: Right
+    of_fleets: bool = False
+    """Whether it says something only where workers run the jobs."""
 
 
 PLACES = (
     Place(f"{bp.name}.jobs", "Jobs", "list-checks", Right.LOOK),
     Place(f"{bp.name}.new", "New job", "plus", Right.START),
-    Place(f"{bp.name}.workers", "Workers", "cpu", Right.OVERSEE),
+    Place(f"{bp.name}.workers", "Workers", "cpu", Right.OVERSEE, of_fleets=True),
     Place(f"{bp.name}.service", "Service", "server", Right.OVERSEE),
     Place("contract.docs", "API", "book-open", Right.LOOK),
 )
@@ -106,15 +109,20 @@ def whole(title: str, template: str, **more: Any) -> Response:
 
 def layout() -> dict[str, Any]:
     """What the layout shows of whoever looks, and where they may go."""
-    who, there = caller(), current_app.view_functions
+    who = caller()
     return {
         "who": who,
         "rights": who.role.rights,
         "has_keys": services().keys.are_needed(),
         "is_logged_in": "session" in g,
-        "places": [place for place in PLACES if place.endpoint in there and place.right in who.role.rights],
+        "places": [place for place in PLACES if place.right in who.role.rights and _is_there(place)],
         "version": VERSION,
     }
+
+
+def _is_there(place: Place) -> bool:
+    is_fleet = services().settings.engine is EngineName.FLEET
+    return place.endpoint in current_app.view_functions and (is_fleet or not place.of_fleets)
 
 
 def check_html_is_taken() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint
 
 from jobsvc.access.roles import Right
+from jobsvc.jobs.job import Job
 from jobsvc.jobs.representation import moment
 from jobsvc.service.workers import WorkerProcess
 from jobsvc.web.access import needs
@@ -37,5 +38,10 @@ def _shown(worker: WorkerProcess) -> dict[str, Any]:
         "alive": worker.alive,
         "concurrency": worker.concurrency,
         "queues": list(worker.queues),
-        "running": [dict(job, links={"self": f"/jobs/{job['id']}"}) for job in worker.running],
+        "running": [_running(job) for job in worker.running],
     }
+
+
+def _running(job: Job) -> dict[str, Any]:
+    links = {"self": f"/jobs/{job.id}"}
+    return {"id": job.id, "kind": job.kind, "state": job.state, "attempt": job.attempt, "links": links}
