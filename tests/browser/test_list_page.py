@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import httpx
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.support.chromium import Watched, assert_accessible
@@ -95,3 +96,28 @@ def test_a_filter_stands_in_the_address_and_finds_what_it_says(page: Page, serve
     expect(row_of(page, job["id"])).to_be_visible()
     assert page.get_by_label("State").input_value() == "succeeded"
     assert_accessible(page)
+
+
+@pytest.mark.parametrize("with_script", [True, False])
+def test_all_jobs_that_a_filter_finds_are_paused_once_it_is_said_how_many(
+    open_page: Callable[..., Watched], server: Server, with_script: bool
+) -> None:
+    running = [start_ticks(server) for _ in range(2)]
+    page = open_page(java_script_enabled=with_script).page
+    page.goto("/?kind=ticks&state=running,queued")
+    page.get_by_role("link", name="All that these filters find").click()
+    page.get_by_role("link", name="Pause 2").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Pause 2 jobs?")
+    if with_script:
+        assert_accessible(page)
+    page.get_by_role("button", name="Pause 2 jobs").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Pause many jobs")
+    for job_id in running:
+        server.wait_for(job_id, "paused")
+    if not with_script:
+        page.reload()
+    expect(page.locator(".reasons")).to_contain_text("2 paused")
+    if with_script:
+        assert_accessible(page)
+    for job_id in running:
+        server.post(f"/jobs/{job_id}/terminate")

@@ -36,6 +36,7 @@ def routes(app: Flask) -> list[tuple[str, str, Takes]]:
             .replace("<key_id>", "x")
             .replace("<name>", "createExport")
             .replace("<file>", "page.js")
+            .replace("<version>", "x")
         )
         assert "<" not in path
         found += [(method, path, takes) for method in (rule.methods or set()) - {"OPTIONS", "HEAD"}]

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from flask import Flask, Response, current_app, g, render_template, request, url_for
 
+from jobsvc.access.acts import Act
 from jobsvc.jobs.errors import InvalidParameter
 from jobsvc.web import access
 from jobsvc.web.browsers import outcomes
@@ -63,7 +64,9 @@ def _back(answer: Response) -> Response:
         return answer
     body: Any = answer.get_json(silent=True)
     path = _came_from()
-    if answer.status_code == 201 and isinstance(body, dict) and f"{BLUEPRINT}.job" in current_app.view_functions:
+    if act is Act.ASK_MANY:
+        return _see_other(url_for(f"{BLUEPRINT}.action", action_id=body["id"]))
+    if answer.status_code == 201 and f"{BLUEPRINT}.job" in current_app.view_functions:
         path = url_for(f"{BLUEPRINT}.job", job_id=body["id"])
     parts = urlsplit(path)
     query = [(name, value) for name, value in parse_qsl(parts.query) if name != SAID]

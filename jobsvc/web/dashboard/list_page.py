@@ -52,7 +52,8 @@ def jobs() -> Response:
         _found,
         states=STATES,
         kinds=sorted(services().kinds),
-        wanted={name: parameters.text(name) or "" for name in FILTERS},
+        wanted=_wanted(),
+        may_steer=Right.STEER in caller().role.rights,
         sees_all=caller().scope.owner is None,
     )
 
@@ -61,7 +62,7 @@ def _found() -> Mapping[str, Any]:
     """The jobs of this page of the list."""
     after = parameters.after(1)
     found = authorized().page(parameters.listed(), limit=ON_A_PAGE, after=after[0] if after else None)
-    wanted = {name: text for name in FILTERS if (text := parameters.text(name))}
+    wanted = _wanted()
     moving = any(job.state in MOVING for job in found.jobs)
     return {
         "jobs": [_row(job) for job in found.jobs],
@@ -71,6 +72,11 @@ def _found() -> Mapping[str, Any]:
         "every": BUSY_SECONDS if moving else QUIET_SECONDS,
         "sees_all": caller().scope.owner is None,
     }
+
+
+def _wanted() -> dict[str, Any]:
+    """The filter that stands in the address, by the names of its parameters."""
+    return {name: text for name in FILTERS if (text := parameters.text(name))}
 
 
 def _row(job: Job) -> Mapping[str, Any]:

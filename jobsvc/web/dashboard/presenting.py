@@ -103,6 +103,14 @@ def users_text(value: object) -> Markup:
     return Markup('<bdi class="text">{}</bdi>').format(escape(value))
 
 
+def title(job: Job) -> str:
+    """What people call a job: its file, or what it was asked for; its id where there is nothing better."""
+    first, last = job.params.get("from"), job.params.get("to")
+    if job.filename:
+        return job.filename
+    return f"{first} {NOTHING} {last}" if first and last else job.id
+
+
 FILTERS = {
     "number": number,
     "rate": rate,
@@ -111,5 +119,6 @@ FILTERS = {
     "time": time,
     "users_text": users_text,
     "look": look,
+    "job_title": title,
 }
 """For templates, by name."""

@@ -35,11 +35,11 @@ def ask() -> tuple[dict[str, Any], int]:
     dry_run = parameters.flag("dry_run", given().get("dry_run"))
     if dry_run:
         auditing.call(Act.PREVIEW_MANY)
-    demand = _demand()
+    wanted = demand()
     wait = parameters.wait()
     if dry_run:
-        return preview_json(demand, authorized().preview(demand)), 200
-    return _answer(authorized().ask(demand, _idempotency(demand), wait))
+        return preview_json(wanted, authorized().preview(wanted)), 200
+    return _answer(authorized().ask(wanted, _idempotency(wanted), wait))
 
 
 @bp.get("")
@@ -69,7 +69,8 @@ def _answer(action: BulkAction) -> tuple[dict[str, Any], int]:
     return action_json(action), 200 if action.is_over else 202
 
 
-def _demand() -> Demand:
+def demand() -> Demand:
+    """What the current request asks of many jobs. Raises InvalidParameter."""
     verb = _verb()
     rollback = parameters.flag("rollback", given().get("rollback"))
     if rollback and verb is not Verb.TERMINATE:

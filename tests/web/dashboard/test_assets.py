@@ -58,3 +58,8 @@ def test_pages_have_no_styles_or_scripts_in_them_which_the_policy_forbids() -> N
     for path in PAGES.rglob("*.html"):
         text = path.read_text()
         assert re.findall(r"\sstyle=|\son\w+=|<style|<script(?![^>]*\ssrc=)", text) == [], path
+
+
+def test_every_template_of_a_page_can_be_read(shared_client: FlaskClient) -> None:
+    for path in PAGES.rglob("*.html"):
+        shared_client.application.jinja_env.get_template(f"dashboard/{path.relative_to(PAGES)}")
