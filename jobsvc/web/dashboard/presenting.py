@@ -103,12 +103,15 @@ def users_text(value: object) -> Markup:
     return Markup('<bdi class="text">{}</bdi>').format(escape(value))
 
 
+TITLE_CHARACTERS = 120
+
+
 def title(job: Job) -> str:
     """What people call a job: its file, or what it was asked for; its id where there is nothing better."""
-    first, last = job.params.get("from"), job.params.get("to")
     if job.filename:
         return job.filename
-    return f"{first} {NOTHING} {last}" if first and last else job.id
+    said = ", ".join(f"{name} {value}" for name, value in job.params.items() if isinstance(value, str | int) and value)
+    return said[:TITLE_CHARACTERS] or job.id
 
 
 FILTERS = {
