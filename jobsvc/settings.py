@@ -92,6 +92,7 @@ class Settings:
     user_max_queued: int = 0
     user_max_stored_bytes: int = 0
     user_max_uploads: int = 0
+    user_max_requests: int = 0
     park_after: float = 300.0
     shutdown_timeout: float = 10.0
     recover: Recover = Recover.AUTO
@@ -363,6 +364,12 @@ VARIABLES: tuple[Variable, ...] = (
         "a whole number of bytes; 0 sets no limit",
     ),
     Variable("JOBSVC_USER_MAX_UPLOADS", "user_max_uploads", _whole(0), "a whole number of uploads; 0 sets no limit"),
+    Variable(
+        "JOBSVC_USER_MAX_REQUESTS",
+        "user_max_requests",
+        _whole(0, 1000),
+        "a whole number of requests a second, up to 1000; 0 sets no limit",
+    ),
     Variable(
         "JOBSVC_PARK_AFTER", "park_after", _number(0, MAX_SECONDS), f"a number of seconds from 0 to {MAX_SECONDS}"
     ),

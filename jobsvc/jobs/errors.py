@@ -99,6 +99,19 @@ class TooManyUploads(LimitReached):
         )
 
 
+class TooManyRequests(LimitReached):
+    setting = "JOBSVC_USER_MAX_REQUESTS"
+
+    def __init__(self, user: str, *, allowed: int, retry_after: int) -> None:
+        super().__init__(
+            f"{user} sends more requests than {allowed} a second, and each user may send so many ({self.setting}); "
+            f"nothing was done: try again in {retry_after} s",
+            used=allowed,
+            allowed=allowed,
+            retry_after=retry_after,
+        )
+
+
 class TooManyPreviews(JobError):
     """As many previews as may be made at once are being made, and others wait."""
 

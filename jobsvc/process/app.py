@@ -26,6 +26,7 @@ from jobsvc.service.checking.report import Reports
 from jobsvc.service.core import Core
 from jobsvc.service.following.follower import Follower
 from jobsvc.service.left_over import LeftOver
+from jobsvc.service.limits.rate import RequestRate
 from jobsvc.service.limits.uploads import Uploads
 from jobsvc.service.monitoring.details import Details
 from jobsvc.service.monitoring.figures import DatabaseFigures
@@ -142,6 +143,7 @@ def _build(
         actions=actions,
         follower=follower,
         uploads=Uploads(engines.places, settings.user_max_uploads),
+        rate=RequestRate(engines.buckets, settings.user_max_requests),
         place=PLACE,
         results=results,
         files=files,

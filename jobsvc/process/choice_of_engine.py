@@ -13,6 +13,7 @@ from jobsvc.runs.hooks import tell_aside
 from jobsvc.runs.room_gate import RoomGate
 from jobsvc.runs.sharing.giving_way import InFleet, Slots, all_taken
 from jobsvc.service.core import Core
+from jobsvc.service.limits.rate import Buckets, OwnBuckets, SharedBuckets
 from jobsvc.service.limits.uploads import OwnPlaces, Places
 from jobsvc.service.workers import FleetWorkers, OwnWorker, Workers
 from jobsvc.settings import Recover, Settings
@@ -29,6 +30,8 @@ class Engines:
     workers: Workers
     places: Places
     """Of uploads, over all processes that answer requests."""
+    buckets: Buckets
+    """Of requests, over the same."""
     parts: Sequence[Part]
     recover: Callable[[], None]
     """Settle what the last process has left behind, before anything starts."""
@@ -63,6 +66,7 @@ def threads(core: Core, settings: Settings) -> Engines:
         rollbacks,
         OwnWorker(core.database, core.now, slots=settings.max_running, used=lambda: runs.counts()["running"]),
         OwnPlaces(),
+        OwnBuckets(),
         (runs, rollbacks, webhook_sender(core, settings)),
         recover_jobs,
     )
@@ -76,4 +80,5 @@ def fleet(core: Core, settings: Settings, session: str | None) -> Engines:
     listener = Listener(settings.url, core.notifier.notify)
     found = FleetWorkers(core.database, core.now, stalled_after=settings.stalled_after)
     places = SessionPlaces(settings.url, session)
-    return Engines(queues.runs, queues.rollbacks, found, places, (listener, places), lambda: None)
+    buckets = SharedBuckets(core.database)
+    return Engines(queues.runs, queues.rollbacks, found, places, buckets, (listener, places), lambda: None)

@@ -24,6 +24,7 @@ from jobsvc.access.roles import Right
 from jobsvc.access.trail import Trail
 from jobsvc.logs import about
 from jobsvc.service.callers.authorized import Authorized
+from jobsvc.service.limits.rate import Sort
 from jobsvc.web.browsers import cookie, going_on, other_sites
 from jobsvc.web.problems import Told, problem
 from jobsvc.web.services import services
@@ -53,6 +54,9 @@ AUDITED = frozenset({Right.START, Right.STEER, Right.MANAGE})
 _CHANGED_BY_GET: set[Callable[..., Any]] = set()
 """View functions whose GET changes something. Written and read as that."""
 
+_UNCOUNTED: set[Callable[..., Any]] = set()
+"""View functions whose calls do not count. Written and read as that."""
+
 CHANGING = frozenset({Right.START, Right.STEER})
 """The rights to change something: a route that needs one and takes GET has to state `get_changes`."""
 
@@ -61,11 +65,14 @@ class UnguardedRoute(Exception):
     """A route does not state what it needs, or what the audit calls it."""
 
 
-def needs(right: Right | None, act: Act | None = None, *, get_changes: bool = False) -> Callable[[View], View]:
+def needs(
+    right: Right | None, act: Act | None = None, *, get_changes: bool = False, counted: bool = True
+) -> Callable[[View], View]:
     """State the right that a caller of the route needs; with an `act`, each call leaves a line in the audit.
 
     Without a right, anybody may call it, and the line of one who gets in is the view's own affair.
-    `get_changes`: its GET changes something, as no other does.
+    `get_changes`: its GET changes something, as no other does. `counted`: whether a call counts among the requests
+    that each user may send in a second.
     """
 
     def state(view: View) -> View:
@@ -74,6 +81,8 @@ def needs(right: Right | None, act: Act | None = None, *, get_changes: bool = Fa
             _ACTS[view] = act
         if get_changes:
             _CHANGED_BY_GET.add(view)
+        if not counted:
+            _UNCOUNTED.add(view)
         return view
 
     return state
@@ -123,6 +132,7 @@ def register(app: Flask) -> None:
 def let_in() -> None:
     """Find out who calls, and refuse who may not. Raises Unauthorized, Forbidden, OtherSite, NotBySession.
 
+    Raises TooManyRequests for one who calls too often: before all that costs something is done.
     Where there is no such route, it needs a key to learn that.
     """
     view = current_app.view_functions.get(request.endpoint or "")
@@ -136,6 +146,8 @@ def let_in() -> None:
     # Behind a proxy that is trusted, its middleware (`web/forwarded.py`) puts the client's own address there.
     trail.begin(Trail(g.caller, request.remote_addr or None))
     about.add(user=g.caller.user)
+    if view not in _UNCOUNTED:
+        services().rate.check(g.caller.user, Sort.STEER if right is Right.STEER else Sort.OTHER)
     if right is not None and request.method != "OPTIONS":
         g.caller.check(right)
 

@@ -16,6 +16,7 @@ from jobsvc.access.audit_line import Line
 from jobsvc.access.key_ring import MIN_CHARACTERS
 from jobsvc.access.roles import Right
 from jobsvc.access.trail import Trail
+from jobsvc.jobs.errors import TooManyRequests
 from jobsvc.logs.about import request_id
 from jobsvc.web import access
 from jobsvc.web.problems import OF_USERS, told
@@ -29,6 +30,12 @@ REFUSED_LOOKS = {Right.LOOK: Act.LOOK, Right.OVERSEE: Act.OVERSEE}
 
 LIMITS = frozenset(told(error).kind for error in OF_USERS)
 """The problems of users who have as much as they may: the service could, and would not, whatever the status."""
+
+TOO_FAST = told(TooManyRequests).kind
+"""The problem of requests that leave no line, or whoever sends them would fill the disk."""
+
+LIMITED = frozenset({429, 507})
+"""Statuses of those problems."""
 
 TARGETS = ("job_id", "action_id", "key_id")
 """The names, in paths, of what a route is about."""
@@ -84,7 +91,7 @@ def _who(found: Trail) -> dict[str, Any]:
 def _line_of(found: Trail, answer: Response) -> Line | None:
     """The line that a request still needs, if it needs one."""
     view = current_app.view_functions.get(request.endpoint or "")
-    if view is None or request.method == "OPTIONS":
+    if view is None or request.method == "OPTIONS" or _name(answer) == TOO_FAST:
         return None
     act, target = _called(access.act_of(view))
     who = _who(found)
@@ -95,7 +102,7 @@ def _line_of(found: Trail, answer: Response) -> Line | None:
         if found.foreign is None and answer.status_code != 403:
             return None
         act = REFUSED_LOOKS.get(access.stated(view) or Right.LOOK, Act.LOOK)
-    refused = answer.status_code < 500 or (_problem(answer) or "").replace("_", "-") in LIMITS
+    refused = answer.status_code < 500 or _name(answer) in LIMITS
     outcome = Outcome.REFUSED if refused else Outcome.FAILED
     return _line(act, outcome, answer, target or found.foreign, **who)
 
@@ -137,6 +144,12 @@ def _shown() -> str | None:
     given = request.authorization
     found = g.get("shown_key") or (given.token if given is not None else None)
     return found if isinstance(found, str) else None
+
+
+def _name(answer: Response) -> str | None:
+    """The same as problem documents have it, also on the original's routes."""
+    found = _problem(answer) if answer.status_code in LIMITED else None
+    return found.replace("_", "-") if found else None
 
 
 def _shown_id() -> str | None:

@@ -18,6 +18,7 @@ from jobsvc.service.checking.report import Reports
 from jobsvc.service.following.follower import Follower
 from jobsvc.service.jobs import JobService
 from jobsvc.service.left_over import LeftOver
+from jobsvc.service.limits.rate import RequestRate
 from jobsvc.service.limits.uploads import Uploads
 from jobsvc.service.monitoring.details import Details
 from jobsvc.service.monitoring.measured import Measured
@@ -39,6 +40,7 @@ class Services:
     actions: Actions
     follower: Follower
     uploads: Uploads
+    rate: RequestRate
     place: str
     """The name in the WSGI environment of a request's place to wait in, under a server that counts its threads."""
     results: Results

@@ -100,7 +100,7 @@ class Contract:
 
     def check_no_route(self, seen: Seen) -> None:
         """What is answered where there is no route, or none for this method."""
-        assert seen.status in (400, 401, 403, 404, 405), seen
+        assert seen.status in (400, 401, 403, 404, 405, 429), seen
         assert seen.mimetype == PROBLEM, seen
 
     def check(self, path: str, method: str, seen: Seen) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestHeaderFieldsTooLarge
 
-from jobsvc.jobs.errors import InvalidParameter
+from jobsvc.jobs.errors import InvalidParameter, TooManyRequests
 from jobsvc.web import problems
 from jobsvc.web.access import NO_KEY, NOT_BY_SESSION, NOT_YOURS, OTHER_SITE
 from jobsvc.web.browsers.local_only import LOCAL_ONLY
@@ -30,6 +30,7 @@ ANYWHERE = (
     OTHER_SITE,
     NOT_BY_SESSION,
     LOCAL_ONLY,
+    told(TooManyRequests),
     problems.TIMED_OUT,
     told(RequestEntityTooLarge),
     HEADER_TOO_LARGE,

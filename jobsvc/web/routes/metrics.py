@@ -18,7 +18,7 @@ GZIP_LEVEL = 1
 
 
 @bp.get("/metrics")
-@needs(Right.OVERSEE)
+@needs(Right.OVERSEE, counted=False)
 @takes()
 @answers(Raw.of("text/plain"))
 def metrics() -> Response:

@@ -40,12 +40,17 @@ bp = Blueprint("original", __name__)
 AS_EVER = "the original let pass what it didn't know"
 as_ever = unchecked(AS_EVER)
 
-ANYWHERE = {413: ("file_too_large",), 507: ("disk_full",)}
-CREATING = {429: ("too_many_queued",), 503: ("queue_full",), **ANYWHERE, 507: ("disk_full", "too_much_stored")}
+ANYWHERE = {413: ("file_too_large",), 429: ("too_many_requests",), 507: ("disk_full",)}
+CREATING = {
+    **ANYWHERE,
+    429: ("too_many_requests", "too_many_queued"),
+    503: ("queue_full",),
+    507: ("disk_full", "too_much_stored"),
+}
 REFUSED_UPLOADS = {
     400: ("File not accepted", "invalid_<field>"),
     **CREATING,
-    429: ("too_many_queued", "too_many_uploads"),
+    429: ("too_many_requests", "too_many_queued", "too_many_uploads"),
 }
 REFUSED_EXPORTS = {
     400: (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.request
 
@@ -39,3 +40,27 @@ def test_uploads_at_once_are_counted_over_all_web_servers_and_a_killed_one_frees
     status, answer = another.send_rest()
     assert status == 200, answer
     here.close()
+
+
+def test_requests_a_second_are_counted_over_all_web_servers(fleet: Fleet) -> None:
+    most = 5
+    webs = [fleet.start_web(2, JOBSVC_USER_MAX_REQUESTS=str(most)), fleet.start_web(JOBSVC_USER_MAX_REQUESTS=str(most))]
+
+    def status(number: int) -> int:
+        try:
+            with urllib.request.urlopen(webs[number % 2].url + "/jobs", timeout=60) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            waits.append(error.headers["Retry-After"])
+            return error.code
+
+    waits: list[str | None] = []
+    began = time.monotonic()
+    statuses = [status(number) for number in range(60)]
+    passed = time.monotonic() - began
+    let_through = statuses.count(200)
+    assert set(statuses) == {200, 429}
+    assert set(waits) == {"1"}
+    assert 2 * most - 1 <= let_through <= 2 * most + passed * most + 1, (let_through, passed)
+    for web in webs:
+        assert web.get("/readyz")["status"] == "ready"
