@@ -145,6 +145,10 @@ class Kind(ABC):
     def clean_up(self, effects: Effects) -> None:
         """In the transaction in which a job succeeds or is terminated: let go of what only it needed."""
 
+    def is_dry_run(self, params: Mapping[str, Any]) -> bool:
+        """Whether a job with these parameters, as they are stored, makes nothing."""
+        return params.get("dry_run") is True
+
     @property
     def can_undo(self) -> bool:
         return type(self).undo is not Kind.undo

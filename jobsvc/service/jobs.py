@@ -47,5 +47,6 @@ class JobService:
         self.new_id, self.submit = self.submission.new_id, self.submission.submit
         self.get, self.page = self.lookup.get, self.lookup.page
         self.events, self.log, self.webhooks = self.lookup.events, self.lookup.log, self.lookup.webhooks
+        self.recent, self.told, self.ahead = self.lookup.recent, self.lookup.told, self.lookup.ahead
         self.pause, self.resume = self.steering.pause, self.steering.resume
         self.terminate, self.roll_back = self.steering.terminate, self.steering.roll_back

@@ -10,9 +10,11 @@ from sqlalchemy import Connection, RowMapping
 from jobsvc.identifiers import JobKey
 from jobsvc.jobs.errors import UnknownJob
 from jobsvc.jobs.job import Job
+from jobsvc.jobs.states import State
 from jobsvc.store.database import Database
 from jobsvc.store.queries import event_rows, job_rows, log_rows, webhook_rows
 from jobsvc.store.queries.listing import job_pages
+from jobsvc.store.queries.sharing import turn_rows
 
 PAGE_CHARACTERS = 1024 * 1024
 """About how much a page of jobs has at most."""
@@ -37,6 +39,15 @@ class LogPage(NamedTuple):
     after: int
     """The number of the line before the first one: if there is a gap, lines were dropped."""
     next: int | None
+
+
+class Recent(NamedTuple):
+    """The latest that is told of a job, the latest first."""
+
+    events: Sequence[RowMapping]
+    log: LogPage
+    """The oldest first, as anywhere."""
+    webhooks: Sequence[RowMapping]
 
 
 class Standing(NamedTuple):
@@ -119,3 +130,23 @@ class Lookup:
         """
         with self._database.read() as connection:
             return webhook_rows.of_job(connection, find(connection, job_id).key, after, limit)
+
+    def recent(self, job: Job, *, events: int, lines: int, webhooks: int) -> Recent:
+        """The latest events, lines and webhooks of a job, up to so many of each."""
+        with self._database.read() as connection:
+            after = max(0, log_rows.last_line(connection, job.key) - lines)
+            return Recent(
+                event_rows.latest(connection, job.key, events),
+                LogPage(log_rows.of_job(connection, job.key, after, lines), after, None),
+                webhook_rows.latest(connection, job.key, webhooks),
+            )
+
+    def told(self, job: Job) -> tuple[object, ...]:
+        """What is another one when there is something new among the lines and webhooks of a job."""
+        with self._database.read() as connection:
+            return log_rows.last_line(connection, job.key), *webhook_rows.states(connection, job.key)
+
+    def ahead(self, job: Job, most: int) -> int:
+        """How many queued jobs go before this one, which is queued; counted up to `most`."""
+        with self._database.read() as connection:
+            return turn_rows.count_ahead(connection, State.QUEUED, (job.priority, job.turn, job.key), most)

@@ -22,7 +22,7 @@ from jobsvc.service.following.place import Place
 from jobsvc.service.following.unless import Unless
 from jobsvc.service.jobs import JobService
 from jobsvc.service.limits.quotas import Allowance
-from jobsvc.service.lookup import JobPage, Listed, LogPage
+from jobsvc.service.lookup import JobPage, Listed, LogPage, Recent
 from jobsvc.service.monitoring.overview import Count, Overview
 from jobsvc.service.new_job import Idempotency, NewJob
 from jobsvc.service.pruner import Pruner
@@ -99,6 +99,18 @@ class Authorized:
         """See `Lookup.webhooks`."""
         self._check(job_id)
         return self._jobs.webhooks(job_id, after)
+
+    def recent(self, job: Job, *, events: int, lines: int, webhooks: int) -> Recent:
+        """See `Lookup.recent`; of a job that `get` has given."""
+        return self._jobs.recent(job, events=events, lines=lines, webhooks=webhooks)
+
+    def told(self, job: Job) -> tuple[object, ...]:
+        """See `Lookup.told`; of a job that `get` has given."""
+        return self._jobs.told(job)
+
+    def ahead(self, job: Job, most: int) -> int | None:
+        """See `Lookup.ahead`; None for callers whom others' jobs don't concern."""
+        return self._jobs.ahead(job, most) if self._scope.owner is None else None
 
     def follow(self, job_id: str, unless: Unless, wait: float, place: Place | None = None) -> Followed:
         """See `Follower.follow`."""

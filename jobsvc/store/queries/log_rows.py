@@ -72,6 +72,11 @@ def is_by_kind(connection: Connection, key: JobKey, line: int, attempt: int) -> 
     return bool(connection.execute(query).scalar_one_or_none())
 
 
+def last_line(connection: Connection, key: JobKey) -> int:
+    """The number of the newest line of a job's log; 0 if there is none."""
+    return int(connection.execute(_LAST, {"wanted_key": key}).scalar_one() or 0)
+
+
 def of_job(connection: Connection, key: JobKey, after: int, limit: int) -> Sequence[RowMapping]:
     """The lines of a job's log after the line numbered `after`, in order."""
     query = select(job_log).where(job_log.c.job_key == key, job_log.c.line > after).order_by(job_log.c.line)

@@ -89,13 +89,23 @@ def note_failed(connection: Connection, message: RowMapping, error: str, next_at
 
 def of_job(connection: Connection, job_key: JobKey, after: int, limit: int) -> Sequence[RowMapping]:
     """A job's messages after the message `after`, oldest first; of the `body`, only its `beginning`."""
-    query = (
-        select(*(column for column in webhooks.c if column.name != "body"), _BEGINNING)
-        .where(webhooks.c.job_key == job_key, webhooks.c.id > after)
-        .order_by(webhooks.c.id)
-        .limit(limit)
-    )
-    return connection.execute(query).mappings().all()
+    query = _SHOWN.where(webhooks.c.job_key == job_key, webhooks.c.id > after).order_by(webhooks.c.id)
+    return connection.execute(query.limit(limit)).mappings().all()
+
+
+def latest(connection: Connection, job_key: JobKey, limit: int) -> Sequence[RowMapping]:
+    """A job's latest messages, the latest first; of the `body`, only its `beginning`."""
+    query = _SHOWN.where(webhooks.c.job_key == job_key).order_by(webhooks.c.id.desc())
+    return connection.execute(query.limit(limit)).mappings().all()
+
+
+def states(connection: Connection, job_key: JobKey) -> tuple[int, int, int]:
+    """How many messages a job has, how many attempts at them, and how many are delivered."""
+    counted = (func.count(), func.coalesce(func.sum(webhooks.c.attempts), 0), func.count(webhooks.c.delivered_at))
+    found = connection.execute(select(*counted).where(webhooks.c.job_key == job_key)).one()
+    return int(found[0]), int(found[1]), int(found[2])
 
 
 _BEGINNING = func.substr(webhooks.c.body, 1, 100).label("beginning")
+
+_SHOWN = select(*(column for column in webhooks.c if column.name != "body"), _BEGINNING)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from jobsvc.web.access import caller
 from jobsvc.web.browsers import forms
 from jobsvc.web.dashboard import presenting
 from jobsvc.web.dashboard.assets import asset_url
-from jobsvc.web.dashboard.fragments import FRESH, Fragments
+from jobsvc.web.dashboard.fragments import FRESH, Fragment, Fragments
 from jobsvc.web.openapi.answers import Raw
 from jobsvc.web.services import services
 
@@ -57,10 +57,17 @@ PLACES = (
 _FRAGMENTS = "jobsvc.fragments"
 """Where an application keeps its live parts."""
 
+_LARGE = "jobsvc.large-parts"
+"""Where it keeps parts that may be large, and change less often."""
+
+MANY_LARGE = 32
+"""So many of those are kept."""
+
 
 @bp.record_once
 def _prepare(state: Any) -> None:
     state.app.extensions[_FRAGMENTS] = Fragments()
+    state.app.extensions[_LARGE] = Fragments(many=MANY_LARGE)
     state.app.jinja_env.filters.update(presenting.FILTERS)
     state.app.jinja_env.globals.update(asset_url=asset_url, job_url=job_url)
 
@@ -96,6 +103,12 @@ def page(title: str, template: str, live: str, context: Callable[[], Mapping[str
     if "live" in request.args:
         return conditional.tagged(Response(made.text, mimetype="text/html"), made.tag)
     return whole(title, template, live=Markup(made.text), tag=made.tag, live_url=here(**dict(query), live="1"), **more)  # noqa: S704
+
+
+def large_part(key: Hashable, make: Callable[[], str]) -> str:
+    """A part that is made at most once a second for all with the same key, which says whose sight it is."""
+    made: Fragment = current_app.extensions[_LARGE].get(key, make)
+    return made.text
 
 
 def whole(title: str, template: str, **more: Any) -> Response:

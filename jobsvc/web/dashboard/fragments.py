@@ -19,7 +19,7 @@ STALE_SECONDS = 3.0
 """For so long it is, while somebody is making the next one."""
 
 MANY = 256
-"""So many parts are kept, those that were asked for last."""
+"""So many parts are kept."""
 
 
 class Fragment(NamedTuple):
@@ -36,9 +36,9 @@ class Fragments:
     A lock guards what is kept, and who makes what; it is never held while something is made.
     """
 
-    def __init__(self, now: Callable[[], float] = monotonic) -> None:
-        """`now` is in seconds."""
-        self._now = now
+    def __init__(self, now: Callable[[], float] = monotonic, many: int = MANY) -> None:
+        """`now` is in seconds; `many` parts are kept, those that were asked for last."""
+        self._now, self._many = now, many
         self._lock = Lock()
         self._kept: OrderedDict[Hashable, Fragment] = OrderedDict()
         self._being_made: set[Hashable] = set()
@@ -67,6 +67,6 @@ class Fragments:
             if kept is None or kept.began < began:
                 self._kept[key] = made
                 self._kept.move_to_end(key)
-                if len(self._kept) > MANY:
+                if len(self._kept) > self._many:
                     self._kept.popitem(last=False)
         return made

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from jobsvc.web.dashboard import list_page, many_page, workers_page
 from jobsvc.web.dashboard.blueprint import bp
+from jobsvc.web.dashboard.job import asking
+from jobsvc.web.dashboard.job import page as job_page
 
-PAGES = (list_page, many_page, workers_page)
+PAGES = (
+    list_page,
+    job_page,
+    asking,
+    many_page,
+    workers_page,
+)
 """The files of pages: each has its routes on the blueprint once it is imported."""
 
 __all__ = ["PAGES", "bp"]

@@ -98,6 +98,11 @@ def time(at: datetime | None) -> Markup:
     )
 
 
+def said_at(text: str | None) -> Markup:
+    """A moment as `representation.moment` writes it."""
+    return time(None if text is None else datetime.fromisoformat(text))
+
+
 def users_text(value: object) -> Markup:
     """A text that somebody else has chosen: it may be long, or run from right to left."""
     return Markup('<bdi class="text">{}</bdi>').format(escape(value))
@@ -120,6 +125,7 @@ FILTERS = {
     "duration": duration,
     "size": size,
     "time": time,
+    "said_at": said_at,
     "users_text": users_text,
     "look": look,
     "job_title": title,

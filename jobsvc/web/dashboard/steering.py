@@ -57,10 +57,17 @@ def buttons(job: Job, caller: Caller, kinds: Mapping[str, Kind]) -> list[Button]
     return found
 
 
+def is_check(job: Job, kinds: Mapping[str, Kind]) -> bool:
+    """Whether the job only finds out what it would do."""
+    kind = kinds.get(job.kind)
+    return kind is not None and kind.is_dry_run(job.params)
+
+
 def can_roll_back(job: Job, kinds: Mapping[str, Kind]) -> bool:
     """Whether there is something of the job that could be removed, and its kind can do so."""
     kind = kinds.get(job.kind)
-    return kind is not None and kind.can_undo and not job.rolled_back and job.rollback is None
+    undone = job.rolled_back or job.rollback is not None
+    return kind is not None and kind.can_undo and not undone and not kind.is_dry_run(job.params)
 
 
 def can_delete(job: Job, caller: Caller) -> bool:

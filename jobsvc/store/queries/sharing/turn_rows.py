@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, select, tuple_, update
 
 from jobsvc.store.insert_new import insert_new
 from jobsvc.store.tables import jobs, turns
@@ -24,3 +24,10 @@ def latest(connection: Connection, user: str, priority: int) -> int:
     """The latest turn that a job of the user has, or had when it began; 0: none has any."""
     query = select(func.max(jobs.c.turn)).where(jobs.c.user == user, jobs.c.priority == priority)
     return int(connection.execute(query).scalar_one() or 0)
+
+
+def count_ahead(connection: Connection, state: str, before: tuple[int, int, int], limit: int) -> int:
+    """How many jobs in `state` come before that priority, turn and key; counted up to `limit`."""
+    place = tuple_(jobs.c.priority, jobs.c.turn, jobs.c.key)
+    ahead = select(jobs.c.key).where(jobs.c.state == state, place < before).limit(limit).subquery()
+    return int(connection.execute(select(func.count()).select_from(ahead)).scalar_one())

@@ -1,0 +1,211 @@
+"""The page of one job, in a browser: what somebody does who has uploaded the wrong file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.support.chromium import Watched, assert_accessible
+from tests.support.server import Server
+
+ODD_NAME = "<img src=x onerror=alert(1)> & שלום " + "very-long-" * 20 + ".csv"
+ODD_FILE = (
+    'date,<b>bold</b>,שם\n2026-01-01,"<script>alert(1)</script>","אמר ""שלום"""\n'
+    f'2026-01-02,"{"x" * 5000}",y\nnever,"</td><img src=x>",x\n'
+).encode()
+
+
+def start_ticks(server: Server, count: int = 100_000, **more: float) -> str:
+    """A job that runs until it is stopped."""
+    status, job = server.post("/kinds/ticks/jobs", {"count": count, **more})
+    assert status == 201, job
+    return str(job["id"])
+
+
+def upload(server: Server, name: str, content: bytes, **fields: str) -> str:
+    answer = httpx.post(f"{server.url}/uploadCSV", files={"file": (name, content)}, data=fields)
+    job_id = str(answer.json()["Job ID"])
+    server.wait_for(job_id, "succeeded", "failed")
+    return job_id
+
+
+def figure(page: Page, name: str) -> int:
+    shown = page.locator(".figures div", has=page.locator("dt", has_text=name)).locator("dd").inner_text()
+    return int(shown.replace(",", ""))
+
+
+def button(page: Page, name: str) -> None:
+    page.locator(".standing").get_by_text(name, exact=True).click()
+
+
+def look_again(page: Page) -> None:
+    """What happens when somebody comes back to a page: it is renewed at once."""
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+
+def test_the_wrong_file_is_stopped_and_undone(page: Page, server: Server, tmp_path: Path) -> None:
+    """Rows are seen to appear, a button stops them, and not one is done after that; then all are removed."""
+    rows = "".join(f"2026-01-01,{number}\n" for number in range(3_000_000))
+    file = tmp_path / "wrong.csv"
+    file.write_text(f"date,n\n{rows}")
+    job_id = server.upload(file)
+    page.goto(f"/ui/jobs/{job_id}")
+    expect(page.get_by_role("heading", name="wrong.csv")).to_be_visible()
+    expect(page.locator(".figures dd").first).not_to_have_text("0")
+    expect(page.locator("#details")).to_contain_text("What it has made")
+    button(page, "Pause")
+    expect(page.locator("#sentence")).to_contain_text("Stopped at row")
+    state, done = server.stored(job_id)
+    assert state == "paused"
+    assert 0 < done < 3_000_000
+    expect(page.locator("#sentence")).to_contain_text(f"Stopped at row {done:,}.")
+    # The run has said that it stopped, and nothing wakes it: another look some requests later sees the same.
+    for _ in range(3):
+        page.reload()
+        assert figure(page, "done") == done
+    assert server.stored(job_id) == ("paused", done)
+    assert server.count_records(job_id) == done
+    button(page, "Terminate…")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text(f"It has made {done:,} rows so far.")
+    assert_accessible(page)
+    dialog.get_by_role("button", name=f"Terminate and remove {done:,} rows").click()
+    expect(page.locator("#sentence")).to_have_text("Rolled back: nothing of it is left.", timeout=60_000)
+    assert server.count_records(job_id) == 0
+    assert server.stored(job_id) == ("terminated", 0)
+    expect(page.locator("#details")).not_to_contain_text("What it has made")
+
+
+def test_a_question_is_answered_with_no_too(page: Page, server: Server) -> None:
+    job_id = start_ticks(server)
+    page.goto(f"/ui/jobs/{job_id}")
+    dialog = page.get_by_role("dialog")
+    for leave in (lambda: dialog.get_by_text("Cancel").click(), lambda: page.keyboard.press("Escape")):
+        button(page, "Terminate…")
+        expect(dialog).to_be_visible()
+        leave()
+        expect(dialog).to_be_hidden()
+    assert server.job(job_id)["state"] == "running"
+    button(page, "Terminate…")
+    dialog.get_by_role("button", name="Terminate and keep").click()
+    expect(page.locator("#sentence")).to_contain_text("for good. What it has made is still there")
+    assert server.count_records(job_id) == server.job(job_id)["progress"]["done"]
+
+
+def test_without_script_a_job_is_terminated_after_a_page_has_asked(
+    open_page: Callable[..., Watched], server: Server
+) -> None:
+    job_id = start_ticks(server)
+    page = open_page(java_script_enabled=False).page
+    page.goto(f"/ui/jobs/{job_id}")
+    page.locator(".standing").get_by_text("Terminate…").click()
+    expect(page.get_by_role("heading", name="Terminate ticks?")).to_be_visible()
+    page.get_by_role("button", name="Terminate and keep").click()
+    assert page.url.endswith(f"/ui/jobs/{job_id}?said=job.terminate")
+    expect(page.locator("#messages")).to_have_text("The job is terminated.")
+    expect(page.locator("#sentence")).to_contain_text("for good")
+
+
+def test_two_people_see_the_same(open_page: Callable[..., Watched], server: Server) -> None:
+    job_id = start_ticks(server)
+    one, other = open_page().page, open_page().page
+    for page in (one, other):
+        page.goto(f"/ui/jobs/{job_id}")
+        expect(page.locator(".standing .badge")).to_have_text("running")
+    button(one, "Pause")
+    for page in (one, other):
+        expect(page.locator("#sentence")).to_contain_text("Stopped at row")
+        expect(page.locator(".timeline").first).to_contain_text("paused")
+    assert one.locator("#sentence").inner_text() == other.locator("#sentence").inner_text()
+    button(other, "Resume")
+    look_again(one)
+    for page in (one, other):
+        expect(page.locator(".standing .badge")).to_have_text("running")
+    server.post(f"/jobs/{job_id}/terminate")
+
+
+def test_open_parts_stay_open_when_the_page_is_renewed(page: Page, server: Server) -> None:
+    job_id = upload(server, "x.csv", b"date,n\nnever,1\n2026-01-01,2\n", max_failed="0")
+    page.goto(f"/ui/jobs/{job_id}")
+    page.get_by_text("an example").click()
+    page.get_by_text("The same as commands").click()
+    with page.expect_response(lambda answer: answer.url.endswith("/details")):
+        look_again(page)
+    expect(page.get_by_role("region", name="Examples")).to_contain_text("never,1")
+    expect(page.locator("#commands")).to_contain_text(f"jobsvc rollback {job_id}")
+    button(page, "Roll back…")
+    page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    expect(page.locator("#sentence")).to_have_text("Rolled back: nothing of it is left.")
+    expect(page.get_by_role("region", name="Examples")).to_be_visible()
+
+
+def test_an_export_and_refused_rows_are_downloaded(page: Page, server: Server) -> None:
+    upload(server, "x.csv", b"date,n\n2026-03-01,1\nnever,2\n")
+    job_id = server.export("2026-03-01", "2026-03-01")
+    server.wait_for(job_id, "succeeded")
+    page.goto(f"/ui/jobs/{job_id}")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Its file").click()
+    assert b"2026-03-01" in download.value.path().read_bytes()
+    assert download.value.path().read_bytes() == server.get_bytes(f"/jobs/{job_id}/result")
+
+
+def test_names_and_cells_of_others_show_as_text_and_fit(open_page: Callable[..., Watched], server: Server) -> None:
+    job_id = upload(server, ODD_NAME, ODD_FILE)
+    for width in (360, 1280):
+        page = open_page(viewport={"width": width, "height": 800}).page
+        page.goto(f"/ui/jobs/{job_id}")
+        expect(page.get_by_role("heading", level=1)).to_have_text(ODD_NAME)
+        expect(page.locator("table.cells").last).to_contain_text("<script>alert(1)</script>")
+        expect(page.get_by_text('אמר "שלום"')).to_be_visible()
+        page.get_by_text("The only one").click()
+        expect(page.locator("#first-refused")).to_contain_text('never,"</td><img src=x>",x')
+        assert page.locator("#details img").count() == 0
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everybody_can_use_it(open_page: Callable[..., Watched], server: Server, scheme: str) -> None:
+    content = b"date,n\n" + b"2026-01-01,1\nnever,2\n\n" * 3
+    ids = [
+        upload(server, "x.csv", content),
+        upload(server, "x.csv", content, max_failed="0"),
+        upload(server, "x.csv", content, dry_run="true"),
+        start_ticks(server),
+    ]
+    page = open_page(color_scheme=scheme).page
+    for job_id in ids:
+        page.goto(f"/ui/jobs/{job_id}")
+        for closed in page.locator("summary").all():
+            closed.click()
+        assert_accessible(page)
+    server.post(f"/jobs/{ids[-1]}/terminate")
+
+
+def test_a_command_is_copied(open_page: Callable[..., Watched], server: Server) -> None:
+    job_id = start_ticks(server, count=1)
+    page = open_page(permissions=["clipboard-read", "clipboard-write"]).page
+    page.goto(f"/ui/jobs/{job_id}")
+    page.get_by_role("button", name="Copy the id").click()
+    expect(page.get_by_role("status")).to_have_text("Copied.")
+    assert page.evaluate("navigator.clipboard.readText()") == job_id
+
+
+def test_a_job_that_is_deleted_takes_its_page_along(open_page: Callable[..., Watched], server: Server) -> None:
+    job_id = start_ticks(server, count=1)
+    server.wait_for(job_id, "succeeded")
+    one, other = open_page(), open_page()
+    other.allow("404")
+    for watched in (one, other):
+        watched.page.goto(f"/ui/jobs/{job_id}")
+    button(one.page, "Delete…")
+    one.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    one.page.wait_for_url("**/")
+    look_again(other.page)
+    expect(other.page.get_by_role("heading")).to_have_text("This job was deleted")
+    other.page.get_by_role("link", name="All jobs").click()
+    expect(other.page.get_by_role("heading", name="Jobs")).to_be_visible()
