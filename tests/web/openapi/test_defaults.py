@@ -65,7 +65,8 @@ def test_every_request_with_the_defaults_of_its_body_is_taken(make_app: Callable
     contract = client.get("/openapi.json").get_json()
     job = upload(client, FILE)
     wrong, asked = [], 0
-    for method, path, operation in operations(contract):
+    # Once there is a key, nothing is answered without one.
+    for method, path, operation in sorted(operations(contract), key=lambda each: each[1] == "/keys"):
         if method == "delete":
             continue
         bodies = operation.get("requestBody", {}).get("content", {"": {"schema": {}}})
