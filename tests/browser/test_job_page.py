@@ -103,7 +103,7 @@ def test_without_script_a_job_is_terminated_after_a_page_has_asked(
     page = open_page(java_script_enabled=False).page
     page.goto(f"/ui/jobs/{job_id}")
     page.locator(".standing").get_by_text("Terminate…").click()
-    expect(page.get_by_role("heading", name="Terminate ticks?")).to_be_visible()
+    expect(page.get_by_role("heading", name="Terminate count 100000")).to_be_visible()
     page.get_by_role("button", name="Terminate and keep").click()
     assert page.url.endswith(f"/ui/jobs/{job_id}?said=job.terminate")
     expect(page.locator("#messages")).to_have_text("The job is terminated.")

@@ -17,6 +17,7 @@ from jobsvc.web.browsers import forms
 from jobsvc.web.browsers.outcomes import OUTCOMES, Outcome
 from jobsvc.web.dashboard.blueprint import COMMON, bp, check_html_is_taken, whole
 from jobsvc.web.dashboard.job.standing import counted, items_of
+from jobsvc.web.dashboard.presenting import title
 from jobsvc.web.dashboard.steering import ROLL_BACK, TERMINATE, Button, buttons, can_roll_back
 from jobsvc.web.openapi.answers import Raw, answers
 from jobsvc.web.services import services
@@ -87,19 +88,19 @@ def _see_other(path: str) -> Response:
 
 def _terminate(job: Job) -> Question:
     items = items_of(job, services().kinds)
-    title = f"Terminate {job.filename or job.kind}?"
+    ask = f"Terminate {title(job)}?"
     keep = Choice("Terminate", TERMINATE.icon, TERMINATE.name, False, OUTCOMES[Act.TERMINATE], True)
     stops = "It stops for good, and can't be resumed. To go on later, pause it."
     if not can_roll_back(job, services().kinds):
-        return Question(title, (stops,), (keep,))
+        return Question(ask, (stops,), (keep,))
     if not job.done and job.started_at is None:
-        return Question(title, (stops, "It has made nothing yet."), (keep,))
+        return Question(ask, (stops, "It has made nothing yet."), (keep,))
     so_far = f"It has made {counted(job.done, items)} so far."
     label = f"Terminate and remove {counted(job.done, items)}"
     undo = Choice(label, ROLL_BACK.icon, TERMINATE.name, True, OUTCOMES[Act.ROLL_BACK], True)
     keep = keep._replace(label=f"Terminate and keep {'it' if job.done == 1 else 'them'}", is_grave=False)
     more = "That can stay, and be rolled back later, or be removed now, with whatever is made until it stops."
-    return Question(title, (stops, so_far, more), (keep, undo))
+    return Question(ask, (stops, so_far, more), (keep, undo))
 
 
 def _roll_back(job: Job) -> Question:
@@ -108,4 +109,4 @@ def _roll_back(job: Job) -> Question:
     choice = Choice(
         f"Remove {counted(job.done, items)}", ROLL_BACK.icon, ROLL_BACK.name, False, OUTCOMES[Act.ROLL_BACK], True
     )
-    return Question(f"Roll back {job.filename or job.kind}?", (text,), (choice,))
+    return Question(f"Roll back {title(job)}?", (text,), (choice,))

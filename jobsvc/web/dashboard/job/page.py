@@ -22,6 +22,7 @@ from jobsvc.web.dashboard.blueprint import COMMON, PAGE, REFUSED, bp, check_html
 from jobsvc.web.dashboard.job import details
 from jobsvc.web.dashboard.job.standing import MOST_AHEAD, items_of, looked_at, standing
 from jobsvc.web.dashboard.list_page import BUSY_SECONDS, MOVING, QUIET_SECONDS
+from jobsvc.web.dashboard.presenting import title
 from jobsvc.web.dashboard.steering import buttons, can_delete, is_check
 from jobsvc.web.openapi.answers import answers
 from jobsvc.web.services import services
@@ -47,9 +48,8 @@ def job(job_id: str) -> Response:
     if "live" not in request.args:
         tag, text = _details(found)
         more = {"details": text, "details_tag": tag, "details_url": url_for(f"{bp.name}.job_details", job_id=job_id)}
-    title = found.filename or found.kind
     return page(
-        title, "dashboard/job/page.html", "dashboard/job/live.html", lambda: _standing(found), job=found, **more
+        title(found), "dashboard/job/page.html", "dashboard/job/live.html", lambda: _standing(found), job=found, **more
     )
 
 
