@@ -20,7 +20,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from jobsvc.files.contract import Files
-from jobsvc.identifiers import EntryId, JobKey
+from jobsvc.identifiers import EntryId, JobKey, Priority
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import HOOKS, LEFT_BEHIND, SERVICE, Rollback, State
 from jobsvc.jobs.stopping import Queue
@@ -58,6 +58,10 @@ class Recovered:
     """Those whose kinds are to be told."""
 
 
+def _nothing() -> None:
+    """What is done where no job gives way."""
+
+
 class FleetRuns:
     """Safe to share among threads. With `resume`, interrupted jobs go on by themselves."""
 
@@ -87,6 +91,8 @@ class FleetRuns:
         self._resume = resume
         self._max_crashes = max_crashes
         self._room = room or Room()
+        self.make_way: Callable[[], object] = _nothing
+        """Have jobs give way to those with a high priority that wait. To be set before the first entry comes."""
 
     def run(self, key: JobKey, entry: EntryId, signals: Signals) -> None:
         """Wait for room, and run a job, if its entry is the job's own, until it is done or told to stop."""
@@ -94,6 +100,9 @@ class FleetRuns:
             signals.stop.wait(LOOK_SECONDS)
         job = self._runner.claim_entry(key, entry, partial(self._put_back, self._run_queue))
         if job is not None:
+            if job.priority is not Priority.HIGH:
+                # A high one may have come since the entry was taken, when this job neither waited nor ran.
+                self.make_way()
             self._runner.run(job, signals)
             self._follow_up(key, entry, signals)
 

@@ -11,16 +11,17 @@ import pytest
 
 from tests.support.exactly_once import DATE_COLUMN, assert_exactly_once
 from tests.support.server import Server
-from tests.support.waiting import poll
+from tests.support.waiting import best_of, poll
 
 MakeServer = Callable[..., Server]
 
 SLOTS = 8
-ANN, BOB, OPS = (f"key-of-{name}-{'0' * 16}" for name in ("ann", "bob", "ops"))
-KEYS = f"ann:{ANN}:user,bob:{BOB}:user,ops:{OPS}:operator"
+ANN, OPS, *OTHERS = (f"key-of-{name}-{'0' * 16}" for name in ("ann", "ops", "bob", "cy", "dee"))
+KEYS = ",".join([f"ann:{ANN}:user", f"ops:{OPS}:operator", *(f"{key.split('-')[2]}:{key}:user" for key in OTHERS)])
 LONG = 100_000
-SECONDS = 3.0
-"""It is a fraction of a second; a busy machine may take longer for everything."""
+SECONDS = 1.0
+"""It is a fifth of that; on a busy machine the best of three tries counts."""
+TRIES = len(OTHERS)
 
 
 def ticks(server: Server, key: str, count: int, **more: str) -> str:
@@ -53,23 +54,28 @@ def test_another_users_job_has_the_next_free_slot_and_a_high_one_has_a_slot_at_o
     full: tuple[Server, list[str]],
 ) -> None:
     server, jobs = full
-    bobs = ticks(server, BOB, LONG)
-    began = time.monotonic()
-    status, _ = server.post(f"/jobs/{jobs[3]}/terminate?wait=10", key=ANN)
-    assert status == 200
-    waited = until_first_row(server, bobs, began)
+    others, highs = list[str](), list[str]()
+
+    def another_user() -> float:
+        others.append(ticks(server, OTHERS[len(others)], LONG))
+        began = time.monotonic()
+        status, _ = server.post(f"/jobs/{jobs[2 + len(others)]}/terminate?wait=10", key=ANN)
+        assert status == 200
+        return until_first_row(server, others[-1], began)
+
+    def high() -> float:
+        began = time.monotonic()
+        highs.append(ticks(server, OPS, LONG, priority="high"))
+        return until_first_row(server, highs[-1], began)
+
+    waited, waited_high = best_of(TRIES, SECONDS, another_user), best_of(TRIES, SECONDS, high)
+    print(f"the other user's first row came after {waited:.3f} s, the high job's after {waited_high:.3f} s")
     assert waited < SECONDS
-    began = time.monotonic()
-    high = ticks(server, OPS, LONG, priority="high")
-    waited_high = until_first_row(server, high, began)
-    print(f"the second user's first row came after {waited:.3f} s, the high job's after {waited_high:.3f} s")
     assert waited_high < SECONDS
-    running = [job_id for job_id in (*jobs, bobs, high) if state(server, job_id) == "running"]
-    assert len(running) == SLOTS
-    # Bob's has the latest turn but one: Ann's, that began last, have earlier ones.
-    assert high in running
-    gone = [job_id for job_id in (*jobs[:SLOTS], bobs) if state(server, job_id) == "queued"]
-    assert len(gone) == 1
+    states = {job_id: state(server, job_id) for job_id in (*jobs, *others, *highs)}
+    assert list(states.values()).count("running") == SLOTS
+    assert {states[job_id] for job_id in highs} == {"running"}
+    assert sum(states[job_id] == "queued" for job_id in (*jobs[:SLOTS], *others)) == len(highs)
 
 
 def test_imports_that_give_way_again_and_again_and_are_killed_meanwhile_have_every_row_once(

@@ -12,7 +12,7 @@ COUNT = 60
 
 
 def held(mark: Path, at: str) -> dict[str, str]:
-    """Settings for processes that stand still once, `before` the commit or `after` it, and leave a mark there."""
+    """Settings for processes that stand still once, and leave a mark there. `at`: see `held_giving_way.py`."""
     return {"HELD_AT": at, "HELD_IN": str(mark)}
 
 

@@ -79,3 +79,16 @@ def wait_for(services: Services, job_id: str, *states: State, seconds: float = T
 
     poll(arrived, seconds, f"{job_id} to be {' or '.join(states)}")
     return services.jobs.get(job_id)
+
+
+def best_of(tries: int, within: float, once: Callable[[], float]) -> float:
+    """The shortest of some times, in seconds; the first that is `within` the bound is the last.
+
+    For a bound that means something also on a machine that others keep busy.
+    """
+    best = once()
+    for _ in range(tries - 1):
+        if best < within:
+            break
+        best = min(best, once())
+    return best

@@ -74,6 +74,19 @@ class _QueueWorker(Worker):
     def __init__(self, app: App, *, leave: Callable[[], None], **options: Any) -> None:
         super().__init__(app, **options)
         self._leave = leave
+        self._told = 0
+        """How often the queue has told of something."""
+
+    async def _handle_notification(self, **told: Any) -> None:
+        self._told += 1
+        await super()._handle_notification(**told)
+
+    async def _fetch_and_process_jobs(self) -> None:
+        # Procrastinate's own forgets what it is told of while it fetches: that would wait until it asks by itself.
+        told = -1
+        while told != self._told and not self._stop_event.is_set():
+            told = self._told
+            await super()._fetch_and_process_jobs()  # type: ignore[no-untyped-call]
 
     def stop(self) -> None:
         self._leave()

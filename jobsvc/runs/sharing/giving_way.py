@@ -6,9 +6,9 @@ as always (`obey` in `runs/ending.py`): a pause or a terminate that was written 
 queued at its cursor, before all that have not begun. It may be that nobody waits any more: then it begins at once.
 
 With the engine `threads`, the thread that gives out the slots asks for this when a high job is queued and none is
-free. In a fleet, the process that has queued a high job asks after its commit: then all that its entry can be too
-late for is there to be seen. The sweep asks again, for a process that has died in between, and for a slot that was
-given away at that very moment.
+free. In a fleet, the process that has queued a high job asks after its commit. It can't see a job whose entry a worker
+has taken at that moment, and which does not run yet: so a worker that has begun a job that is not high asks too, after
+that commit. One of the two comes later, and sees both. The sweep asks again, for a process that has died in between.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from jobsvc.jobs.stopping import Asking
 from jobsvc.runs.crashes import MAX_DELAY_SECONDS, SUSPECT_AFTER
 from jobsvc.store.again import again_on_conflict
 from jobsvc.store.database import Database
-from jobsvc.store.errors import DatabaseDown
+from jobsvc.store.errors import Conflict, DatabaseDown
 from jobsvc.store.queries import job_rows
 from jobsvc.store.queries.job_rows import Due
 from jobsvc.store.queries.sharing import slot_rows
@@ -154,7 +154,7 @@ class Slots:
         """The same, for one whose own work is done: if the database does not answer now, others do it later."""
         try:
             self.make_way(asking)
-        except DatabaseDown as error:
+        except (DatabaseDown, Conflict) as error:
             log.warning("no job was told to give way: %s", error)
 
     def _is_wanted(self) -> bool:

@@ -10,15 +10,16 @@ from pathlib import Path
 from tests.support.exactly_once import DATE_COLUMN, assert_exactly_once
 from tests.support.fleet import FAST, Fleet
 from tests.support.server import Server
-from tests.support.waiting import poll
+from tests.support.waiting import best_of, poll
 
 MakeFleet = Callable[..., Fleet]
 
-ANN, BOB, OPS = (f"key-of-{name}-{'0' * 16}" for name in ("ann", "bob", "ops"))
-KEYS = f"ann:{ANN}:user,bob:{BOB}:user,ops:{OPS}:operator"
+ANN, OPS, *OTHERS = (f"key-of-{name}-{'0' * 16}" for name in ("ann", "ops", "bob", "cy", "dee"))
+KEYS = ",".join([f"ann:{ANN}:user", f"ops:{OPS}:operator", *(f"{key.split('-')[2]}:{key}:user" for key in OTHERS)])
 LONG = 100_000
-SECONDS = 3.0
-"""It is a fraction of a second; a busy machine may take longer for everything."""
+SECONDS = 1.0
+"""It is a fifth of that; on a busy machine the best of three tries counts."""
+TRIES = len(OTHERS)
 
 
 def ticks(web: Server, key: str, count: int, **more: str) -> str:
@@ -46,19 +47,28 @@ def test_another_users_job_has_the_next_free_slot_and_a_high_one_has_a_slot_at_o
     poll(web.is_listening, 60, "the web server to be ready")
     jobs = [ticks(web, ANN, LONG) for _ in range(16)]
     poll(lambda: all(stored(fleet, job_id)[1] for job_id in jobs[:8]), 60, "all slots to be taken")
-    bobs = ticks(web, BOB, LONG)
-    status, _ = web.post(f"/jobs/{jobs[3]}/terminate?wait=10", key=ANN)
-    assert status == 200
-    waited = until_first_row(fleet, bobs, time.monotonic())
+    others, highs = list[str](), list[str]()
+
+    def another_user() -> float:
+        others.append(ticks(web, OTHERS[len(others)], LONG))
+        began = time.monotonic()
+        status, _ = web.post(f"/jobs/{jobs[2 + len(others)]}/terminate?wait=10", key=ANN)
+        assert status == 200
+        return until_first_row(fleet, others[-1], began)
+
+    def high() -> float:
+        began = time.monotonic()
+        highs.append(ticks(web, OPS, LONG, priority="high"))
+        return until_first_row(fleet, highs[-1], began)
+
+    waited, waited_high = best_of(TRIES, SECONDS, another_user), best_of(TRIES, SECONDS, high)
+    print(f"the other user's first row came after {waited:.3f} s, the high job's after {waited_high:.3f} s")
     assert waited < SECONDS
-    began = time.monotonic()
-    high = ticks(web, OPS, LONG, priority="high")
-    waited_high = until_first_row(fleet, high, began)
-    print(f"the second user's first row came after {waited:.3f} s, the high job's after {waited_high:.3f} s")
     assert waited_high < SECONDS
-    states = {job_id: stored(fleet, job_id)[0] for job_id in (*jobs, bobs, high)}
+    states = {job_id: stored(fleet, job_id)[0] for job_id in (*jobs, *others, *highs)}
     assert list(states.values()).count("running") == 8
-    assert sum(states[job_id] == "queued" for job_id in (*jobs[:8], bobs)) == 1
+    assert {states[job_id] for job_id in highs} == {"running"}
+    assert sum(states[job_id] == "queued" for job_id in (*jobs[:8], *others)) == len(highs)
 
 
 def test_jobs_that_give_way_again_and_again_while_workers_are_killed_are_done_exactly_once(
