@@ -63,6 +63,7 @@ def test_names_with_html_show_as_text(page: Page, server: Server) -> None:
     server.wait_for(job_id, "succeeded")
     page.goto("/")
     expect(row_of(page, job_id).locator("th")).to_contain_text(ODD_NAME)
+    expect(row_of(page, job_id).locator("bdi").first).to_have_css("unicode-bidi", "isolate")
     assert page.locator("table img").count() == 0
 
 
@@ -87,15 +88,59 @@ def test_a_filter_stands_in_the_address_and_finds_what_it_says(page: Page, serve
     status, job = server.post("/kinds/ticks/jobs", {"count": 1})
     assert status == 201
     server.wait_for(str(job["id"]), "succeeded")
-    page.goto("/")
-    page.get_by_label("State").select_option("failed")
+    page.goto("/?state=succeeded")
+    page.get_by_label("Kind").select_option("bulkTeam")
     page.get_by_role("button", name="Filter").click()
     expect(page.get_by_role("heading", name="No job is like that")).to_be_visible()
-    assert "state=failed" in page.url
-    page.goto("/?state=succeeded&kind=ticks")
+    assert "state=succeeded" in page.url
+    assert "kind=bulkTeam" in page.url
+    page.get_by_label("Kind").select_option("ticks")
+    page.get_by_label("Text").fill(job["id"][-9:])
+    page.get_by_role("button", name="Filter").click()
     expect(row_of(page, job["id"])).to_be_visible()
-    assert page.get_by_label("State").input_value() == "succeeded"
+    assert page.locator("tbody tr").count() == 1
+    page.get_by_role("link", name="not finished").click()
+    expect(page.get_by_role("heading", name="No job is like that")).to_be_visible()
+    assert page.get_by_label("Kind").input_value() == "ticks"
     assert_accessible(page)
+
+
+def test_several_jobs_are_ticked_and_asked_at_once(page: Page, server: Server) -> None:
+    running = [start_ticks(server) for _ in range(2)]
+    done = str(server.post("/kinds/ticks/jobs", {"count": 1})[1]["id"])
+    server.wait_for(done, "succeeded")
+    page.goto("/?kind=ticks")
+    bar = page.get_by_role("region", name="Selected jobs")
+    expect(bar).to_be_hidden()
+    for job_id in (*running, done):
+        row_of(page, job_id).get_by_role("checkbox").check()
+    expect(bar).to_contain_text("3 jobs selected")
+    bar.get_by_role("button", name="Pause 2").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("The other 1 can't be asked that")
+    dialog.get_by_role("button", name="Pause 2 jobs").click()
+    expect(page.get_by_role("status")).to_have_text("Pause: asked of 2 jobs.")
+    for job_id in running:
+        server.wait_for(job_id, "paused")
+        expect(row_of(page, job_id).locator(".badge")).to_have_text("paused")
+        server.post(f"/jobs/{job_id}/terminate")
+    expect(bar).to_be_hidden()
+
+
+def test_what_is_ticked_typed_and_in_focus_stays_while_the_list_is_renewed(page: Page, server: Server) -> None:
+    job_id = start_ticks(server)
+    page.goto("/?kind=ticks")
+    row_of(page, job_id).get_by_role("checkbox").check()
+    page.get_by_label("Text").fill("half a wo")
+    page.get_by_label("Text").focus()
+    server.post(f"/jobs/{job_id}/pause")
+    expect(row_of(page, job_id).locator(".badge")).to_have_text("paused")
+    expect(row_of(page, job_id).get_by_role("checkbox")).to_be_checked()
+    expect(page.get_by_label("Text")).to_have_value("half a wo")
+    expect(page.get_by_label("Text")).to_be_focused()
+    row_of(page, job_id).get_by_role("button", name="Resume").focus()
+    server.post(f"/jobs/{job_id}/terminate")
+    expect(row_of(page, job_id).locator(".badge")).to_have_text("terminated")
 
 
 @pytest.mark.parametrize("with_script", [True, False])
@@ -105,7 +150,7 @@ def test_all_jobs_that_a_filter_finds_are_paused_once_it_is_said_how_many(
     running = [start_ticks(server) for _ in range(2)]
     page = open_page(java_script_enabled=with_script).page
     page.goto("/?kind=ticks&state=running,queued")
-    page.get_by_role("link", name="All that these filters find").click()
+    page.get_by_role("link", name="All of these").click()
     page.get_by_role("link", name="Pause 2").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Pause 2 jobs?")
     if with_script:

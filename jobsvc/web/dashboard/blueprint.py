@@ -72,6 +72,12 @@ def _prepare(state: Any) -> None:
     state.app.jinja_env.globals.update(asset_url=asset_url, job_url=job_url)
 
 
+def page_url(name: str) -> str | None:
+    """The address of a page; None if there is none such."""
+    endpoint = f"{bp.name}.{name}"
+    return url_for(endpoint) if endpoint in current_app.view_functions else None
+
+
 def job_url(job_id: str) -> str:
     """The address of a job's page."""
     there = f"{bp.name}.job" in current_app.view_functions

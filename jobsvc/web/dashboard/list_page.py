@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from statistics import mean
+from typing import Any, NamedTuple
 
 from flask import Response
 
 from jobsvc.access.roles import Right
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import FINISHED, STOPPING, UNDER_WAY, State
+from jobsvc.service.monitoring.overview import Count
 from jobsvc.web import parameters
 from jobsvc.web.access import authorized, caller, needs
-from jobsvc.web.dashboard.blueprint import COMMON, PAGE, REFUSED, bp, here, page
-from jobsvc.web.dashboard.presenting import LOOKS
-from jobsvc.web.dashboard.steering import buttons
+from jobsvc.web.dashboard.blueprint import COMMON, PAGE, REFUSED, bp, here, page, page_url
+from jobsvc.web.dashboard.presenting import LOOKS, Look
+from jobsvc.web.dashboard.steering import PAUSE, RESUME, ROLL_BACK, TERMINATE, buttons
 from jobsvc.web.openapi.answers import answers
 from jobsvc.web.services import services
 from jobsvc.web.takes import takes
@@ -29,11 +31,10 @@ QUIET_SECONDS = 10
 
 FILTERS = ("state", "kind", "user", "text")
 
-STATES = [
-    (",".join(state for state in State if state not in FINISHED), "not finished"),
-    *((state, LOOKS[state].word) for state in State),
-]
-"""What can be chosen: the value of `state`, and what it is called."""
+NOT_FINISHED = ",".join(state for state in State if state not in FINISHED)
+
+LATEST = 3
+"""So many of the latest five seconds make the rate of now."""
 
 MOVING = UNDER_WAY | STOPPING | {State.QUEUED}
 """States of jobs that will soon look different."""
@@ -50,10 +51,10 @@ def jobs() -> Response:
         "dashboard/list.html",
         "dashboard/list_live.html",
         _found,
-        states=STATES,
         kinds=sorted(services().kinds),
         wanted=_wanted(),
-        may_steer=Right.STEER in caller().role.rights,
+        may_steer=_may_steer(),
+        many_buttons=(PAUSE, RESUME, TERMINATE, ROLL_BACK),
         sees_all=caller().scope.owner is None,
     )
 
@@ -63,9 +64,17 @@ def _found() -> Mapping[str, Any]:
     after = parameters.after(1)
     found = authorized().page(parameters.listed(), limit=ON_A_PAGE, after=after[0] if after else None)
     wanted = _wanted()
+    at_work = services().overview.at_work()
     moving = any(job.state in MOVING for job in found.jobs)
     return {
         "jobs": [_row(job) for job in found.jobs],
+        "new_url": page_url("new") if Right.START in caller().role.rights else None,
+        "wanted": wanted,
+        "may_steer": _may_steer(),
+        "at_work": at_work,
+        "latest_rate": mean(rates[-LATEST:]) if (rates := [found.rate for found in at_work.throughput]) else 0.0,
+        "rates": rates,
+        "states": _states(wanted),
         "is_filtered": bool(wanted),
         "first_url": here(**wanted) if after else None,
         "next_url": here(**wanted, after=found.next) if found.next else None,
@@ -74,9 +83,48 @@ def _found() -> Mapping[str, Any]:
     }
 
 
+def _may_steer() -> bool:
+    return Right.STEER in caller().role.rights
+
+
 def _wanted() -> dict[str, Any]:
     """The filter that stands in the address, by the names of its parameters."""
     return {name: text for name in FILTERS if (text := parameters.text(name))}
+
+
+class Tab(NamedTuple):
+    """A state that can be chosen."""
+
+    word: str
+    url: str
+    many: Count | None
+    """How many jobs are in it; None where other filters are set, which it does not know of."""
+    look: Look | None
+    is_chosen: bool
+
+
+def _states(wanted: Mapping[str, str]) -> list[Tab]:
+    """The states that jobs are in, beside the chosen one, as links that leave the other filters as they are."""
+    others = {name: text for name, text in wanted.items() if name != "state"}
+    counts = authorized().counts()
+    chosen = wanted.get("state")
+    every = Tab("all", here(**others), None, None, chosen is None)
+    tabs = [every, _tab("not finished", NOT_FINISHED, others, chosen)]
+    for state in State:
+        if counts[state].count or state == chosen:
+            tabs.append(_tab(LOOKS[state].word, state, others, chosen, None if others else counts[state], LOOKS[state]))
+    return tabs
+
+
+def _tab(
+    word: str,
+    state: str,
+    others: Mapping[str, str],
+    chosen: str | None,
+    count: Count | None = None,
+    look: Look | None = None,
+) -> Tab:
+    return Tab(word, here(**{**others, "state": state}), count, look, state == chosen)
 
 
 def _row(job: Job) -> Mapping[str, Any]:
@@ -84,5 +132,5 @@ def _row(job: Job) -> Mapping[str, Any]:
         "job": job,
         "buttons": buttons(job, caller(), services().kinds),
         "percent": job.rollback_percent if job.rollback is not None else job.percent,
-        "is_finished": job.state in FINISHED,
+        "is_moving": job.state in UNDER_WAY,
     }

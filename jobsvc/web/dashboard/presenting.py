@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -108,6 +109,20 @@ def users_text(value: object) -> Markup:
     return Markup('<bdi class="text">{}</bdi>').format(escape(value))
 
 
+SPARK_WIDTH, SPARK_HEIGHT = 120, 24
+"""Of the box in which a small line is drawn."""
+
+
+def spark(values: Sequence[float]) -> str:
+    """The points of a small line that shows how values went, for `<polyline>`; the highest reaches the top."""
+    if len(values) < 2:
+        return ""
+    highest = max(*values, 0.001)
+    step = SPARK_WIDTH / (len(values) - 1)
+    low = SPARK_HEIGHT - 1
+    return " ".join(f"{n * step:.1f},{low - value / highest * (low - 1):.1f}" for n, value in enumerate(values))
+
+
 TITLE_CHARACTERS = 120
 
 
@@ -129,5 +144,6 @@ FILTERS = {
     "users_text": users_text,
     "look": look,
     "job_title": title,
+    "spark": spark,
 }
 """For templates, by name."""
