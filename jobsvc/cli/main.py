@@ -27,6 +27,8 @@ class Listed:
 CLIENT = {
     "upload": Listed("client.creating", "upload", "Upload a file and start a job over its rows."),
     "preview": Listed("client.previewing", "preview", "Show how a file would be read, before it is uploaded."),
+    "report": Listed("client.checking.reporting", "report", "Show what a job has found in its file, or would do."),
+    "apply": Listed("client.checking.applying", "apply_it", "Start the job that does what a dry run has checked."),
     "export": Listed("client.downloads.exporting", "export", "Export what was made on some days to a CSV file."),
     "list": Listed("client.looking", "list_jobs", "List jobs, the newest first."),
     "show": Listed("client.looking", "show", "Show a job: its state, how far it is, what went wrong."),

@@ -108,6 +108,13 @@ class Files(ABC):
         """
 
     @abstractmethod
+    def mark_of_input(self, job_id: str) -> str | None:
+        """A short text that is another one once somebody has written to a job's input; None if there is none.
+
+        It may be another one, too, where the file was restored or moved.
+        """
+
+    @abstractmethod
     def uploaded(self, job_id: str) -> Readable:
         """A job's input, to be opened later."""
 

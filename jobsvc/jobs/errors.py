@@ -138,6 +138,14 @@ class CantRollBack(JobError):
         self.job_id = job_id
 
 
+class CantApply(JobError):
+    """The job can't be applied: it is no dry run, has not gone well, or its file is not there as it was checked."""
+
+    def __init__(self, job_id: str, why: str) -> None:
+        super().__init__(f"job {job_id} can't be applied: {why}")
+        self.job_id = job_id
+
+
 class KeyReused(JobError):
     """An idempotency key came with another request than the one it stands for."""
 

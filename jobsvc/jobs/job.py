@@ -11,6 +11,7 @@ from sqlalchemy import RowMapping
 
 from jobsvc.identifiers import ActionKey, EntryId, JobKey, Priority
 from jobsvc.jobs.states import FINISHED, State
+from jobsvc.jobs.stored_file import StoredFile
 
 UNKNOWN_MOMENT = datetime.fromtimestamp(0, UTC)
 
@@ -97,6 +98,14 @@ class Job:
     """Whether its run is to leave its slot to a job of a higher priority. See `runs/sharing/giving_way.py`."""
     held: bool
     """Whether it waits, in a fleet, for another job of its user to leave its slot. See `runs/sharing/holding.py`."""
+    file: StoredFile | None
+    """Its upload; None if it has none, or if an earlier version has received it."""
+    uploaded_at: datetime | None
+    """When its file was uploaded, if that was for another job."""
+    applied_from: str | None
+    """The id of the dry run that was applied as this job. It reads that job's file."""
+    applied_as: list[str]
+    """Of a dry run: the ids of the latest jobs that were made of its file. Some may be forgotten by now."""
 
     unreadable: str = ""
     """What can't be read of it, since somebody else wrote it. Something harmless is in its place."""
@@ -119,6 +128,12 @@ class Job:
         if not isinstance(row["params"], dict):
             values["params"] = {}
             odd.append("params")
+        values["file"] = StoredFile.from_json(row["file"])
+        if row["file"] is not None and values["file"] is None:
+            odd.append("file")
+        if not isinstance(row["applied_as"], list):
+            values["applied_as"] = []
+            odd.append("applied_as")
         if not isinstance(row["warnings"], list):
             values["warnings"] = []
             odd.append("warnings")
@@ -133,6 +148,11 @@ class Job:
     def changed(self, values: Mapping[str, Any]) -> Job:
         """The job once these columns of its row were changed; some of them may not be the job's to know."""
         return replace(self, **{name: value for name, value in values.items() if name in _COLUMNS})
+
+    @property
+    def input_id(self) -> str:
+        """The id of the job for which its file was uploaded. The store has the file by that."""
+        return self.applied_from or self.id
 
     @property
     def saw_everything(self) -> bool:

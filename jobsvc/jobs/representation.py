@@ -33,6 +33,7 @@ _LINKS = (
     "resume",
     "terminate",
     "rollback",
+    "apply",
     "report",
     "failed",
     "unprocessed",
@@ -64,6 +65,9 @@ def job_json(job: Job) -> dict[str, Any]:
         },
         "params": dict(job.params),
         "filename": job.filename,
+        "file": _file_json(job),
+        "applied_from": job.applied_from,
+        "applied_as": job.applied_as,
         "callback_url": job.callback_url,
         "warnings": job.warnings,
         "error": job.unreadable or job.error,
@@ -77,6 +81,12 @@ def job_json(job: Job) -> dict[str, Any]:
         },
     }
     return {**shown, "version": version_of(shown)}
+
+
+def _file_json(job: Job) -> dict[str, Any] | None:
+    if job.file is None:
+        return None
+    return {"name": job.filename, "bytes": job.file.bytes, "sha256": job.file.sha256}
 
 
 def action_json(action: BulkAction) -> dict[str, Any]:

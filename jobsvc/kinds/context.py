@@ -113,6 +113,8 @@ class JobContext:
     """The job's log."""
     owner: str | None = None
     """The user whose records alone it may read, since its own user sees no others; None: everybody's."""
+    uploaded_at: datetime | None = None
+    """When its file was uploaded, if that was for the dry run that was applied as this job."""
 
 
 @dataclass(frozen=True)

@@ -300,7 +300,7 @@ class Runner:
             cursor=place.cursor,
             columns=place.columns,
             attempt=job.attempt,
-            open_input=partial(self._files.open_input, job.id, stopped=signals.stop),
+            open_input=partial(self._files.open_input, job.input_id, stopped=signals.stop),
             open_output=output.open,
             read=self._database.read,
             stopped=signals.stop,
@@ -308,4 +308,5 @@ class Runner:
             max_row_bytes=self._max_row_bytes,
             log=said,
             owner=job.scope,
+            uploaded_at=job.uploaded_at,
         )

@@ -8,6 +8,7 @@ from datetime import datetime
 from jobsvc.files.contract import Files
 from jobsvc.jobs.stopping import Engine, RollbackEngine
 from jobsvc.kinds.contract import Kind
+from jobsvc.service.checking.applying import Applying
 from jobsvc.service.limits.quotas import Quotas
 from jobsvc.service.lookup import Lookup
 from jobsvc.service.notifier import Notifier
@@ -45,6 +46,7 @@ class JobService:
         self.steering = Steering(database, self.lookup, self.settling, kinds, engine, rollbacks, notifier, now)
 
         self.new_id, self.submit = self.submission.new_id, self.submission.submit
+        self.apply = Applying(files, kinds, self.new_id, self.submit).apply
         self.get, self.page = self.lookup.get, self.lookup.page
         self.events, self.log, self.webhooks = self.lookup.events, self.lookup.log, self.lookup.webhooks
         self.recent, self.told, self.ahead = self.lookup.recent, self.lookup.told, self.lookup.ahead

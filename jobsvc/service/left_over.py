@@ -98,6 +98,6 @@ class LeftOver:
         if job.files_removed_at is not None:
             raise FilesRemoved(job.id, job.files_removed_at)
         try:
-            return self._files.open_input(job.id, ahead=ahead)
+            return self._files.open_input(job.input_id, ahead=ahead)
         except FileNotFoundError:
             raise NoResult(job.id) from None

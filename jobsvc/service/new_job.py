@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -12,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from jobsvc.identifiers import Priority
 from jobsvc.jobs.errors import InvalidParameter
 from jobsvc.jobs.refused_values import said_of
+from jobsvc.jobs.stored_file import StoredFile
 from jobsvc.kinds.contract import BadParameter, Kind, KindParams, KnownJobs, Prepared, Readable
 from jobsvc.runs.hooks import contained
 
@@ -57,6 +59,11 @@ class NewJob:
     priority: Priority = Priority.NORMAL
     upload_bytes: int = 0
     """How many bytes its upload has in the store."""
+    file: StoredFile | None = None
+    uploaded_at: datetime | None = None
+    """When its file was uploaded, if that was for another job."""
+    applied_from: str | None = None
+    """The id of the dry run that is applied."""
 
 
 @dataclass(frozen=True)

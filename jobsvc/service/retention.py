@@ -7,12 +7,12 @@ records and teams need, and nothing else. See docs/decisions/0015.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from jobsvc.access import session_text
 from jobsvc.access.acts import Act
@@ -76,6 +76,11 @@ class Swept:
     """Lines of the audit that were removed."""
 
 
+def _owners(rows: Collection[RowMapping]) -> set[str]:
+    """The ids of the jobs whose inputs these jobs have."""
+    return {row["applied_from"] or row["id"] for row in rows}
+
+
 def never() -> bool:
     return False
 
@@ -109,8 +114,9 @@ class Retention:
             if current.state not in FINISHED:
                 raise NotAllowed(job.id, current.state, "deleted before it has finished")
             forgetting.mark_forgotten(connection, [job.key], self._tombstone(connection))
+            unused = forgetting.release_inputs(connection, {current.input_id})
             note(connection, Act.DELETE, job.id, by=who, at=self._now(connection))
-        self._files.remove(job.id)
+        self._remove_files_of([job.id], unused)
         log.info("%s deleted job %s", who, job.id, extra={"job": job.id})
 
     def sweep(self, stopped: Callable[[], bool] = never) -> Swept:
@@ -178,9 +184,10 @@ class Retention:
             "rollback_total",
             "request_id",
             "searched",
+            *("file", "uploaded_at", "applied_from"),
         )
         now = self._now(connection)
-        return {"deleted_at": now, "files_removed_at": now, "params": {}} | dict.fromkeys(cleared)
+        return {"deleted_at": now, "files_removed_at": now, "params": {}, "applied_as": []} | dict.fromkeys(cleared)
 
     def _forget_jobs(self, stopped: Callable[[], bool]) -> Iterator[int]:
         if self._policy.finished is None:
@@ -191,8 +198,8 @@ class Retention:
                 found = forgetting.finished_before(connection, before, FINISHED, JOBS_AT_A_TIME)
                 if found:
                     forgetting.mark_forgotten(connection, [row["key"] for row in found], self._tombstone(connection))
-            for row in found:
-                self._files.remove(row["id"])
+                unused = forgetting.release_inputs(connection, _owners(found))
+            self._remove_files_of([row["id"] for row in found], unused)
             yield len(found)
             if len(found) < JOBS_AT_A_TIME:
                 return
@@ -202,12 +209,12 @@ class Retention:
             assert self._policy.files is not None, "otherwise there is none"
             with self._database.write() as connection:
                 now = self._now(connection)
-                ids = forgetting.note_files_removed(
+                noted = forgetting.note_files_removed(
                     connection, keys, at=now, before=now - self._policy.files, states=FINISHED
                 )
-            for job_id in ids:
-                self._files.remove(job_id)
-            yield len(ids)
+                unused = forgetting.release_inputs(connection, _owners(noted))
+            self._remove_files_of([row["id"] for row in noted], unused)
+            yield len(noted)
 
     def _with_files(self, stopped: Callable[[], bool]) -> Iterator[Sequence[JobKey]]:
         """The keys, some at a time, of jobs that stay but whose files' time is over, if they have any."""
@@ -226,12 +233,24 @@ class Retention:
                     states=FINISHED,
                     limit=JOBS_AT_A_TIME,
                 )
-            keys = [row["key"] for row in found if self._files.any_of(row["id"])]
+            keys = [row["key"] for row in found if self._has_files(row)]
             if keys:
                 yield keys
             if len(found) < JOBS_AT_A_TIME:
                 return
             after = (found[-1]["finished_at"], found[-1]["key"])
+
+    def _has_files(self, row: RowMapping) -> bool:
+        """Whether there is any file of a job, or the one of the dry run that was applied as it."""
+        ids = (row["id"], row["applied_from"])
+        return any(self._files.any_of(job_id) for job_id in ids if job_id is not None)
+
+    def _remove_files_of(self, ids: Collection[str], unused: Collection[str]) -> None:
+        """What these jobs have made, and the inputs that no job needs any more."""
+        for job_id in ids:
+            self._files.remove_output(job_id)
+        for job_id in unused:
+            self._files.remove_input(job_id)
 
     def _forget_actions(self, stopped: Callable[[], bool]) -> None:
         """Forget actions on many jobs as jobs are, but none by which a job can still be found that waits paused."""

@@ -49,28 +49,31 @@ class Submission:
         """An id for a job to be. The unique column `jobs.id` holds it to its promise."""
         return job_ids.make(user, kind, self._now())
 
-    def submit(self, new: NewJob) -> Job:
+    def submit(self, new: NewJob, beside: Callable[[Connection], None] = lambda _: None) -> Job:
         """Queue a new job, or return the one that the same request made before.
+
+        `beside` is called in the transaction that makes a new one: what it raises keeps that from being made.
 
         Raises QueueFull, TooManyQueued, TooMuchStored, and KeyReused for an idempotency key that stood for
         another request.
         """
         # However long the upload has taken.
         with time_limit(REQUEST_SECONDS):
-            return once_for_each_key(new.idempotency, lambda: self._submit(new))
+            return once_for_each_key(new.idempotency, lambda: self._submit(new, beside))
 
-    def _submit(self, new: NewJob) -> Job:
+    def _submit(self, new: NewJob, beside: Callable[[Connection], None]) -> Job:
         with self._engine.asking() as asking:
-            return self._found_or_made(asking, new)
+            return self._found_or_made(asking, new, beside)
 
     @again_on_conflict
-    def _found_or_made(self, asking: Asking, new: NewJob) -> Job:
+    def _found_or_made(self, asking: Asking, new: NewJob, beside: Callable[[Connection], None]) -> Job:
         # What a full disk has in reserve is not for new work.
         with self._database.write(urgent=True, reserve=False) as connection:
             job = self._made_before(connection, new)
             if job is not None:
                 note(connection, Act.SUBMIT, job.id, by=new.user, at=self._now(), already=True)
                 return job
+            beside(connection)
             self._quotas.check(connection, new.user, new.upload_bytes)
             # On PostgreSQL others may be submitting too: the limit may be passed by as many.
             if job_rows.count_in_state(connection, State.QUEUED) >= self._max_queued:
@@ -102,6 +105,9 @@ class Submission:
             "callback_url": new.callback_url,
             "priority": new.priority,
             "upload_bytes": new.upload_bytes,
+            "file": None if new.file is None else new.file.as_json(),
+            "uploaded_at": new.uploaded_at,
+            "applied_from": new.applied_from,
             "turn": next_turn(connection, new.user, new.priority),
             "request_id": request_id(),
             "state": State.QUEUED,
@@ -109,7 +115,7 @@ class Submission:
             "queued_at": now,
         }
         key = job_rows.add(connection, values)
-        why = "the job was submitted"
+        why = "the job was submitted" if new.applied_from is None else f"the dry run {new.applied_from} was applied"
         event_rows.add(connection, key, at=now, before=None, after=State.QUEUED, who=new.user, why=why)
         if new.idempotency is not None:
             idempotency_rows.remember(

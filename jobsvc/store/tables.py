@@ -10,6 +10,7 @@ metadata = MetaData()
 
 _WITH_FILES = text("files_removed_at IS NULL")
 _HELD = text("held")
+_APPLIED = text("applied_from IS NOT NULL")
 
 jobs = Table(
     "jobs",
@@ -74,6 +75,14 @@ jobs = Table(
     Column("result_bytes", Big, nullable=False, default=0, server_default="0"),
     # In the fleet: it is queued and has no entry, until another job of its user has left its slot.
     Column("held", Boolean, nullable=False, default=False, server_default=false()),
+    # Its upload as it was stored: a JSON object, `jobs/stored_file.py` says of what.
+    Column("file", Json),
+    # When its file was uploaded, if that was for another job.
+    Column("uploaded_at", UtcDateTime),
+    # The id of the dry run that was applied as this job. Its file is this job's too.
+    Column("applied_from", String),
+    # Of a dry run: the ids of the latest jobs that were made of its file, as a JSON array.
+    Column("applied_as", Json, nullable=False, default=list, server_default="[]"),
     Index("jobs_user", "user", "key"),
     Index("jobs_turns", "state", "priority", "turn", "key"),
     Index("jobs_user_turns", "user", "priority", "turn"),
@@ -93,6 +102,7 @@ jobs = Table(
     # All that is summed up of all jobs, so that it takes no look at their rows.
     Index("jobs_figures", "kind", "state", "deleted_at", "done", "failed", "blank", "taken_back"),
     Index("jobs_finished", "finished_at"),
+    Index("jobs_applied", "applied_from", sqlite_where=_APPLIED, postgresql_where=_APPLIED),
     sqlite_autoincrement=True,
 )
 

@@ -30,9 +30,8 @@ MAX_KEY_CHARACTERS = 255
 def create_from_upload(kind: Kind) -> Job:
     """Create a job from a request with a file, and options in its form or its query."""
     job_id = authorized().new_id(kind.name)
-    key = idempotency_key()
-    allowance = authorized().before_upload(key, least_bytes())
-    with services().uploads.one_of(caller().user), receive(job_id, allowance, digest=key is not None) as upload:
+    allowance = authorized().before_upload(idempotency_key(), least_bytes())
+    with services().uploads.one_of(caller().user), receive(job_id, allowance) as upload:
         job = _create(kind, job_id, upload.options, upload)
         if job.id == job_id:
             upload.keep()
@@ -46,12 +45,7 @@ def create_from_fields(kind: Kind, fields: Mapping[str, Any]) -> Job:
 
 def _create(kind: Kind, job_id: str, fields: Mapping[str, Any], upload: Upload | None) -> Job:
     given = {name: value for name, value in fields.items() if name not in BESIDE_PARAMS}
-    priority = asked_priority(fields)
-    callback_url = fields.get(CALLBACK_URL)
-    if callback_url == "":
-        callback_url = None
-    if callback_url is not None:
-        services().check_callback(callback_url)
+    priority, callback_url = asked_priority(fields), asked_callback(fields)
     try:
         found = checked(kind, given, upload.file if upload else None, authorized())
     except BadUpload as error:
@@ -66,9 +60,19 @@ def _create(kind: Kind, job_id: str, fields: Mapping[str, Any], upload: Upload |
         callback_url=callback_url,
         idempotency=_idempotency(kind, given, callback_url, priority, upload),
         priority=priority,
-        upload_bytes=upload.size if upload else 0,
+        upload_bytes=upload.stored.bytes if upload else 0,
+        file=upload.stored if upload else None,
     )
     return authorized().submit(new)
+
+
+def asked_callback(fields: Mapping[str, Any]) -> str | None:
+    """Raises InvalidParameter."""
+    callback_url: str | None = fields.get(CALLBACK_URL)
+    if callback_url is None or callback_url == "":
+        return None
+    services().check_callback(callback_url)
+    return callback_url
 
 
 def asked_priority(fields: Mapping[str, Any]) -> Priority:
@@ -109,7 +113,7 @@ def _idempotency(
         kind.name,
         callback_url,
         sorted(given.items()),
-        upload.digest if upload else None,
+        upload.stored.sha256 if upload else None,
         *scope_of_request(),
     ]
     if priority is not Priority.NORMAL:

@@ -11,6 +11,7 @@ from gunicorn.http.errors import NoMoreData, ParseException  # type: ignore[impo
 from werkzeug.exceptions import HTTPException, PreconditionFailed
 
 from jobsvc.jobs.errors import (
+    CantApply,
     CantRollBack,
     FilesRemoved,
     InvalidParameter,
@@ -74,6 +75,7 @@ _KINDS: dict[type[JobError], Told] = {
     FilesRemoved: Told(410, "files-removed", "The files of the job were removed"),
     NotAllowed: Told(409, "not-allowed-now", "The state of the job does not allow this"),
     CantRollBack: Told(409, "cannot-roll-back", "The kind of job can't be rolled back"),
+    CantApply: Told(409, "cannot-apply", "The job can't be applied"),
     KeyReused: Told(422, "idempotency-key-reused", "The idempotency key stands for another request"),
     UnknownKey: Told(404, "unknown-key", "There is no such key"),
     TooManyQueued: Told(429, "too-many-queued", "The user has too many jobs queued"),

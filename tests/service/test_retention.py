@@ -316,7 +316,8 @@ def test_files_that_a_crash_kept_from_being_removed_are_removed_at_the_next_star
     gone, stays = place.finished(), place.finished()
     place.put(stays, finished_at=now() + 5 * DAY)
     with monkeypatch.context() as patch:
-        patch.setattr(place.services.files, "remove", lambda job_id: None)
+        for name in ("remove_input", "remove_output"):
+            patch.setattr(place.services.files, name, lambda job_id: None)
         place.retention(terms, 2 * DAY).sweep()
     assert place.names() == {f"{gone}.input", f"{stays}.input"}
     recover(place.database, place.services.files, now, resume=False)

@@ -104,6 +104,8 @@ def show(api: Api, output: Output, job_id: str) -> None:
         "attempt": job["attempt"],
         "rolled back": f"{rollback['percent']} %" if rollback and not job["rolled_back"] else job["rolled_back"],
     }
+    kin = {"made of the dry run": job.get("applied_from"), "applied as": job.get("applied_as")}
+    fields |= {name: value for name, value in kin.items() if value}
     output.fields([*fields.items(), *(("warning", text) for text in job["warnings"])])
 
 

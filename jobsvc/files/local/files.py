@@ -50,6 +50,13 @@ class LocalFiles(Files):
         # Its readers read large pieces: a buffer between would be one copy more.
         return cast("BinaryIO", self.input(job_id).open("rb", buffering=0))
 
+    def mark_of_input(self, job_id: str) -> str | None:
+        try:
+            found = self.input(job_id).stat()
+        except FileNotFoundError:
+            return None
+        return f"{found.st_size}-{found.st_mtime_ns}"
+
     def uploaded(self, job_id: str) -> Path:
         return self.input(job_id)
 

@@ -41,6 +41,10 @@ class RemoteFiles(Files):
     def open_input(self, job_id: str, *, ahead: int = READ_AHEAD_BYTES, stopped: StopSign | None = None) -> BinaryIO:
         return self._open(_input(job_id), ahead, stopped)
 
+    def mark_of_input(self, job_id: str) -> str | None:
+        found = self._store.info(_input(job_id))
+        return None if found is None else f"{found.size}-{found.tag or found.modified.isoformat()}"
+
     def uploaded(self, job_id: str) -> _Uploaded:
         return _Uploaded(self, job_id)
 

@@ -39,6 +39,8 @@ class Info:
     size: int
     """In bytes."""
     modified: datetime
+    tag: str = ""
+    """By which the store tells versions of the object apart, if it does."""
 
 
 class RemoteStore:
@@ -237,7 +239,8 @@ def _info(details: Mapping[str, Any]) -> Info:
     modified = details.get("LastModified") or details.get("modified") or details.get("created")
     if not isinstance(modified, datetime):
         modified = datetime.fromtimestamp(modified or 0, UTC)
-    return Info(int(details["size"]), modified if modified.tzinfo else modified.replace(tzinfo=UTC))
+    aware = modified if modified.tzinfo else modified.replace(tzinfo=UTC)
+    return Info(int(details["size"]), aware, str(details.get("ETag") or details.get("etag") or ""))
 
 
 def _text(error: Exception) -> str:

@@ -85,7 +85,7 @@ class _Records(CsvWork):
         self._key = context.key
         self._batch_items = context.batch_items
         self._dry_run: bool = context.params.dry_run
-        self._default_date = context.created_at.date().isoformat()
+        self._default_date = (context.uploaded_at or context.created_at).date().isoformat()
         try:
             self._date_index = _date_index(self.source.columns, context.params.date_column)
         except LookupError as error:

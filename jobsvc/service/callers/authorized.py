@@ -13,10 +13,12 @@ from sqlalchemy import RowMapping
 
 from jobsvc.access import trail
 from jobsvc.access.caller import Caller
+from jobsvc.identifiers import Priority
 from jobsvc.jobs.bulk_action import BulkAction, Demand, Preview
 from jobsvc.jobs.errors import UnknownAction, UnknownJob
 from jobsvc.jobs.job import Job
 from jobsvc.service.actions.asking import ActionPage, Actions, NewAction
+from jobsvc.service.checking.applying import Wish
 from jobsvc.service.following.follower import Followed, Follower
 from jobsvc.service.following.place import Place
 from jobsvc.service.following.unless import Unless
@@ -62,6 +64,14 @@ class Authorized:
         self._caller.check_kind(new.kind)
         self._caller.check_priority(new.priority)
         return self._jobs.submit(replace(new, scope=self._scope.owner))
+
+    def apply(self, job_id: str, priority: Priority, callback_url: str | None, idempotency: Idempotency | None) -> Job:
+        """See `Applying.apply`. Raises UnknownJob, Forbidden."""
+        job = self.get(job_id)
+        self._caller.check_kind(job.kind)
+        self._caller.check_priority(priority)
+        wish = Wish(self._caller.user, self._scope.owner, callback_url, priority, idempotency)
+        return self._jobs.apply(job, wish)
 
     def get(self, job_id: str) -> Job:
         """Raises UnknownJob."""

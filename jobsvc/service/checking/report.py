@@ -105,7 +105,7 @@ class Reports:
             return {}
         found: dict[int, str] = {}
         until = monotonic() + SECONDS
-        with suppress(FilesDown, OSError), self._files.open_input(job.id, ahead=AHEAD_BYTES) as file:
+        with suppress(FilesDown, OSError), self._files.open_input(job.input_id, ahead=AHEAD_BYTES) as file:
             for row in placed:
                 if monotonic() > until:
                     break

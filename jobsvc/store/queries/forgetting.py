@@ -46,12 +46,12 @@ _AT_REST = and_(jobs.c.deleted_at.is_(None), jobs.c.rollback.is_(None))
 
 
 def finished_before(connection: Connection, at: datetime, states: Collection[str], limit: int) -> Sequence[RowMapping]:
-    """`key` and `id` of jobs in `states` that finished before `at`, the longest finished first; locked.
+    """`key`, `id` and `applied_from` of jobs in `states` that finished before `at`, the longest finished first; locked.
 
     Those that another transaction is changing are left out.
     """
     query = (
-        select(jobs.c.key, jobs.c.id)
+        select(jobs.c.key, jobs.c.id, jobs.c.applied_from)
         .where(_AT_REST, jobs.c.finished_at < at, jobs.c.state.in_(states))
         .order_by(jobs.c.finished_at, jobs.c.key)
         .limit(limit)
@@ -101,6 +101,25 @@ def _remove_some(
     return connection.execute(delete(table).where(which, column.in_(some))).rowcount
 
 
+def release_inputs(connection: Connection, owners: Collection[str]) -> list[str]:
+    """Those of the jobs with these ids whose input no job needs any more, themselves or one that was made of it.
+
+    To be called in the transaction that notes the removal of files, after that. Inputs that are still needed count
+    from then on for one of the jobs that need them. Of two transactions that release the last two jobs of an input at
+    the same time, each may take the other's job to need it: the next look for strays removes it then.
+    """
+    free = []
+    for owner in owners:
+        needs = and_(or_(jobs.c.id == owner, jobs.c.applied_from == owner), jobs.c.files_removed_at.is_(None))
+        heirs = connection.execute(select(jobs.c.key, jobs.c.id).where(needs).order_by(jobs.c.key).limit(1)).all()
+        if not heirs:
+            free.append(owner)
+        elif heirs[0].id != owner:
+            size = select(jobs.c.upload_bytes).where(jobs.c.id == owner).scalar_subquery()
+            connection.execute(update(jobs).where(jobs.c.key == heirs[0].key).values(upload_bytes=size))
+    return free
+
+
 def may_have_files(
     connection: Connection,
     after: tuple[datetime, int] | None,
@@ -110,9 +129,12 @@ def may_have_files(
     states: Collection[str],
     limit: int,
 ) -> Sequence[RowMapping]:
-    """`key`, `id`, `finished_at` of jobs that finished in that time and whose files weren't removed, oldest first."""
+    """`key`, `id`, `applied_from`, `finished_at` of jobs that finished in that time and still have their files.
+
+    The oldest come first.
+    """
     query = (
-        select(jobs.c.key, jobs.c.id, jobs.c.finished_at)
+        select(jobs.c.key, jobs.c.id, jobs.c.applied_from, jobs.c.finished_at)
         .where(_AT_REST, jobs.c.files_removed_at.is_(None), jobs.c.state.in_(states), jobs.c.finished_at < before)
         .order_by(jobs.c.finished_at, jobs.c.key)
         .limit(limit)
@@ -126,11 +148,11 @@ def may_have_files(
 
 def note_files_removed(
     connection: Connection, keys: Collection[JobKey], *, at: datetime, before: datetime, states: Collection[str]
-) -> list[str]:
-    """Note it for those of the jobs that are still finished since before `before`; returns their ids."""
+) -> Sequence[RowMapping]:
+    """Note it for those of the jobs that are still finished since before `before`; `id`, `applied_from` of these."""
     still = and_(_AT_REST, jobs.c.key.in_(keys), jobs.c.state.in_(states), jobs.c.finished_at < before)
-    noted = update(jobs).where(still).values(files_removed_at=at).returning(jobs.c.id)
-    return list(connection.execute(noted).scalars())
+    noted = update(jobs).where(still).values(files_removed_at=at).returning(jobs.c.id, jobs.c.applied_from)
+    return connection.execute(noted).mappings().all()
 
 
 def count_keys_before(connection: Connection, at: datetime) -> int:

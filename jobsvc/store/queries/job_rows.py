@@ -97,11 +97,20 @@ def in_states(connection: Connection, states: Collection[str]) -> Sequence[RowMa
 
 
 def ids_by_files(connection: Connection) -> tuple[set[str], set[str]]:
-    """The ids of all jobs that may have files, and of those whose files were removed, forgotten ones among them."""
-    ids: tuple[set[str], set[str]] = set(), set()
-    for job_id, removed_at in connection.execute(select(jobs.c.id, jobs.c.files_removed_at)):
-        ids[removed_at is not None].add(job_id)
-    return ids
+    """The ids of all jobs that may have files, and of those whose files were removed, forgotten ones among them.
+
+    A dry run has its file as long as a job needs it that was made of it.
+    """
+    kept: set[str] = set()
+    removed: set[str] = set()
+    for job_id, removed_at, source in connection.execute(
+        select(jobs.c.id, jobs.c.files_removed_at, jobs.c.applied_from)
+    ):
+        if removed_at is not None:
+            removed.add(job_id)
+        else:
+            kept.update((job_id, source or job_id))
+    return kept, removed - kept
 
 
 def count_uploads(connection: Connection, kinds: Collection[str]) -> int:

@@ -20,6 +20,18 @@ _WHOLE = f"^{version.SHAPE}$"
 
 _STATE = "|".join(State)
 
+CALLBACK_URL: Schema = {
+    "type": "string",
+    "format": "uri",
+    "description": "gets a signed POST when the job has ended or paused",
+}
+
+PRIORITY: Schema = {
+    "type": "string",
+    "enum": Priority.words(),
+    "description": "which of the queued jobs go first; a high one takes the slot of a lower one if none is free",
+}
+
 NAMES: dict[str, Schema] = {
     "key": {"type": "string", "format": "password", "description": "the key to log in with"},
     "next": {"type": "string", "description": "where to go on after the login: a path of this service"},
@@ -78,6 +90,8 @@ NAMES: dict[str, Schema] = {
     },
     "paused_by": {"type": "string", "description": "with `resume`: only jobs that the action with this id has paused"},
     "dry_run": {"type": "boolean", "default": False, "description": "only count what would be done"},
+    "callback_url": CALLBACK_URL,
+    "priority": PRIORITY,
     "role": {"type": "string", "enum": [str(role) for role in Role], "description": "what the key is for"},
     "kinds": {
         "type": ["array", "string", "null"],
@@ -144,18 +158,6 @@ PATH_NAMES: dict[str, Schema] = {
     "name": {"type": "string", "description": "the name of a kind"},
     "file": {"type": "string", "description": "the name of a file"},
     "version": {"type": "string", "description": "the version of all files together, as pages name it"},
-}
-
-CALLBACK_URL: Schema = {
-    "type": "string",
-    "format": "uri",
-    "description": "gets a signed POST when the job has ended or paused",
-}
-
-PRIORITY: Schema = {
-    "type": "string",
-    "enum": Priority.words(),
-    "description": "which of the queued jobs go first; a high one takes the slot of a lower one if none is free",
 }
 
 IDEMPOTENCY_KEY: Schema = {

@@ -82,6 +82,16 @@ class RollbackProgress(Shape):
     percent: float
 
 
+class StoredFile(Shape):
+    """A file as it is stored: unpacked if it came as gzip, and UTF-8 if it was UTF-16 or UTF-32."""
+
+    name: str | None
+    """What the client called it."""
+    bytes: int
+    sha256: str
+    """The SHA-256 of its bytes, in hexadecimal digits."""
+
+
 class Job(Shape):
     """A job, as it stands now."""
 
@@ -99,6 +109,12 @@ class Job(Shape):
     """Its parameters with their defaults, by the schema that its kind has in /kinds."""
     filename: str | None
     """What the client called its file."""
+    file: StoredFile | None
+    """Its upload. Null: it has none, or an earlier version has received it."""
+    applied_from: str | None
+    """The dry run that was applied as this job."""
+    applied_as: list[str]
+    """Of a dry run, the jobs that were made of its file, the latest twenty. Some may be deleted by now."""
     callback_url: str | None
     warnings: list[str]
     error: str | None

@@ -18,6 +18,7 @@ from werkzeug.sansio.multipart import File
 
 from jobsvc.files.contract import Files, Readable
 from jobsvc.jobs.errors import InvalidParameter
+from jobsvc.jobs.stored_file import StoredFile
 from jobsvc.metrics.instruments import UPLOADS
 from jobsvc.service.limits.quotas import Allowance
 from jobsvc.store.errors import DatabaseBusy, DatabaseDown, DiskFull, FilesDown
@@ -43,16 +44,13 @@ class UploadRefused(BadRequest):
 class Upload:
     """A file that has arrived, and the options that came with it."""
 
-    def __init__(self, file: Readable, target: Stored, options: dict[str, str]) -> None:
+    def __init__(self, file: Readable, target: Target, stored: StoredFile, options: dict[str, str]) -> None:
         self.file = file
         self.filename = target.filename
         """What the client called the file, if it did; for people to read, never a path."""
         self.options = options
-        self.digest = target.hexdigest()
-        """The SHA-256 of what is in the file, if it was asked for."""
+        self.stored = stored
         self.warnings = target.warnings
-        self.size = target.size
-        """In bytes, as it is stored."""
         self.kept = False
 
     def keep(self) -> None:
@@ -61,7 +59,7 @@ class Upload:
 
 
 @contextmanager
-def receive(job_id: str, allowance: Allowance, *, digest: bool = False) -> Iterator[Upload]:
+def receive(job_id: str, allowance: Allowance) -> Iterator[Upload]:
     """Receive the request's file as the input of the job `job_id` to be; gzip is unpacked, UTF-16 becomes UTF-8.
 
     Unless the block calls `keep`, nothing of it stays. Raises UploadRefused,
@@ -69,7 +67,7 @@ def receive(job_id: str, allowance: Allowance, *, digest: bool = False) -> Itera
     """
     files = services().files
     most = services().settings.max_upload_bytes
-    target = Stored(job_id, most, allowance, digest)
+    target = Stored(job_id, most, allowance)
     committed = kept = False
     try:
         with UPLOADS.track_inprogress():
@@ -81,7 +79,7 @@ def receive(job_id: str, allowance: Allowance, *, digest: bool = False) -> Itera
         target.size = target.file.tell()
         target.file.commit()
         committed = True
-        upload = Upload(files.uploaded(job_id), target, options)
+        upload = Upload(files.uploaded(job_id), target, target.told(), options)
         try:
             yield upload
         except (DatabaseBusy, DiskFull):

@@ -7,6 +7,7 @@ import hashlib
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from jobsvc.files.contract import NewInput
+from jobsvc.jobs.stored_file import StoredFile
 from jobsvc.metrics.instruments import UPLOADED_BYTES
 from jobsvc.service.limits.quotas import Allowance
 from jobsvc.store.errors import NoRoom
@@ -26,12 +27,12 @@ class Stored(Target):
     """Takes not more than `most` bytes, packed or unpacked, and not more than the `allowance` has left, as sent or as
     stored. Beside what any target raises: NoRoom, TooMuchStored."""
 
-    def __init__(self, job_id: str, most: int, allowance: Allowance, digest: bool) -> None:
+    def __init__(self, job_id: str, most: int, allowance: Allowance) -> None:
         super().__init__()
         self._job_id = job_id
         self._most = most
         self._allowance = allowance
-        self._digest = hashlib.sha256() if digest else None
+        self._digest = hashlib.sha256()
         self._arrival = Arrival()
         self._arrived_bytes = 0
         self.file: NewInput | None = None
@@ -64,8 +65,9 @@ class Stored(Target):
         for piece in self._arrival.finish():
             self._store(piece)
 
-    def hexdigest(self) -> str | None:
-        return self._digest.hexdigest() if self._digest is not None else None
+    def told(self) -> StoredFile:
+        """What is to be remembered of the file, once it is in the store."""
+        return StoredFile(self.size, self._digest.hexdigest(), services().files.mark_of_input(self._job_id))
 
     def _store(self, data: bytes) -> None:
         assert self.file is not None
@@ -73,8 +75,7 @@ class Stored(Target):
             raise self._too_large()
         self._allowance.check(self.file.tell() + len(data))
         _check_room()
-        if self._digest is not None:
-            self._digest.update(data)
+        self._digest.update(data)
         remaining = memoryview(data)
         while remaining:
             remaining = remaining[self.file.write(remaining) :]

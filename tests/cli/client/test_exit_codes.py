@@ -16,6 +16,8 @@ from tests.support.shell import jobsvc
 OK_ARGS: dict[str, tuple[str, ...]] = {
     "upload": ("FILE",),
     "preview": ("FILE",),
+    "report": ("ID",),
+    "apply": ("ID",),
     "export": ("2026-01-01", "2026-01-02"),
     "list": (),
     "show": ("ID",),
@@ -130,6 +132,9 @@ def test_a_job_that_there_is_not_is_not_found(url: str, command: str) -> None:
         (("list", "--limit", "0"), Exit.USAGE),
         (("show", "ID"), Exit.OK),
         (("watch", "ID"), Exit.OK),
+        (("report", "ID"), Exit.OK),
+        (("report", "ID", "--rows", "101"), Exit.USAGE),
+        (("apply", "ID"), Exit.REFUSED),
         (("events", "ID"), Exit.OK),
         (("kinds", "nope"), Exit.NOT_FOUND),
         (("failed", "ID"), Exit.OK),

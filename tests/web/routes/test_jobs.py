@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 from typing import Any
@@ -38,7 +39,8 @@ def job_of(client: FlaskClient, job_id: str) -> dict[str, Any]:
 
 
 def test_a_finished_job_shows_everything_about_it(client: FlaskClient, services: Services) -> None:
-    job_id = upload(client, b"date,n\n2026-01-01,1\nno date,2\n2026-01-03,3\n", date_column="date")
+    content = b"date,n\n2026-01-01,1\nno date,2\n2026-01-03,3\n"
+    job_id = upload(client, content, date_column="date")
     wait_for(services, job_id, State.SUCCEEDED)
     job = job_of(client, job_id)
     for moment in ("created_at", "started_at", "finished_at"):
@@ -59,6 +61,9 @@ def test_a_finished_job_shows_everything_about_it(client: FlaskClient, services:
             "date_column": "date",
         },
         "filename": "x.csv",
+        "file": {"name": "x.csv", "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()},
+        "applied_from": None,
+        "applied_as": [],
         "callback_url": None,
         "priority": "normal",
         "warnings": [],

@@ -1,0 +1,1 @@
+"""Checking a file first, and applying what was checked."""
