@@ -144,5 +144,7 @@ def is_postgresql(url: str) -> bool:
 
 
 def shown(url: str) -> str:
-    """A database's URL, for people to read: without the password."""
-    return make_url(url).render_as_string(hide_password=True)
+    """A database's URL, for people to read: without the password, also if that stands in the query."""
+    parsed = make_url(url)
+    hidden = {name: "..." for name in parsed.query if "password" in name}
+    return parsed.update_query_dict(hidden).render_as_string(hide_password=True)

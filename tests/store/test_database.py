@@ -6,7 +6,7 @@ from threading import Event, Thread
 import pytest
 from sqlalchemy import text
 
-from jobsvc.store.database import Database, DatabaseClosed
+from jobsvc.store.database import Database, DatabaseClosed, shown
 from tests.support.waiting import TIMEOUT
 
 
@@ -58,3 +58,10 @@ def test_who_waited_for_its_turn_when_the_database_was_closed_writes_nothing(dat
     assert raised.is_set()
     assert count(database) == 1, "a transaction that was under way at the close is committed"
     database.close()
+
+
+@pytest.mark.parametrize("password", ["ann:hush@", "ann@", "?password=hush&sslpassword=hush&x=y"])
+def test_no_password_of_its_url_is_shown(password: str) -> None:
+    url = "postgresql:///jobs" + password if "?" in password else f"postgresql://{password}db.example/jobs"
+    assert "hush" not in shown(url)
+    assert "jobs" in shown(url)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobsvc.web.dashboard import list_page, many_page, workers_page
+from jobsvc.web.dashboard import list_page, many_page, service_page, workers_page
 from jobsvc.web.dashboard.blueprint import bp
 from jobsvc.web.dashboard.job import asking
 from jobsvc.web.dashboard.job import page as job_page
@@ -13,6 +13,7 @@ PAGES = (
     asking,
     many_page,
     workers_page,
+    service_page,
 )
 """The files of pages: each has its routes on the blueprint once it is imported."""
 
