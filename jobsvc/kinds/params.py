@@ -17,6 +17,10 @@ class KindParams(BaseModel):
     may_be_empty: ClassVar[frozenset[str]] = frozenset()
     """Parameters of which an empty text says something; for others it counts as not given."""
 
+    reading: ClassVar[frozenset[str]] = frozenset()
+    """Parameters that say how the uploaded CSV is read, in the meaning of `csv/params.py`: pages put them together,
+    with words of their own."""
+
     @property
     def most_refused(self) -> int | None:
         """How many items may be refused before the job fails; None: any number. A parameter `max_failed` says it."""

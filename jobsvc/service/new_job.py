@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
@@ -18,6 +19,17 @@ from jobsvc.kinds.contract import BadParameter, Kind, KindParams, KnownJobs, Pre
 from jobsvc.runs.hooks import contained
 
 T = TypeVar("T")
+
+NO_TEXT = frozenset(
+    {
+        *("list_type", "tuple_type", "set_type", "frozen_set_type", "dict_type", "mapping_type"),
+        *("model_type", "model_attributes_type", "dataclass_type", "literal_error", "enum"),
+    }
+)
+"""What pydantic says of a text where a list, an object or the like is to be."""
+
+MAX_JSON_CHARACTERS = 64 * 1024
+"""As much as a JSON body may have."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +90,9 @@ def checked(kind: Kind, given: Mapping[str, Any], upload: Readable | None, jobs:
     """Check the parameters of a job to be, beside its upload and the jobs there are.
 
     `given` may hold strings, as forms do; an empty string counts as not given, unless it
-    says something to the kind. Raises BadUpload, and InvalidParameter, which names a
-    parameter that is not known, or the first that is not usable.
+    says something to the kind, and one for a list or an object is read as JSON. Raises
+    BadUpload, and InvalidParameter, which names a parameter that is not known, or the first
+    that is not usable.
     """
     params = validated(kind, given)
     try:
@@ -91,13 +104,47 @@ def checked(kind: Kind, given: Mapping[str, Any], upload: Readable | None, jobs:
 
 def validated(kind: Kind, given: Mapping[str, Any]) -> KindParams:
     """The parameters by themselves. Raises InvalidParameter."""
+    empty = kind.Params.may_be_empty
+    said = {name: value for name, value in given.items() if value != "" or name in empty}
     try:
-        empty = kind.Params.may_be_empty
-        said = {name: value for name, value in given.items() if value != "" or name in empty}
         with contained(kind):
-            return kind.Params.model_validate(said)
+            try:
+                return kind.Params.model_validate(said)
+            except ValidationError as error:
+                read = _with_json_read(said, error)
+                if read is None:
+                    raise
+                return kind.Params.model_validate(read)
     except ValidationError as error:
         raise _invalid(kind, error) from None
+
+
+def _with_json_read(said: Mapping[str, Any], error: ValidationError) -> dict[str, Any] | None:
+    """The same, with JSON read where a form has a text and no text will do; None if there is no such thing."""
+    refused: dict[str, set[str]] = {}
+    for one in error.errors(include_url=False):
+        if one["loc"]:
+            refused.setdefault(str(one["loc"][0]), set()).add(one["type"])
+    found = {}
+    for name, types in refused.items():
+        text = said.get(name)
+        if types <= NO_TEXT and isinstance(text, str) and len(text) <= MAX_JSON_CHARACTERS:
+            try:
+                found[name] = json.loads(text, object_pairs_hook=_each_once, parse_constant=_no_number)
+            except (ValueError, RecursionError):
+                continue
+    return {**said, **found} if found else None
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name is given twice")
+    return found
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number in JSON")
 
 
 def prepared(kind: Kind, params: KindParams, upload: Readable | None, jobs: KnownJobs) -> Prepared:

@@ -65,6 +65,10 @@ class Previews:
         self._free = BoundedSemaphore(AT_ONCE)
         self._admitted = BoundedSemaphore(AT_ONCE + MAY_WAIT)
 
+    def is_possible(self, kind: Kind) -> bool:
+        """Whether files for jobs of this kind can be looked at."""
+        return kind.takes_file and can_be_read_in_part(kind)
+
     def preview(self, kind: Kind, given: Mapping[str, Any], beginning: Beginning, jobs: KnownJobs) -> dict[str, Any]:
         """What a job of `kind` with these parameters would make of the file, as JSON has it.
 

@@ -11,7 +11,13 @@ from playwright.sync_api import Browser, Page
 from tests.support.chromium import Watched, chromium, find_chromium
 from tests.support.server import Server
 
-KINDS = "tests.support.ticks:Ticks"
+KINDS = ",".join(
+    (
+        "tests.support.ticks:Ticks",  # whose jobs last as long as a test likes
+        "tests.support.own_form:Badges",  # whose parameters are of all sorts
+        "tests.support.own_form:Report",
+    )
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,7 +37,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server for all tests of a module, without keys, with a kind whose jobs last as long as a test likes."""
+    """A server for all tests of a module, without keys, with kinds of its own: see `KINDS`."""
     made = Server(tmp_path_factory.mktemp("served") / "data", JOBSVC_KINDS=KINDS, JOBSVC_MAX_RUNNING="4")
     try:
         yield made.start()

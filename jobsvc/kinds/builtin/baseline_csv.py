@@ -23,7 +23,7 @@ from jobsvc.kinds.contract import (
     RefusedLate,
     Work,
 )
-from jobsvc.kinds.csv.dates import Dates, check_date_format
+from jobsvc.kinds.csv.dates import COMMON, Dates, check_date_format
 from jobsvc.kinds.csv.params import CsvParams
 from jobsvc.kinds.csv.simple_lines import SimpleLines
 from jobsvc.kinds.csv.text import shortened
@@ -41,6 +41,7 @@ DATE = "date"
 
 class BaselineParams(CsvParams):
     may_be_empty = frozenset({"date_column"})
+    reading = CsvParams.reading | {"date_column", "date_format"}
 
     date_column: str | None = Field(
         None,
@@ -48,7 +49,9 @@ class BaselineParams(CsvParams):
         "by default a column called date, if there is one",
     )
     date_format: Annotated[str, AfterValidator(check_date_format)] | None = Field(
-        None, description="how dates are written, such as %d/%m/%Y; by default they begin with YYYY-MM-DD"
+        None,
+        description="how dates are written, such as %d/%m/%Y; by default they begin with YYYY-MM-DD",
+        examples=list(COMMON),
     )
 
 

@@ -36,7 +36,10 @@ shift_jis shift_jis_2004 shift_jisx0213
 SINGLE_BYTE = frozenset(_SINGLE_BYTE.split())
 MULTI_BYTE = frozenset(_MULTI_BYTE.split())
 
-ALLOWED = f"it must be one of {', '.join([*_COMMON, *sorted((SINGLE_BYTE | MULTI_BYTE) - {'utf_8', *_COMMON})])}"
+NAMES = (*_COMMON, *sorted((SINGLE_BYTE | MULTI_BYTE) - {"utf_8", *_COMMON}))
+"""All of them, those that files often have first."""
+
+ALLOWED = f"it must be one of {', '.join(NAMES)}"
 """What is allowed, for people to read."""
 
 

@@ -23,19 +23,22 @@ the run reads `KindParams.most_refused`, and each kind obeys `dry_run` itself.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from jobsvc.kinds.csv.encodings import ALLOWED, UTF_8, known_encoding
+from jobsvc.kinds.csv.encodings import ALLOWED, NAMES, UTF_8, known_encoding
 from jobsvc.kinds.csv.format import CsvFormat, Quotes, Ragged
 from jobsvc.kinds.params import KindParams
 
 AUTO = "auto"
 
+NAMED = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
+"""Delimiters that have a name."""
+
 
 def _delimiter(text: str) -> str:
-    named = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}.get(text.lower(), text)
+    named = NAMED.get(text.lower(), text)
     if named == AUTO:
         return AUTO
     if len(named) != 1 or not named.isascii() or named.isalnum() or named in '"\r\n\0\\':
@@ -49,11 +52,17 @@ def _delimiter(text: str) -> str:
 class UploadParams(KindParams):
     """How an uploaded CSV is to be read, whatever its rows are."""
 
+    reading: ClassVar[frozenset[str]] = frozenset({"delimiter", "encoding", "quotes", "max_failed"})
+
     delimiter: Annotated[str, AfterValidator(_delimiter)] = Field(
-        AUTO, description="what separates fields: one character, comma, semicolon, tab, pipe, or auto to detect it"
+        AUTO,
+        description="what separates fields: one character, comma, semicolon, tab, pipe, or auto to detect it",
+        examples=[AUTO, *NAMED],
     )
     encoding: Annotated[str, AfterValidator(known_encoding)] = Field(
-        UTF_8, description=f"the text encoding of the file, unless a byte order mark says another; {ALLOWED}"
+        UTF_8,
+        description=f"the text encoding of the file, unless a byte order mark says another; {ALLOWED}",
+        examples=list(NAMES),
     )
     quotes: Quotes = Field(
         Quotes.STRICT,
@@ -85,6 +94,8 @@ class UploadParams(KindParams):
 
 class CsvParams(UploadParams):
     """How an uploaded CSV is to be read whose rows have a field for each column."""
+
+    reading = UploadParams.reading | {"ragged"}
 
     ragged: Literal["refuse", "pad"] = Field(
         "refuse", description="rows with fewer fields than the header: refuse them, or pad them with empty fields"

@@ -36,6 +36,10 @@ NAMES: dict[str, Schema] = {
     "key": {"type": "string", "format": "password", "description": "the key to log in with"},
     "next": {"type": "string", "description": "where to go on after the login: a path of this service"},
     "live": {"type": "string", "description": "only the part of the page that changes by itself"},
+    "give": {
+        "type": "string",
+        "description": "parameters, with commas between, that may be empty and have a field all the same",
+    },
     "said": {"type": "string", "description": "what the page tells of the form that led to it"},
     "limit": {
         "type": "integer",
@@ -126,6 +130,7 @@ OF_ROUTES: dict[tuple[str, str], Schema] = {
         "description": "what to do with the jobs",
     },
     (PREVIEWS, "kind"): {"type": "string", "description": "what is to be done with the rows; by default baselineCSV"},
+    ("dashboard.new", "kind"): {"type": "string", "description": "the kind of the job that is to be begun"},
     (ACTIONS, "rollback"): {
         "type": "boolean",
         "default": False,

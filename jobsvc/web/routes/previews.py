@@ -17,11 +17,9 @@ from jobsvc.web.openapi.answers import answers
 from jobsvc.web.routes.original import OF_UPLOADS
 from jobsvc.web.services import services
 from jobsvc.web.takes import takes
-from jobsvc.web.uploads.beginning import SIZE, receive_beginning
+from jobsvc.web.uploads.beginning import KIND, SIZE, receive_beginning
 
 bp = Blueprint("previews", __name__)
-
-KIND = "kind"
 
 
 @bp.route("/previews", methods=["POST", "PUT"])
@@ -30,8 +28,8 @@ KIND = "kind"
 @answers(preview_shapes.Preview, TooManyPreviews, previews=True)
 def preview() -> dict[str, Any]:
     """Show how the beginning of a file would be read. Nothing is kept."""
-    beginning, options = receive_beginning()
-    kind = _find(options.pop(KIND, "") or OF_UPLOADS)
+    beginning, name, options = receive_beginning()
+    kind = _find(name or OF_UPLOADS)
     caller().check_kind(kind.name)
     callback_url = options.pop(CALLBACK_URL, "")
     if callback_url:

@@ -18,7 +18,12 @@ MOST_BYTES = 1024 * 1024
 
 PIECE_BYTES = 16 * 1024
 
+KIND = "kind"
 SIZE = "size"
+
+OWN = (KIND, SIZE)
+"""What a request says beside the options of the job. In the query they are never options, so that a kind may have
+parameters of these names: in a form."""
 
 HOW = (
     f"send the first {MOST_BYTES} bytes of the file, and its whole size in bytes as `{SIZE}`: "
@@ -26,19 +31,21 @@ HOW = (
 )
 
 
-def receive_beginning() -> tuple[Beginning, dict[str, str]]:
-    """The beginning of a file, and the options that came with it.
+def receive_beginning() -> tuple[Beginning, str, dict[str, str]]:
+    """The beginning of a file, the kind that was named, if any, and the options of the job.
 
     Raises UploadRefused, InvalidParameter, RequestEntityTooLarge.
     """
     if (request.content_length or 0) > MOST_BYTES + MAX_FORM_BYTES:
         raise _too_large()
     target = _Memory()
-    options = read_request(target, MOST_BYTES + MAX_FORM_BYTES)
+    in_query = {name: request.args[name] for name in OWN if name in request.args}
+    options = read_request(target, MOST_BYTES + MAX_FORM_BYTES, apart=OWN)
+    own = {name: in_query[name] if name in in_query else options.pop(name, "") for name in OWN}
     data = bytes(target.data)
     if not data:
         raise UploadRefused("the file is empty")
-    size = _size(options.pop(SIZE, ""), len(data))
+    size = _size(own[SIZE], len(data))
     # Of as much as is taken at most, nobody knows whether it is all.
     all_sent = size == len(data) or (size is None and len(data) < MOST_BYTES)
     try:
@@ -49,7 +56,7 @@ def receive_beginning() -> tuple[Beginning, dict[str, str]]:
         raise UploadRefused("the file is empty")
     target.settle_encoding(options, unpacked.codec)
     size = len(data) if all_sent else size
-    return Beginning(
+    beginning = Beginning(
         data=unpacked.data,
         whole=unpacked.whole,
         sent=len(data),
@@ -58,7 +65,8 @@ def receive_beginning() -> tuple[Beginning, dict[str, str]]:
         is_gzip=unpacked.is_gzip,
         codec=unpacked.codec,
         warnings=target.warnings,
-    ), options
+    )
+    return beginning, own[KIND], options
 
 
 def _too_large() -> RequestEntityTooLarge:

@@ -6,7 +6,7 @@ It is the one file of a form, in the field `file`, or the whole body of the requ
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, cast
 
@@ -105,13 +105,14 @@ def _remove(files: Files, job_id: str) -> None:
         log.warning("the upload is left behind, as a stray: %s", error, extra={"job": job_id})
 
 
-def read_request(target: Target, most: int) -> dict[str, str]:
+def read_request(target: Target, most: int, apart: Collection[str] = ()) -> dict[str, str]:
     """Read the request, of `most` bytes at most, into the target; returns its options.
 
-    Raises UploadRefused, InvalidParameter, RequestEntityTooLarge.
+    `apart`: names in the query that are no options. Raises UploadRefused, InvalidParameter,
+    RequestEntityTooLarge.
     """
     request.max_content_length = most
-    options = _once("query", list(request.args.items(multi=True)))
+    options = _once("query", [given for given in request.args.items(multi=True) if given[0] not in apart])
     coding = request.headers.get("Content-Encoding", "identity").strip().lower()
     is_form = request.mimetype == FORM
     if coding not in {"identity", ""} and (is_form or coding not in GZIP_CODINGS):

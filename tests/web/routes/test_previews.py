@@ -508,3 +508,29 @@ def test_of_a_kind_that_reads_rows_by_itself_it_shows_what_that_refuses(own: Fla
 def test_a_kind_whose_files_are_no_csv_has_no_preview(own: FlaskClient) -> None:
     problem = assert_problem(ask(own, CSV, kind="pictures"), 400, "invalid-parameter")
     assert "jobs of pictures read no CSV" in problem["detail"]
+
+
+class Sized(CsvParams):
+    size: str
+    kind: str = "plain"
+
+
+class OfASize(RowKind):
+    """Has parameters of the names that the route itself has."""
+
+    name = "of_a_size"
+    Params = Sized
+
+    def process(self, row: Any, item: Item) -> None:
+        raise NotImplementedError
+
+
+def test_a_kind_may_have_parameters_of_the_names_of_the_routes_own(make_app: Callable[..., Flask]) -> None:
+    client = make_app(kinds=[OfASize()]).test_client()
+    form = {"size": "large", "kind": "fancy", "file": (io.BytesIO(CSV), "a.csv")}
+    found = client.post("/previews?kind=of_a_size&size=100", data=form).get_json()
+    assert {"size": "large", "kind": "fancy"}.items() <= found["params"].items()
+    assert (found["kind"], found["file"]["size_bytes"]) == ("of_a_size", 100)
+    # Where the query does not say them, they are the route's own as ever.
+    form = {"size": str(len(CSV)), "kind": "bulkTeam", "file": (io.BytesIO(CSV), "a.csv")}
+    assert client.post("/previews", data=form).get_json()["kind"] == "bulkTeam"
