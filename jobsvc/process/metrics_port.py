@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from jobsvc.metrics.exposition import CONTENT_TYPE, exposition
+from jobsvc.process.http.answer import FOR_BROWSERS
 from jobsvc.settings import SettingError
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ def _plainly(
     *headers: tuple[str, str],
     content_type: str = "text/plain; charset=utf-8",
 ) -> Iterable[bytes]:
-    start_response(status, [("Content-Type", content_type), ("Content-Length", str(len(body))), *headers])
+    own = [("Content-Type", content_type), ("Content-Length", str(len(body))), *FOR_BROWSERS.items()]
+    start_response(status, [*own, *headers])
     return [body]
 
 
@@ -103,6 +105,20 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 class _Handler(WSGIRequestHandler):
     timeout = CLIENT_SECONDS
+    default_request_version = "HTTP/1.0"
+    """Of a first line that has none: the answer has a header all the same."""
+    error_content_type = "application/problem+json"
+    error_message_format = '{"type": "about:blank", "title": "%(message)s", "status": %(code)d}\n'
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What is no request of HTTP. The message would repeat what was sent."""
+        super().send_error(code)
+
+    def end_headers(self) -> None:
+        """Of such an answer; others go another way."""
+        for name, value in FOR_BROWSERS.items():
+            self.send_header(name, value)
+        super().end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: there is a request every few seconds."""

@@ -20,6 +20,7 @@ from jobsvc.process.http.application_errors import of_application
 from jobsvc.process.http.client_socket import ClientTooSlow
 from jobsvc.process.http.connection import Connection, hold_back_continue
 from jobsvc.process.http.loop import HttpLoop
+from jobsvc.process.http.malformed import in_place_of
 from jobsvc.process.http.waiting_place import PLACE, WaitingPlace
 
 
@@ -107,6 +108,7 @@ class HttpWorker(HttpLoop):
             return
         client.unsent.clear()
         super().handle_error(req, client, addr, exc)
+        client.unsent[:] = in_place_of(client.unsent, self.cfg)
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
         """The unread rest of the body is in memory: otherwise the answer has said that the connection ends."""
