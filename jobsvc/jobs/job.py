@@ -172,8 +172,13 @@ class Job:
         if self.rolled_back:
             return 100.0
         if self.rollback_total is None:
-            return None
+            return None if self.rollback is None else 0.0
         return round(100 * (1 - self.done / self.rollback_total), 1) if self.rollback_total else 0.0
+
+    @property
+    def rollback_removed(self) -> int:
+        """How many items a rollback has undone so far; `done` says how many are left."""
+        return 0 if self.rollback_total is None else max(0, self.rollback_total - self.done)
 
 
 _COLUMNS = frozenset(field.name for field in fields(Job)) - {"unreadable"}

@@ -12,6 +12,7 @@ from sqlalchemy import Row, RowMapping
 
 from jobsvc.jobs.bulk_action import BulkAction, Demand, Preview, Skipped
 from jobsvc.jobs.job import Job
+from jobsvc.jobs.samples import Series
 from jobsvc.jobs.version import version_of
 from jobsvc.store.queries import log_rows
 from jobsvc.store.queries.record_fields import Header, OddRecord, fields, shown
@@ -34,6 +35,7 @@ _LINKS = (
     "terminate",
     "rollback",
     "apply",
+    "samples",
     "report",
     "failed",
     "unprocessed",
@@ -73,7 +75,7 @@ def job_json(job: Job) -> dict[str, Any]:
         "error": job.unreadable or job.error,
         "attempt": job.attempt,
         "rolled_back": job.rolled_back,
-        "rollback": None if job.rollback_percent is None else {"percent": job.rollback_percent},
+        "rollback": _rollback_json(job),
         "links": {
             "self": f"/jobs/{job.id}",
             **{name: f"/jobs/{job.id}/{name}" for name in _LINKS},
@@ -87,6 +89,24 @@ def _file_json(job: Job) -> dict[str, Any] | None:
     if job.file is None:
         return None
     return {"name": job.filename, "bytes": job.file.bytes, "sha256": job.file.sha256}
+
+
+def _rollback_json(job: Job) -> dict[str, Any] | None:
+    if job.rollback_percent is None:
+        return None
+    return {"percent": job.rollback_percent, "removed": job.rollback_removed, "left": job.done}
+
+
+def samples_json(series: Series) -> dict[str, Any]:
+    """Points of a job's progress, each with what it says of the time since the one before."""
+    shown = []
+    ran_before = 0.0
+    for point, rate in zip(series.points, series.rates(), strict=True):
+        at = moment(datetime.fromtimestamp(point.at / 1000, UTC), "milliseconds")
+        ran = round(point.ran - ran_before, 3)
+        shown.append({"at": at, "done": point.done, "failed": point.failed, "ran": ran, "rate": rate})
+        ran_before = point.ran
+    return {"samples": shown, "every": series.every}
 
 
 def action_json(action: BulkAction) -> dict[str, Any]:

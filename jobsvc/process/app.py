@@ -32,6 +32,7 @@ from jobsvc.service.monitoring.details import Details
 from jobsvc.service.monitoring.figures import DatabaseFigures
 from jobsvc.service.monitoring.measured import Measured
 from jobsvc.service.monitoring.overview import Overview
+from jobsvc.service.monitoring.samples import Samples
 from jobsvc.service.monitoring.told_settings import told_settings
 from jobsvc.service.previews import Previews
 from jobsvc.service.pruner import Pruner
@@ -161,6 +162,7 @@ def _build(
         check_callback=partial(check_callback, allow_private=settings.webhook_allow_private),
         workers=engines.workers,
         measured=_measured(core, settings, engines),
+        samples=Samples(database),
         overview=Overview(database, engines.workers, core.now),
         details=Details(
             database,

@@ -20,6 +20,7 @@ from jobsvc.runs.crashes import NO_CRASH, on_probation
 from jobsvc.runs.ending import current, end_job, obey
 from jobsvc.runs.hooks import CheckpointEffects, span_fields
 from jobsvc.runs.progress import ProgressMeter
+from jobsvc.runs.sampling.sampler import Sampler
 from jobsvc.runs.sampling.throughput import Throughput
 from jobsvc.store.again import again_on_conflict, done_again, is_conflict
 from jobsvc.store.database import Database
@@ -90,6 +91,7 @@ class Checkpoints:
         self._columns_saved = has_header
         self._max_refused = most_refused
         self._throughput = Throughput(now, job.done + job.failed)
+        self._sampler = Sampler(now, job.key, job.done, job.failed)
         self._note_seconds = COMMIT_SECONDS.labels(kind=job.kind).observe
 
     def commit(
@@ -149,8 +151,11 @@ class Checkpoints:
             else:
                 values = self._with_header(values)
                 state = obey(connection, self._kind, job, leaving=leaving(), at=self._now(), **values)
-            told = self._throughput.add(connection, done + refused, last=state is not State.RUNNING)
+            last = state is not State.RUNNING
+            told = self._throughput.add(connection, done + refused, last=last)
+            sampled = self._sampler.add(connection, done, refused, last=last)
         self._throughput.noted(told)
+        self._sampler.noted(sampled)
         self._note_seconds(monotonic() - begun)
         self._done, self._refused, self._blank, self._columns_saved = done, refused, blank, True
         self._warned = len(self._work.warnings)
@@ -210,6 +215,7 @@ class Checkpoints:
                 after, values["error"] = State.FAILED, self._nothing_done(connection)
             state = end_job(connection, self._kind, job, after, at=self._now(), **values)
             self._throughput.add(connection, self._done + self._refused, last=True)
+            self._sampler.add(connection, self._done, self._refused, last=True)
         self._said.written(written)
         return state
 

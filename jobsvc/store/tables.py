@@ -106,6 +106,17 @@ jobs = Table(
     sqlite_autoincrement=True,
 )
 
+# Points of a job's progress over its life, thinned; see `jobs/samples.py`.
+job_samples = Table(
+    "job_samples",
+    metadata,
+    Column("job_key", Big, ForeignKey("jobs.key"), primary_key=True),
+    # The least run time between two points, in seconds.
+    Column("every", Float, nullable=False),
+    # A JSON array of arrays: milliseconds since 1970, done, failed, seconds of run time.
+    Column("points", Text, nullable=False),
+)
+
 # How many items runs have dealt with, by time: several rows for each bucket, since each run adds its own.
 throughput = Table(
     "throughput",

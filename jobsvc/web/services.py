@@ -23,6 +23,7 @@ from jobsvc.service.limits.uploads import Uploads
 from jobsvc.service.monitoring.details import Details
 from jobsvc.service.monitoring.measured import Measured
 from jobsvc.service.monitoring.overview import Overview
+from jobsvc.service.monitoring.samples import Samples
 from jobsvc.service.previews import Previews
 from jobsvc.service.pruner import Pruner
 from jobsvc.service.results import Results
@@ -62,6 +63,7 @@ class Services:
     workers: Workers
     measured: Measured
     overview: Overview
+    samples: Samples
     details: Details
     not_ready: Callable[[], str | None]
     """Why the service can't take work at the moment; None if it can."""

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,17 @@ def test_an_import_that_is_killed_again_and_again_has_every_row_exactly_once(imp
     history = imported.server.get(f"/jobs/{imported.job_id}/events")["events"]
     assert sum(event["to"] == "interrupted" for event in history) >= IMPORT_KILLS - 1
     assert imported.kills[-1] < ROWS
+
+
+def test_the_samples_of_a_killed_import_have_only_what_was_committed(imported: Imported) -> None:
+    job = imported.server.job(imported.job_id)
+    found = imported.server.get(f"/jobs/{imported.job_id}/samples")["samples"]
+    done = [each["done"] for each in found]
+    # A sample of a batch that was lost would be ahead of the run that did it again.
+    assert done == sorted(done)
+    assert done[-1] == job["progress"]["done"] == ROWS
+    moments = [datetime.fromisoformat(each["at"]) for each in found]
+    assert sum(each["ran"] for each in found) <= (moments[-1] - moments[0]).total_seconds() + 1
 
 
 def test_an_export_that_is_killed_again_and_again_is_byte_identical(

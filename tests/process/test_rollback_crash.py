@@ -31,7 +31,9 @@ def test_a_rollback_that_is_killed_goes_on_and_removes_every_row_of_its_job_and_
         server.start()
 
     job = server.wait_for(wrong, "terminated")
-    assert (job["rolled_back"], job["rollback"], job["progress"]["done"]) == (True, {"percent": 100.0}, 0)
+    total = server.query("SELECT rollback_total FROM jobs WHERE id = ?", wrong)[0][0]
+    assert (job["rolled_back"], job["progress"]["done"]) == (True, 0)
+    assert job["rollback"] == {"percent": 100.0, "removed": total, "left": 0}
     assert server.count_records(wrong) == 0
     assert_exactly_once(server.data_dir, other, flights_part)
     assert server.query("SELECT count(*) FROM records")[0][0] == server.count_records(other)

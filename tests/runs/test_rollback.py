@@ -343,7 +343,7 @@ def test_progress_goes_from_0_to_100_while_the_latest_items_go_first(env: Enviro
     batches.wait_reached(1)
     for undone in range(4):
         now = env.job(job)
-        assert (now.done, now.rollback_percent) == (4 - undone, 25.0 * undone)
+        assert (now.done, now.rollback_percent, now.rollback_removed) == (4 - undone, 25.0 * undone, undone)
         assert env.rows(job) == list(range(1, 5 - undone))
         batches.open(1)
         batches.wait_reached(undone + 2)
@@ -423,12 +423,12 @@ def test_a_rollback_can_be_waited_for_and_seen_through_http(
     assert (answer.status_code, answer.get_json()["state"]) == (202, "terminating")
     batches.open(1)
     batches.wait_reached(2)
-    assert client.get(f"/jobs/{job_id}").get_json()["rollback"] == {"percent": 50.0}
+    assert client.get(f"/jobs/{job_id}").get_json()["rollback"] == {"percent": 50.0, "removed": 1, "left": 1}
     batches.open()
     answer = client.post(f"/jobs/{job_id}/rollback")
     job = answer.get_json()
     assert (answer.status_code, job["state"], job["rolled_back"]) == (200, "terminated", True)
-    assert (job["rollback"], job["progress"]["done"]) == ({"percent": 100.0}, 0)
+    assert (job["rollback"], job["progress"]["done"]) == ({"percent": 100.0, "removed": 2, "left": 0}, 0)
     assert client.get(f"/records?job={job_id}").get_json()["records"] == []
 
 

@@ -28,6 +28,7 @@ from jobsvc.store.tables import (
     dry_run_teams,
     idempotency_keys,
     job_events,
+    job_samples,
     jobs,
     records,
     refused_rows,
@@ -147,6 +148,7 @@ def test_only_id_columns_and_counters_are_left_of_a_forgotten_job_and_what_it_ma
         )
         used = {"user": "Ann", "key": "k", "fingerprint": "f", "job_key": key, "created_at": now()}
         connection.execute(insert(idempotency_keys).values(**used))
+    assert place.count(job_samples, job_id) == 1
     retention = place.retention(replace(KEEP, finished=DAY), 2 * DAY)
     retention.sweep()
     after = place.row(job_id)
@@ -157,7 +159,7 @@ def test_only_id_columns_and_counters_are_left_of_a_forgotten_job_and_what_it_ma
     assert after["searched"] is None
     kept = ("key", "id", "kind", "user", "state", "created_at", "done", "failed")
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
-    for table in (refused_rows, job_events, dry_run_teams, webhooks, idempotency_keys):
+    for table in (refused_rows, job_samples, job_events, dry_run_teams, webhooks, idempotency_keys):
         assert place.count(table, job_id) == 0, table.name
     assert place.count(records, job_id) == 2
 

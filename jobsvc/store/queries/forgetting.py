@@ -27,6 +27,7 @@ from jobsvc.store.tables import (
     idempotency_keys,
     job_events,
     job_log,
+    job_samples,
     jobs,
     refusal_counts,
     refused_rows,
@@ -68,11 +69,12 @@ def count_finished_before(connection: Connection, at: datetime, states: Collecti
 def mark_forgotten(connection: Connection, keys: Collection[JobKey], values: Mapping[str, Any]) -> None:
     """Turn jobs into tombstones with `values`, and remove at once what must not outlast them:
 
-    idempotency keys, which would return them, and webhooks, which would still be sent.
+    idempotency keys, which would return them, and webhooks, which would still be sent; also samples, one row each.
     `remove_rows` removes the rows of which there may be very many.
     """
     connection.execute(delete(idempotency_keys).where(idempotency_keys.c.job_key.in_(keys)))
     connection.execute(delete(webhooks).where(webhooks.c.job_key.in_(keys)))
+    connection.execute(delete(job_samples).where(job_samples.c.job_key.in_(keys)))
     connection.execute(update(jobs).where(jobs.c.key.in_(keys)).values(**values))
 
 

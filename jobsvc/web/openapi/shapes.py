@@ -80,6 +80,10 @@ class Progress(Shape):
 
 class RollbackProgress(Shape):
     percent: float
+    removed: int
+    """Items that were undone so far."""
+    left: int
+    """Items that are yet to be undone: the same as `done`."""
 
 
 class StoredFile(Shape):

@@ -16,7 +16,7 @@ from jobsvc.access.acts import Act
 from jobsvc.access.roles import Right
 from jobsvc.jobs.errors import CantRollBack, FilesRemoved, NotAllowed, UnknownJob
 from jobsvc.jobs.job import Job
-from jobsvc.jobs.representation import event_json, job_json, log_json, webhook_json
+from jobsvc.jobs.representation import event_json, job_json, log_json, samples_json, webhook_json
 from jobsvc.jobs.states import STOPPING
 from jobsvc.service.following.follower import RETRY_SECONDS
 from jobsvc.service.results import NoResult
@@ -26,6 +26,7 @@ from jobsvc.web.conditional import conditional, list_tag
 from jobsvc.web.json_list import json_list
 from jobsvc.web.openapi import shapes
 from jobsvc.web.openapi.answers import Raw, answers
+from jobsvc.web.openapi.sample_shapes import Samples
 from jobsvc.web.services import services
 from jobsvc.web.takes import given, takes
 
@@ -103,6 +104,15 @@ def log(job_id: str) -> dict[str, Any]:
     after = parameters.after(1)
     page = authorized().log(job_id, after[0] if after else 0, parameters.limit())
     return {"lines": log_json(page.lines, page.after), "next": None if page.next is None else str(page.next)}
+
+
+@bp.get("/<job_id>/samples")
+@needs(Right.LOOK)
+@takes()
+@answers({200: Samples, 304: None}, UnknownJob, PreconditionFailed)
+def samples(job_id: str) -> Response:
+    """How far a job was over its life, and how fast: at most some hundred samples, however long it runs."""
+    return conditional(samples_json(services().samples.of(authorized().get(job_id))))
 
 
 @bp.get("/<job_id>/webhooks")
