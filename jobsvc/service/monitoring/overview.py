@@ -15,6 +15,9 @@ from jobsvc.store.queries.listing import job_counts
 from jobsvc.store.queries.sampling import throughput_rows
 from jobsvc.store.queries.sampling.throughput_rows import BUCKET_SECONDS
 
+STEP_SECONDS = BUCKET_SECONDS
+"""How long one of the steps is in which the throughput is told."""
+
 BUCKETS = 120
 """So many are told: ten minutes."""
 

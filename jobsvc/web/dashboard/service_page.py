@@ -11,10 +11,9 @@ from jobsvc.access.roles import Right
 from jobsvc.jobs.states import State
 from jobsvc.service.monitoring.details import ServiceDetails
 from jobsvc.service.monitoring.disks import Disk
-from jobsvc.service.monitoring.overview import AtWork, Rate
+from jobsvc.service.monitoring.overview import STEP_SECONDS, AtWork, Rate
 from jobsvc.service.monitoring.told_settings import DEFAULT, ToldSetting
 from jobsvc.settings import VARIABLES
-from jobsvc.store.queries.sampling.throughput_rows import BUCKET_SECONDS
 from jobsvc.web.access import authorized, needs
 from jobsvc.web.dashboard.blueprint import COMMON, PAGE, REFUSED, bp, page
 from jobsvc.web.dashboard.charting import chart
@@ -23,10 +22,10 @@ from jobsvc.web.openapi.answers import answers
 from jobsvc.web.services import services
 from jobsvc.web.takes import takes
 
-EVERY_SECONDS = BUCKET_SECONDS
+EVERY_SECONDS = STEP_SECONDS
 """How often the page asks: the throughput has no news sooner."""
 
-A_MINUTE = 60 // BUCKET_SECONDS
+A_MINUTE = 60 // STEP_SECONDS
 """So many steps of the throughput."""
 
 SOON_FULL = 2
