@@ -180,8 +180,7 @@ def test_everybody_can_use_it(open_page: Callable[..., Watched], server: Server,
     page = open_page(color_scheme=scheme).page
     for job_id in ids:
         page.goto(f"/ui/jobs/{job_id}")
-        for closed in page.locator("summary").all():
-            closed.click()
+        page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
         assert_accessible(page)
     server.post(f"/jobs/{ids[-1]}/terminate")
 
@@ -209,3 +208,27 @@ def test_a_job_that_is_deleted_takes_its_page_along(open_page: Callable[..., Wat
     expect(other.page.get_by_role("heading")).to_have_text("This job was deleted")
     other.page.get_by_role("link", name="All jobs").click()
     expect(other.page.get_by_role("heading", name="Jobs")).to_be_visible()
+
+
+def test_what_was_checked_is_imported_by_its_button_and_only_after_a_question_once_more(
+    page: Page, server: Server
+) -> None:
+    check = upload(server, "guests.csv", b"date,n\n2026-01-01,1\nnever,2\n2026-01-03,3\n", dry_run="true")
+    page.goto(f"/ui/jobs/{check}")
+    expect(page.locator(".report")).to_contain_text("The field doesn't begin with a date")
+    page.get_by_role("button", name="Apply: import these 2 rows").dblclick()
+    page.wait_for_url("**said=job.create")
+    expect(page.locator("#sentence")).to_contain_text("2 rows done, 1 refused")
+    [real] = server.job(check)["applied_as"]
+    assert real in page.url, "a button that is pressed twice makes one job"
+    assert server.count_records(real) == 2
+    page.get_by_role("link", name=check).click()
+    expect(page.locator(".apply")).to_contain_text(f"Applied as {real}.")
+    page.get_by_text("Apply again").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text(f"It was applied already, as {real}.")
+    dialog.get_by_text("Cancel").click()
+    page.get_by_text("Apply again").click()
+    dialog.get_by_role("button", name="Import 2 rows again").click()
+    page.wait_for_url("**said=job.create")
+    assert len(server.job(check)["applied_as"]) == 2

@@ -59,6 +59,11 @@ def number(value: float | None) -> str:
     return NOTHING if value is None else f"{value:,.0f}"
 
 
+def counted(count: int, items: str) -> str:
+    """So many items, in words: `1 row`, `12,000 rows`."""
+    return f"{number(count)} {items.removesuffix('s') if count == 1 else items}"
+
+
 def rate(value: float | None) -> str:
     """Items per second."""
     if value is None:
@@ -136,6 +141,7 @@ def title(job: Job) -> str:
 
 FILTERS = {
     "number": number,
+    "counted": counted,
     "rate": rate,
     "duration": duration,
     "size": size,

@@ -9,7 +9,7 @@ from jobsvc.access.acts import Act
 from jobsvc.access.caller import Caller
 from jobsvc.access.roles import Right
 from jobsvc.jobs.job import Job
-from jobsvc.jobs.states import FINISHED, Action
+from jobsvc.jobs.states import FINISHED, Action, State
 from jobsvc.kinds.contract import Kind
 from jobsvc.web.browsers.outcomes import OUTCOMES, Outcome
 
@@ -68,6 +68,14 @@ def can_roll_back(job: Job, kinds: Mapping[str, Kind]) -> bool:
     kind = kinds.get(job.kind)
     undone = job.rolled_back or job.rollback is not None
     return kind is not None and kind.can_undo and not undone and not kind.is_dry_run(job.params)
+
+
+def can_apply(job: Job, caller: Caller, kinds: Mapping[str, Kind]) -> bool:
+    """Whether a job that does what this one has checked would be taken, and would do something."""
+    may = Right.START in caller.role.rights and (caller.kinds is None or job.kind in caller.kinds)
+    if not may or not is_check(job, kinds) or job.state is not State.SUCCEEDED or not job.done:
+        return False
+    return job.files_removed_at is None and (job.file is not None or not kinds[job.kind].takes_file)
 
 
 def can_delete(job: Job, caller: Caller) -> bool:

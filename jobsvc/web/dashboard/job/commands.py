@@ -24,6 +24,7 @@ STEERING = {
     "resume": ("Let it go on", "resume", "/resume"),
     "terminate": ("Terminate it", "terminate", "/terminate"),
     "rollback": ("Roll it back", "rollback", "/rollback"),
+    "apply": ("Import what it has checked", "apply", "/apply"),
 }
 """By the names of buttons."""
 

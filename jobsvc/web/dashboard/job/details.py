@@ -20,7 +20,7 @@ from jobsvc.web.dashboard.job.commands import commands
 from jobsvc.web.dashboard.job.made import MOST_ROWS, made
 from jobsvc.web.dashboard.job.standing import items_of
 from jobsvc.web.dashboard.job.timeline import timeline
-from jobsvc.web.dashboard.steering import buttons, can_roll_back, is_check
+from jobsvc.web.dashboard.steering import buttons, can_apply, can_roll_back, is_check
 from jobsvc.web.services import services
 
 MOST_REFUSED = 100
@@ -52,7 +52,17 @@ def tag(job: Job) -> str:
     )
     # While it runs they move all the time, and are told above.
     moving = (job.done, job.taken_back) if job.state in FINISHED else ()
-    told = (VERSION, who.role, who.scope.owner, request.host_url, shown, counts, moving, authorized().told(job))
+    told = (
+        VERSION,
+        who.role,
+        who.scope.owner,
+        who.kinds,
+        request.host_url,
+        shown,
+        counts,
+        moving,
+        authorized().told(job),
+    )
     return hashlib.blake2b(repr(told).encode(errors="replace"), digest_size=12).hexdigest()
 
 
@@ -68,6 +78,7 @@ def details(job: Job) -> Mapping[str, Any]:
         "items": items_of(job, services().kinds),
         "checks": checks,
         "is_over": job.state in FINISHED,
+        "can_apply": can_apply(job, caller(), services().kinds),
         "report": services().reports.of(job, MOST_REFUSED) if job.failed or checks else None,
         "made": None if checks else made(job, there),
         "moments": moments[:EVENTS_AT_ONCE],
@@ -89,8 +100,11 @@ def details(job: Job) -> Mapping[str, Any]:
 
 
 def _names(job: Job) -> Sequence[str]:
-    found = [button.name for button in buttons(job, caller(), services().kinds)]
-    return [*found, ROLLBACK_WITH_IT] if can_roll_back(job, services().kinds) else found
+    """What can be asked of it by whoever looks."""
+    kinds = services().kinds
+    found = [button.name for button in buttons(job, caller(), kinds)]
+    found += [ROLLBACK_WITH_IT] if can_roll_back(job, kinds) else []
+    return found + (["apply"] if can_apply(job, caller(), kinds) else [])
 
 
 def _params(params: Mapping[str, Any]) -> list[tuple[str, str]]:

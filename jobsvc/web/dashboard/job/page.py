@@ -49,7 +49,13 @@ def job(job_id: str) -> Response:
         tag, text = _details(found)
         more = {"details": text, "details_tag": tag, "details_url": url_for(f"{bp.name}.job_details", job_id=job_id)}
     return page(
-        title(found), "dashboard/job/page.html", "dashboard/job/live.html", lambda: _standing(found), job=found, **more
+        title(found),
+        "dashboard/job/page.html",
+        "dashboard/job/live.html",
+        lambda: _standing(found),
+        job=found,
+        items=items_of(found, services().kinds),
+        **more,
     )
 
 

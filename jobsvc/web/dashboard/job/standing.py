@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import Rollback, State
 from jobsvc.kinds.contract import Kind
-from jobsvc.web.dashboard.presenting import number, time
+from jobsvc.web.dashboard.presenting import counted, number, time
 
 ROWS = "rows"
 """What items are called where nothing else is known of them."""
@@ -23,11 +23,6 @@ def items_of(job: Job, kinds: Mapping[str, Kind]) -> str:
     """What the items of the job are called, in the plural."""
     kind = kinds.get(job.kind)
     return ROWS if kind is None else kind.items
-
-
-def counted(count: int, items: str) -> str:
-    """So many items, in words: `1 row`, `12,000 rows`."""
-    return f"{number(count)} {items.removesuffix('s') if count == 1 else items}"
 
 
 def looked_at(job: Job) -> int:

@@ -50,5 +50,21 @@ document.addEventListener("click", (event) => {
   ask(found);
 });
 
+// A form that makes a job is sent once, however often its button is pressed.
+document.addEventListener("submit", (event) => {
+  if (!event.target.hasAttribute("data-once")) return;
+  if (event.target.dataset.once === "sent") return event.preventDefault();
+  event.target.dataset.once = "sent";
+  event.submitter?.setAttribute("aria-busy", "true");
+});
+
+// Whoever comes back to the page may send it again.
+window.addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-once]")) {
+    form.dataset.once = "";
+    form.querySelector("button").removeAttribute("aria-busy");
+  }
+});
+
 // The answer is given: `send.js` sends the form.
 dialog.addEventListener("submit", () => dialog.close());

@@ -72,3 +72,36 @@ def test_what_is_over_can_not_be_terminated_any_more(client: FlaskClient, servic
     assert "Terminate is not possible: the job is succeeded now" in text
     assert forms(text) == []
     assert len(forms(look(job_id, "/rollback"))) == 1
+
+
+def test_what_was_checked_can_be_imported_once_its_check_is_over(
+    client: FlaskClient, services: Services, look: Look
+) -> None:
+    job_id = upload(client, b"date,n\n2026-01-01,1\n", dry_run="true")
+    wait_for(services, job_id, State.SUCCEEDED)
+    page = look(job_id)
+    assert "Apply: import this 1 row" in page
+    assert (f"/jobs/{job_id}/apply", {}) in forms(page)
+    assert "Import x.csv?" in look(job_id, "/apply")
+    real = client.post(f"/jobs/{job_id}/apply").get_json()["id"]
+    wait_for(services, real, State.SUCCEEDED)
+    page = look(job_id)
+    assert f'href="/ui/jobs/{real}"' in page
+    assert (f"/jobs/{job_id}/apply", {}) not in forms(page), "once more only after a question"
+    assert f"It was applied already, as {real}." in look(job_id, "/apply")
+    assert f'href="/ui/jobs/{job_id}"' in look(real), "the job tells of its check"
+
+
+def test_a_check_that_found_nothing_to_do_can_not_be_applied(
+    client: FlaskClient, services: Services, look: Look
+) -> None:
+    job_id = upload(client, b"date,n\nnever,1\n", dry_run="true")
+    wait_for(services, job_id, State.FAILED)
+    assert "/apply" not in look(job_id)
+    assert forms(look(job_id, "/apply")) == []
+
+
+def test_what_is_no_check_can_not_be_applied(client: FlaskClient, services: Services, look: Look) -> None:
+    job_id = upload(client)
+    wait_for(services, job_id, State.SUCCEEDED)
+    assert forms(look(job_id, "/apply")) == []
