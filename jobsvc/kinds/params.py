@@ -26,11 +26,6 @@ class KindParams(BaseModel):
         """How many items may be refused before the job fails; None: any number. A parameter `max_failed` says it."""
         return getattr(self, "max_failed", None)
 
-    @property
-    def is_dry_run(self) -> bool:
-        """Whether nothing is to be made. A parameter `dry_run` says it."""
-        return bool(getattr(self, "dry_run", False))
-
     def applied(self) -> Self:
         """Those of the job that does what a dry run with these has checked."""
         return self.model_copy(update={"dry_run": False})

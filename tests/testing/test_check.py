@@ -364,8 +364,8 @@ def hooks(cls: type) -> set[str]:
 
 
 def test_a_kind_with_a_probe_in_it_has_all_its_own_hooks_called():
-    # What is left over is for clients. An item is processed by the `take` of the kind's own work.
-    assert hooks(Kind) - hooks(ProbedKind) == {"left_over"}
+    # What is left over, and what is a dry run, is for clients. An item is processed by the `take` of the kind's work.
+    assert hooks(Kind) - hooks(ProbedKind) == {"left_over", "is_dry_run"}
     assert hooks(Work) - hooks(_ProbedWork) == {"process"}
 
 

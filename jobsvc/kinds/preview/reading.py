@@ -38,7 +38,7 @@ class NoPreview(Exception):
 @dataclass
 class CountedReason:
     error: str
-    """The first of its sort: others differ in numbers and values."""
+    """The first of its sort: others differ in values, and in the option that would read them."""
     count: int
     line: int | None
     """Of the first row that was refused for it."""

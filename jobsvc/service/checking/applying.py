@@ -108,12 +108,12 @@ class Applying:
             raise CantApply(dry_run.id, f"there is no kind {dry_run.kind!r} any more")
         try:
             with contained(kind):
+                if not kind.is_dry_run(dry_run.params):
+                    raise CantApply(dry_run.id, "it is no dry run")
                 params: KindParams = job_params(kind, dry_run.params)
         except ValidationError:
             why = f"{dry_run.kind} no longer takes the parameters with which it was checked; {AGAIN}"
             raise CantApply(dry_run.id, why) from None
-        if not params.is_dry_run:
-            raise CantApply(dry_run.id, "it is no dry run")
         return params.applied()
 
     def _fault(self, dry_run: Job) -> str | None:

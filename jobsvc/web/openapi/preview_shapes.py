@@ -129,7 +129,7 @@ class PreviewCounts(Shape):
 
 class PreviewReason(Shape):
     error: str
-    """The first of its sort: others differ in numbers and values."""
+    """The first of its sort: others differ in values, and in the option that would read them."""
     count: int
     line: int | None
     """Of the file, of the first row that is refused for it."""
