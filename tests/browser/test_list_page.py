@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -166,3 +167,34 @@ def test_all_jobs_that_a_filter_finds_are_paused_once_it_is_said_how_many(
         assert_accessible(page)
     for job_id in running:
         server.post(f"/jobs/{job_id}/terminate")
+
+
+@pytest.mark.parametrize("look", [{"color_scheme": "dark"}, {"viewport": {"width": 360, "height": 740}}])
+def test_the_list_is_readable_in_the_dark_and_on_a_phone(
+    open_page: Callable[..., Watched], server: Server, look: dict[str, Any]
+) -> None:
+    long = "a" * 180 + ".csv"
+    job_id = httpx.post(f"{server.url}/uploadCSV", files={"file": (long, b"a,b\n1,2\n")}).json()["Job ID"]
+    running = start_ticks(server)
+    page = open_page(**look).page
+    page.goto("/")
+    expect(row_of(page, job_id)).to_be_visible()
+    width = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    assert width[0] <= width[1]
+    assert_accessible(page)
+    server.post(f"/jobs/{running}/terminate")
+
+
+def test_the_list_is_steered_by_keys_alone(page: Page, server: Server) -> None:
+    job_id = start_ticks(server)
+    page.goto(f"/?text={job_id}")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.ariaLabel || ''").startswith("Pause"):
+            break
+    page.keyboard.press("Enter")
+    expect(row_of(page, job_id).locator(".badge")).to_have_text("paused")
+    server.post(f"/jobs/{job_id}/terminate")
