@@ -210,6 +210,20 @@ def test_a_job_that_is_deleted_takes_its_page_along(open_page: Callable[..., Wat
     expect(other.page.get_by_role("heading", name="Jobs")).to_be_visible()
 
 
+def test_its_speed_is_a_chart_and_a_table(page: Page, server: Server) -> None:
+    job_id = start_ticks(server, seconds=0.01)
+    page.goto(f"/ui/jobs/{job_id}")
+    expect(page.get_by_role("img", name="How many rows per second")).to_be_visible(timeout=30_000)
+    expect(page.locator("#speed-chart canvas")).to_be_visible()
+    page.get_by_text("As a table").click()
+    rows = page.locator("#speed-table tr")
+    known = len(server.get(f"/jobs/{job_id}/samples")["samples"])
+    expect(rows.nth(known)).to_be_visible(timeout=30_000)
+    expect(rows.nth(0)).to_contain_text("0")
+    assert_accessible(page)
+    server.post(f"/jobs/{job_id}/terminate")
+
+
 def test_what_was_checked_is_imported_by_its_button_and_only_after_a_question_once_more(
     page: Page, server: Server
 ) -> None:
