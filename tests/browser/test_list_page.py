@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -104,6 +105,14 @@ def test_a_filter_stands_in_the_address_and_finds_what_it_says(page: Page, serve
     expect(page.get_by_role("heading", name="No job is like that")).to_be_visible()
     assert page.get_by_label("Kind").input_value() == "ticks"
     assert_accessible(page)
+
+
+def test_a_running_job_has_a_small_line_of_its_rates(page: Page, server: Server) -> None:
+    job_id = start_ticks(server)
+    page.goto(f"/?text={job_id}")
+    expect(row_of(page, job_id).locator(".spark polyline")).to_have_attribute("points", re.compile(r"^0\.0,.* 120\.0,"))
+    server.post(f"/jobs/{job_id}/terminate")
+    expect(row_of(page, job_id).locator(".spark")).to_have_count(0)
 
 
 def test_several_jobs_are_ticked_and_asked_at_once(page: Page, server: Server) -> None:

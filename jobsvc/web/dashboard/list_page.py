@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any, NamedTuple
 
@@ -65,9 +65,10 @@ def _found() -> Mapping[str, Any]:
     found = authorized().page(parameters.listed(), limit=ON_A_PAGE, after=after[0] if after else None)
     wanted = _wanted()
     at_work = services().overview.at_work()
+    sparks = services().samples.sparklines([job.key for job in found.jobs if job.state in UNDER_WAY])
     moving = any(job.state in MOVING for job in found.jobs)
     return {
-        "jobs": [_row(job) for job in found.jobs],
+        "jobs": [_row(job, sparks.get(job.key, ())) for job in found.jobs],
         "new_url": page_url("new") if Right.START in caller().role.rights else None,
         "wanted": wanted,
         "may_steer": _may_steer(),
@@ -127,9 +128,10 @@ def _tab(
     return Tab(word, here(**{**others, "state": state}), count, look, state == chosen)
 
 
-def _row(job: Job) -> Mapping[str, Any]:
+def _row(job: Job, rates: Sequence[float]) -> Mapping[str, Any]:
     return {
         "job": job,
+        "rates": rates,
         "buttons": buttons(job, caller(), services().kinds),
         "percent": job.rollback_percent if job.rollback is not None else job.percent,
         "is_moving": job.state in UNDER_WAY,
