@@ -91,7 +91,9 @@ def size(count: float | None) -> str:
         if abs(count) < 1024 or unit == "GiB":
             break
         count /= 1024
-    return f"{count:,.0f} {unit}" if unit == "bytes" or count >= 100 else f"{count:,.1f} {unit}"
+    if unit == "bytes" or count >= 100:
+        return f"{count:,.0f} {unit}"
+    return f"{count:,.1f}".removesuffix(".0") + f" {unit}"
 
 
 def time(at: datetime | None) -> Markup:

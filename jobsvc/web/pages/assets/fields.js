@@ -134,7 +134,7 @@ export class Fields {
 
   // How many fields of each group say something else than at first.
   countChanged() {
-    for (const group of this.form.querySelectorAll("details.group")) {
+    for (const group of this.form.querySelectorAll(".fields details.group")) {
       const changed = [...group.querySelectorAll("[data-field]")].filter((field) =>
         [...field.querySelectorAll("input, select, textarea")].some((one) =>
           one.type === "checkbox"

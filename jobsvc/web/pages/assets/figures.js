@@ -14,7 +14,7 @@ export function size(bytes) {
   let left = bytes;
   for (const unit of ["bytes", "KiB", "MiB", "GiB"]) {
     if (Math.abs(left) < 1024 || unit === "GiB") {
-      return unit === "bytes" || left >= 100 ? `${number(left)} ${unit}` : `${left.toFixed(1)} ${unit}`;
+      return unit === "bytes" || left >= 100 ? `${number(left)} ${unit}` : `${left.toFixed(1).replace(".0", "")} ${unit}`;
     }
     left /= 1024;
   }

@@ -50,10 +50,16 @@ form.addEventListener("used", () => fields.countChanged());
 let sending = null;
 let repeatable = null; // the key of what was sent last, and what that was: the same again is the same request
 
-function formError(content) {
+function formError(content, isCalm = false) {
   const place = $("e-form");
   place.replaceChildren(content);
   place.hidden = content === "";
+  place.classList.toggle("calm", isCalm);
+}
+
+function tellCancelled() {
+  repeatable = null;
+  formError("The upload was cancelled; nothing of it was kept.", true);
 }
 
 function refused(name, text) {
@@ -82,7 +88,7 @@ async function submit(submitter) {
   sending = null;
   form.querySelector("#fields").disabled = false;
   $("sending").hidden = true;
-  $("buttons").hidden = false;
+  $("starting").hidden = false;
   if (outcome === null) return;
   back?.focus();
   outcome();
@@ -92,7 +98,7 @@ async function submit(submitter) {
 async function refusedBefore(file) {
   if (!file || !panel) return null;
   const outcome = await panel.settled();
-  if (sending.isCancelled) return () => formError("The upload was cancelled; nothing of it was kept.");
+  if (sending.isCancelled) return tellCancelled;
   if (outcome?.state === "refused" && outcome.status === 400) {
     return () => refused(outcome.told.parameter ?? "file", detail(outcome.told, outcome.text));
   }
@@ -128,16 +134,14 @@ function stay(event) {
 
 async function tellFailure(answer, file, sent) {
   const { status, body, retryAfter } = answer;
-  if (status === -1) {
-    repeatable = null;
-    return formError("The upload was cancelled; nothing of it was kept.");
-  }
+  if (status === -1) return tellCancelled();
   if (status === 0) {
     if (file && !(await isReadable(file))) return refused("file", "it has changed since you chose it, or can't be read any more: choose it again");
     const after = sent ? ` after ${size(sent)}` : "";
     return formError(`The connection was lost${after}. Try again: it makes no second job, even if the first was made.`);
   }
   if (status === 401) return formError(loggedOut(login));
+  if (status === 413) return refused("file", "the file is too large for the service, or for a proxy before it");
   const text = why({ status, body });
   if (body.parameter) return refused(body.parameter, detail(body, text));
   if (status === 400 && takesFile) return refused("file", text);
@@ -159,10 +163,11 @@ function show(what) {
   $("sending-figures").textContent = "";
   $("sending-bar").removeAttribute("value");
   $("fields").disabled = true;
-  $("buttons").hidden = true;
+  $("starting").hidden = true;
   $("sending").hidden = false;
   $("cancel").hidden = !takesFile;
   $("cancel").focus();
+  $("sending").scrollIntoView({ block: "nearest" });
 }
 
 function progress({ sent, total, rate, left, isWhole }) {

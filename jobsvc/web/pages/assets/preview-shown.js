@@ -116,7 +116,9 @@ function notes(found) {
 }
 
 function facts(found, fields) {
-  const list = [...read(found, fields)].map(([name, value]) => made("div", {}, made("dt", { text: name }), made("dd", {}, value)));
+  const list = [...read(found, fields)].map(([name, value, kind]) =>
+    made("div", { class: kind }, made("dt", { text: name }), made("dd", {}, value)),
+  );
   return made("dl", { class: "facts" }, ...list);
 }
 
@@ -131,21 +133,21 @@ function* read(found, fields) {
   const ends = Object.entries(found.line_ends).filter(([, count]) => count).map(([name]) => ENDS[name]);
   if (ends.length) yield ["Line ends", ends.length > 1 ? `mixed: ${ends.join(", ")}` : ends[0]];
   yield ["A quote mark", fields.label("quotes", found.quotes.mode).toLowerCase()];
-  if (header) {
-    yield ["Columns", theirs(shortened(header.columns))];
-    if (header.left_out.length) yield ["Left out", theirs(shortened(header.left_out))];
-  }
+  if (found.counts.blank) yield ["Blank lines", `${number(found.counts.blank)}, left out`];
   const { dates } = found.told;
   if (dates) {
-    const from = dates.column === null ? `all get the day of upload, ${dates.day_of_upload}` : `from ${dates.column}, as ${dates.format}`;
+    const from = dates.column === null ? `the day of upload, ${dates.day_of_upload}, for all` : `from ${dates.column}, as ${dates.format}`;
     yield ["Dates", theirs(from)];
   }
-  if (found.counts.blank) yield ["Blank lines", `${number(found.counts.blank)}, left out`];
+  if (header) {
+    yield [`${counted(header.columns.length, "column", "columns")}`, theirs(shortened(header.columns)), "long"];
+    if (header.left_out.length) yield ["Columns left out, which the service had added", theirs(shortened(header.left_out)), "long"];
+  }
 }
 
 function shortened(names) {
   const some = names.slice(0, 12).map((name) => (name.length > 40 ? `${name.slice(0, 39)}…` : name));
-  return `${number(names.length)}: ${some.join(", ")}${names.length > some.length ? ", …" : ""}`;
+  return `${some.join(", ")}${names.length > some.length ? ", …" : ""}`;
 }
 
 function head(...columns) {

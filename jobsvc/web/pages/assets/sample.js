@@ -16,7 +16,7 @@ export function sampleOf(found) {
     ...columns.map((name) => made("th", { scope: "col", dir: "auto", title: name, text: cut(name) })),
   ];
   const rows = found.rows.map((row) => made("tr", {}, ...ours.map((name) => ourCell(name, row[name])), ...columns.map((name) => cell(row.data?.[name]))));
-  const title = `${rows.length === 1 ? "The first row" : `The first ${number(rows.length)} rows`}, as stored`;
+  const title = `${rows.length === 1 ? "The first row" : `The first ${number(rows.length)} rows`}, as they would be stored`;
   return made(
     "section",
     { class: "sample" },
