@@ -14,6 +14,8 @@ from jobsvc.access.key_ring import KeyRing
 from jobsvc.access.roles import Role
 from jobsvc.kinds.builtin import create_export
 from jobsvc.service.callers.keys import NewApiKey
+from jobsvc.web.services import Services
+from tests.support.requests import assert_problem
 from tests.support.waiting import Commits
 
 pytestmark = pytest.mark.both_databases
@@ -132,6 +134,29 @@ def test_an_action_on_many_jobs_finds_a_users_own(session: Callable[[str], Sessi
     assert session(BOB).get("/jobs/actions")["actions"] == []
     assert [action["id"] for action in session(ANN).get("/jobs/actions")["actions"]] == [done["id"]]
     assert [action["id"] for action in session(EVE).get("/jobs/actions")["actions"]] == [done["id"]]
+
+
+def test_an_export_of_a_time_when_the_user_saw_everything_is_not_there_for_them_any_more(
+    session: Callable[[str], Session], services: Services, client: FlaskClient
+) -> None:
+    session(BOB).upload("theirs,date\n3,2026-01-02\n")
+    operator, user = (
+        services.keys.create(NewApiKey("cy", role), by="test").text for role in (Role.OPERATOR, Role.USER)
+    )
+    days = {"from": "2026-01-01", "to": "2026-01-31"}
+    wide = session(operator).succeeded(session(operator).post("/exportData", json=days)["Job ID"])
+    own = session(user).succeeded(session(user).post("/exportData", json=days)["Job ID"])
+    for key in (operator, ADA, EVE):
+        assert "theirs" in session(key).get(f"/jobs/{wide}/result")
+        assert "theirs" not in session(key).get(f"/jobs/{own}/result")
+    headers = {"Authorization": f"Bearer {user}"}
+    for more in ({}, {"Range": "bytes=0-9"}):
+        answer = client.get(f"/jobs/{wide}/result", headers=headers | more)
+        assert "everybody's jobs" in assert_problem(answer, 403, "not-permitted")["detail"]
+    assert session(user).get(f"/jobs/{wide}")["user"] == "cy", "the job is theirs, as its history is"
+    assert "theirs" not in session(user).get(f"/jobs/{own}/result")
+    imported = session(operator).upload("mine\n1\n")
+    assert_problem(client.get(f"/jobs/{imported}/result", headers=headers), 404, "no-result")
 
 
 def test_the_same_idempotency_key_of_two_users_stands_for_two_requests(session: Callable[[str], Session]) -> None:

@@ -13,6 +13,8 @@ from sqlalchemy import RowMapping
 
 from jobsvc.access import trail
 from jobsvc.access.caller import Caller
+from jobsvc.access.errors import Forbidden
+from jobsvc.files.contract import Result
 from jobsvc.identifiers import Priority
 from jobsvc.jobs.bulk_action import BulkAction, Demand, Preview
 from jobsvc.jobs.errors import UnknownAction, UnknownJob
@@ -152,6 +154,16 @@ class Authorized:
         self._pruner.forget(self.get(job_id), self._caller.user)
 
     # What they made
+
+    def result(self, job: Job) -> Result:
+        """See `Results.file`. Raises Forbidden for one that may have what is not there for the caller any more."""
+        found = self._results.file(job)
+        if self._scope.owner is not None and job.scope != self._scope.owner:
+            raise Forbidden(
+                f"the result of {job.id} was made with a key that sees everybody's jobs, and this one does not; "
+                "have it made again, and it has what is there for you"
+            )
+        return found
 
     def records(self, *, limit: int, after: RecordPlace | None, job_id: str | None) -> RecordPage:
         """See `Results.records`."""

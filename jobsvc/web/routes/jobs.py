@@ -198,7 +198,7 @@ def _csv(pieces: Iterator[bytes], name: str) -> Response:
 def result(job_id: str) -> Response:
     """The export, as a download, or ranges of it."""
     job = authorized().get(job_id)
-    found = services().results.file(job)
+    found = authorized().result(job)
     name = f"{job.id}.csv"
     if found.path is not None:
         return send_file(

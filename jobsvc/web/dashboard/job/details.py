@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import request
 
+from jobsvc.access.errors import Forbidden
 from jobsvc.jobs.errors import FilesRemoved, NotAllowed
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.representation import job_json, log_json, webhook_json
@@ -123,8 +124,8 @@ def _downloads(job: Job) -> Mapping[str, int | None]:
     found: dict[str, int | None] = {}
     if job.files_removed_at is not None:
         return found
-    with suppress(NotAllowed, NoResult, FilesRemoved):
-        found["result"] = services().results.file(job).size
+    with suppress(NotAllowed, NoResult, FilesRemoved, Forbidden):
+        found["result"] = authorized().result(job).size
     if job.failed:
         found["failed"] = None
     kind = services().kinds.get(job.kind)
