@@ -8,7 +8,7 @@ IMAGE ?= jobsvc
 PORT ?= 8081
 
 .DEFAULT_GOAL := run
-.PHONY: run fleet install test bench bench-quick lint format manual build_docker run_docker clean
+.PHONY: run fleet install test bench bench-quick lint format manual screenshots build_docker run_docker clean
 
 ## Run the service in the foreground; Ctrl-C stops it.
 run: install
@@ -48,6 +48,10 @@ format: $(VENV)/.dev
 ## Make docs/command-line.md from the commands.
 manual: $(VENV)/.runtime
 	$(BIN)/python -m jobsvc.cli.manual > docs/command-line.md
+
+## Take the pictures of docs/dashboard.md anew.
+screenshots: $(VENV)/.dev
+	$(BIN)/python -m tests.browser.screenshots
 
 ## Build the image.
 build_docker:
