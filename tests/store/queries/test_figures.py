@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -33,7 +34,7 @@ def test_no_row_of_a_job_is_looked_at(idle: Environment, ask: Callable[[Connecti
 
 def test_of_paused_jobs_alone_the_history_is_looked_at(idle: Environment) -> None:
     plan = plan_of(idle, lambda connection: figures.longest_in(connection, "paused"))
-    assert plan[0] == "SEARCH jobs USING COVERING INDEX jobs_listed (state=?)"
+    assert re.fullmatch(r"SEARCH jobs USING COVERING INDEX jobs_\w+ \(state=\?\)", plan[0]), plan
     assert "SEARCH job_events USING INDEX job_events_job (job_key=?)" in plan
 
 
