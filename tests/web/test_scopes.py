@@ -241,3 +241,38 @@ def test_keys_let_clients_of_other_machines_in_and_nobody_else(client: FlaskClie
     assert client.get("/jobs", **elsewhere).status_code == 401
     assert client.get("/jobs", headers={"Authorization": f"Bearer {ANN}"}, **elsewhere).status_code == 200
     assert client.get("/healthz", **elsewhere).status_code == 200
+
+
+def checked(session: Session) -> str:
+    form = {"file": (io.BytesIO(b"date,n\n2026-01-02,1\nsoon,2\n"), "the file.csv"), "dry_run": "true"}
+    return session.succeeded(session.post("/uploadCSV", data=form)["Job ID"])
+
+
+def test_a_dry_run_of_somebody_else_has_no_report_and_is_not_applied(session: Callable[[str], Session]) -> None:
+    dry_run = checked(session(ANN))
+    for key, path, status in ((BOB, "report", 404), (EVE, "report", 200), (ADA, "report", 200)):
+        answer = session(key)._client.get(f"/jobs/{dry_run}/{path}", headers=session(key)._headers)
+        assert answer.status_code == status
+    assert session(BOB).post(f"/jobs/{dry_run}/apply", 404)["type"] == "urn:jobsvc:unknown-job"
+    session(EVE).post(f"/jobs/{dry_run}/apply", 403)
+    assert session(ANN).get(f"/jobs/{dry_run}")["applied_as"] == []
+
+
+def test_what_an_admin_applies_is_theirs_and_stays_with_its_file(session: Callable[[str], Session]) -> None:
+    dry_run = checked(session(ANN))
+    made = session(ADA).post(f"/jobs/{dry_run}/apply", 201, json={"priority": "high"})
+    assert (made["user"], made["priority"]) == ("ada", "high")
+    session(ADA).succeeded(made["id"])
+    assert session(ANN).get(f"/jobs/{dry_run}")["applied_as"] == [made["id"]]
+    session(ANN)._client.delete(f"/jobs/{dry_run}", headers=session(ANN)._headers)
+    assert session(ADA).get(f"/jobs/{made['id']}/failed").endswith("soon,2\n")
+    session(ANN).post(f"/jobs/{checked(session(ANN))}/apply", 403, json={"priority": "high"})
+
+
+def test_a_key_for_other_kinds_applies_no_dry_run(
+    app: Flask, client: FlaskClient, commits: Commits, session: Callable[[str], Session]
+) -> None:
+    dry_run = checked(session(ANN))
+    made = app.extensions["jobsvc"].keys.create(NewApiKey("ann", Role.USER, ["bulkTeam"]), by="ada")
+    refused = Session(client, made.text, commits).post(f"/jobs/{dry_run}/apply", 403)
+    assert "baselineCSV" in refused["detail"]
