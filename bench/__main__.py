@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench import connections, fleet, import_speed, many_jobs, paused_memory, resume, start, steering, upload
+from bench import connections, fleet, import_speed, many_jobs, paused_memory, resume, start, steering, upload, viewers
 from bench.measure import Stopwatch
 from bench.report import Row, table
 from bench.scale import FULL, QUICK
@@ -18,6 +18,7 @@ SUBJECTS: dict[str, Callable[[Workshop], Iterator[Row]]] = {
     "import_speed": import_speed.rows,
     "many_jobs": many_jobs.rows,
     "steering": steering.rows,
+    "viewers": viewers.rows,
     "connections": connections.rows,
     "paused_memory": paused_memory.rows,
     "upload": upload.rows,

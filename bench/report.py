@@ -35,7 +35,7 @@ def times(what: str, ours: float, reference: float, *, unit: str, against: str, 
         f"{ours:,.0f} {unit}",
         f"{reference:,.0f} {unit} ({against})",
         f"{ratio:.2f} x",
-        "none" if at_least is None else f"at least {at_least:.1f} x",
+        "none" if at_least is None else f"at least {at_least:.3g} x",
         None if at_least is None else ratio >= at_least,
     )
 

@@ -17,6 +17,10 @@ class Scale:
     steered_rows: int
     """Rows of the file of each job that is paused again and again, with 8 submitted; a quarter with 64."""
     pauses: int
+    windows: int
+    """Pairs of windows, without and with open pages; odd."""
+    watched_rows: int
+    """Rows of each of the files that are imported meanwhile."""
     blocked_jobs: int
     parked_jobs: int
     quiet_seconds: float
@@ -38,6 +42,8 @@ FULL = Scale(
     crowd_rows=10_000,
     steered_rows=673_552,
     pauses=250,
+    windows=15,
+    watched_rows=336_776,
     blocked_jobs=5_000,
     parked_jobs=2_000,
     quiet_seconds=10.0,
@@ -54,6 +60,8 @@ QUICK = Scale(
     crowd_rows=2_000,
     steered_rows=80_000,
     pauses=15,
+    windows=3,
+    watched_rows=200_000,
     blocked_jobs=150,
     parked_jobs=150,
     quiet_seconds=2.0,

@@ -19,6 +19,7 @@ from jobsvc.web.browsers import forms
 from jobsvc.web.dashboard import presenting
 from jobsvc.web.dashboard.assets import asset_url
 from jobsvc.web.dashboard.fragments import FRESH, Fragment, Fragments
+from jobsvc.web.dashboard.rows import Rows
 from jobsvc.web.openapi.answers import Raw
 from jobsvc.web.services import services
 
@@ -57,6 +58,9 @@ PLACES = (
 _FRAGMENTS = "jobsvc.fragments"
 """Where an application keeps its live parts."""
 
+_ROWS = "jobsvc.rows"
+"""Where it keeps rows of the list."""
+
 _LARGE = "jobsvc.large-parts"
 """Where it keeps parts that may be large, and change less often."""
 
@@ -67,6 +71,7 @@ MANY_LARGE = 32
 @bp.record_once
 def _prepare(state: Any) -> None:
     state.app.extensions[_FRAGMENTS] = Fragments()
+    state.app.extensions[_ROWS] = Rows()
     state.app.extensions[_LARGE] = Fragments(many=MANY_LARGE)
     state.app.jinja_env.filters.update(presenting.FILTERS)
     state.app.jinja_env.globals.update(asset_url=asset_url, job_url=job_url)
@@ -107,7 +112,7 @@ def page(title: str, template: str, live: str, context: Callable[[], Mapping[str
         key, lambda: render_template(live, rights=who.role.rights, **context()), fresh=fresh
     )
     if "live" in request.args:
-        return conditional.tagged(Response(made.text, mimetype="text/html"), made.tag)
+        return conditional.tagged(Response(made.body, mimetype="text/html"), made.tag)
     return whole(title, template, live=Markup(made.text), tag=made.tag, live_url=here(**dict(query), live="1"), **more)  # noqa: S704
 
 
@@ -115,6 +120,13 @@ def large_part(key: Hashable, make: Callable[[], str]) -> str:
     """A part that is made at most once a second for all with the same key, which says whose sight it is."""
     made: Fragment = current_app.extensions[_LARGE].get(key, make)
     return made.text
+
+
+def rows() -> Rows:
+    """The rows of the list that the application keeps."""
+    found = current_app.extensions[_ROWS]
+    assert isinstance(found, Rows)
+    return found
 
 
 def whole(title: str, template: str, **more: Any) -> Response:

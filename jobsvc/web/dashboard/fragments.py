@@ -24,6 +24,8 @@ MANY = 256
 
 class Fragment(NamedTuple):
     text: str
+    body: bytes
+    """The text as it is sent."""
     tag: str
     """Another one whenever the text is."""
     began: float
@@ -60,7 +62,8 @@ class Fragments:
             if first:
                 with self._lock:
                     self._being_made.discard(key)
-        made = Fragment(text, hashlib.blake2b(text.encode(errors="replace"), digest_size=12).hexdigest(), began)
+        body = text.encode(errors="replace")
+        made = Fragment(text, body, hashlib.blake2b(body, digest_size=12).hexdigest(), began)
         with self._lock:
             kept = self._kept.get(key)
             # One that somebody else began later shows more.

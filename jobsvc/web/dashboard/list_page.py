@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any, NamedTuple
 
-from flask import Response
+from flask import Response, render_template
+from markupsafe import Markup
 
 from jobsvc.access.roles import Right
 from jobsvc.jobs.job import Job
@@ -14,8 +15,9 @@ from jobsvc.jobs.states import FINISHED, STOPPING, UNDER_WAY, State
 from jobsvc.service.monitoring.overview import Count
 from jobsvc.web import parameters
 from jobsvc.web.access import authorized, caller, needs
-from jobsvc.web.dashboard.blueprint import COMMON, PAGE, REFUSED, bp, here, page, page_url
+from jobsvc.web.dashboard.blueprint import COMMON, PAGE, REFUSED, bp, here, page, page_url, rows
 from jobsvc.web.dashboard.presenting import LOOKS, Look
+from jobsvc.web.dashboard.rows import state_of
 from jobsvc.web.dashboard.steering import PAUSE, RESUME, ROLL_BACK, TERMINATE, buttons
 from jobsvc.web.openapi.answers import answers
 from jobsvc.web.services import services
@@ -128,11 +130,21 @@ def _tab(
     return Tab(word, here(**{**others, "state": state}), count, look, state == chosen)
 
 
-def _row(job: Job, rates: Sequence[float]) -> Mapping[str, Any]:
-    return {
-        "job": job,
-        "rates": rates,
-        "buttons": buttons(job, caller(), services().kinds),
-        "percent": job.rollback_percent if job.rollback is not None else job.percent,
-        "is_moving": job.state in UNDER_WAY,
-    }
+def _row(job: Job, rates: Sequence[float]) -> Markup:
+    """The row of a job, as it is for the caller's role and scope."""
+    who = caller()
+    key = (who.role, who.scope.owner, state_of(job), tuple(rates))
+    return rows().get(key, lambda: _rendered(job, rates))
+
+
+def _rendered(job: Job, rates: Sequence[float]) -> str:
+    return render_template(
+        "dashboard/parts/list_row.html",
+        job=job,
+        rates=rates,
+        buttons=buttons(job, caller(), services().kinds),
+        percent=job.rollback_percent if job.rollback is not None else job.percent,
+        is_moving=job.state in UNDER_WAY,
+        may_steer=_may_steer(),
+        sees_all=caller().scope.owner is None,
+    )
