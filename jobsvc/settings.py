@@ -89,6 +89,7 @@ class Settings:
     engine: EngineName = EngineName.THREADS
     max_running: int = 8
     max_queued: int = 10_000
+    user_max_running: int = 0
     user_max_queued: int = 0
     user_max_stored_bytes: int = 0
     user_max_uploads: int = 0
@@ -356,6 +357,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("JOBSVC_ENGINE", "engine", EngineName, "threads or fleet"),
     Variable("JOBSVC_MAX_RUNNING", "max_running", _whole(1), "a whole number of jobs, 1 or more"),
     Variable("JOBSVC_MAX_QUEUED", "max_queued", _whole(1), "a whole number of jobs, 1 or more"),
+    Variable("JOBSVC_USER_MAX_RUNNING", "user_max_running", _whole(0), "a whole number of jobs; 0 sets no limit"),
     Variable("JOBSVC_USER_MAX_QUEUED", "user_max_queued", _whole(0), "a whole number of jobs; 0 sets no limit"),
     Variable(
         "JOBSVC_USER_MAX_STORED_BYTES",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from jobsvc.engines.threads import ThreadEngine
 from jobsvc.jobs.stopping import Engine, RollbackEngine
@@ -45,7 +46,8 @@ def threads(core: Core, settings: Settings) -> Engines:
         park_after=settings.park_after,
     )
     core.runner.when_cleared = runs.wake
-    slots = Slots(core.database, core.now, all_taken)
+    core.runner.when_overtaken = partial(runs.wake, at_once=True)
+    slots = Slots(core.database, core.now, all_taken, core.runner.users)
     # Without room, what gives way would be for nothing.
     runs.make_way = lambda notes: None if core.room.shortage() is not None else slots.make_way(notes)
     # Apart from the slots: a rollback doesn't wait for other people's jobs.
@@ -74,8 +76,8 @@ def threads(core: Core, settings: Settings) -> Engines:
 
 def fleet(core: Core, settings: Settings, session: str | None) -> Engines:
     """Jobs run elsewhere; this process hears of it. `session` names its connections."""
-    queues = FleetQueues.make()
-    slots = Slots(core.database, core.now, InFleet(timedelta(seconds=settings.stalled_after)))
+    queues = FleetQueues.make(core.runner.users)
+    slots = Slots(core.database, core.now, InFleet(timedelta(seconds=settings.stalled_after)), core.runner.users)
     queues.runs.make_way = slots.make_way_or_leave_it
     listener = Listener(settings.url, core.notifier.notify)
     found = FleetWorkers(core.database, core.now, stalled_after=settings.stalled_after)

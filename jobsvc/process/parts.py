@@ -15,6 +15,7 @@ from jobsvc.kinds.contract import Kind
 from jobsvc.kinds.own_tables import make_tables
 from jobsvc.kinds.registry import load_kinds, taking_files
 from jobsvc.logs.setup import hide
+from jobsvc.runs.sharing.user_slots import UserSlots
 from jobsvc.service.core import Core
 from jobsvc.settings import EngineName, Settings
 from jobsvc.store.database import Database
@@ -80,5 +81,8 @@ class FleetQueues:
     rollbacks: FleetEngine
 
     @classmethod
-    def make(cls) -> FleetQueues:
-        return cls(FleetEngine(Task.RUN, job_rows.note_entry), FleetEngine(Task.ROLL_BACK, job_rows.note_entry))
+    def make(cls, users: UserSlots) -> FleetQueues:
+        return cls(
+            FleetEngine(Task.RUN, job_rows.note_entry, users.hold_back),
+            FleetEngine(Task.ROLL_BACK, job_rows.note_entry),
+        )

@@ -109,9 +109,9 @@ class OwnProcess:
         self._core = core
         self._settings = settings
         self._described = described
-        queues = FleetQueues.make()
+        queues = FleetQueues.make(core.runner.users)
         self._runs = core.fleet_runs(queues.runs, queues.rollbacks, resume=settings.recover is Recover.AUTO)
-        slots = Slots(core.database, core.now, InFleet(timedelta(seconds=settings.stalled_after)))
+        slots = Slots(core.database, core.now, InFleet(timedelta(seconds=settings.stalled_after)), core.runner.users)
         self._make_way = self._runs.make_way = partial(slots.make_way_or_leave_it, queues.runs)
         self._rescue = WorkerRescue(core.database, self._runs.recover, stalled_after=settings.stalled_after)
         self._parts: list[Part] = [webhook_sender(core, settings), Listener(settings.url, core.notifier.notify)]

@@ -14,11 +14,13 @@ from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import ENGINE, UNDER_WAY, State
 from jobsvc.jobs.transition import transition
 from jobsvc.runs.crashes import MAX_DELAY_SECONDS, PROBATION_SECONDS, SUSPECT_AFTER, claimed, somebody_on_probation
+from jobsvc.runs.sharing.user_slots import UserSlots
 from jobsvc.store.again import again_on_conflict
 from jobsvc.store.database import Database
 from jobsvc.store.queries import job_rows
 from jobsvc.store.queries.job_rows import Due
 from jobsvc.store.queries.sharing import turn_rows
+from jobsvc.store.queries.sharing.of_others import first_of_others
 
 
 class Claims(ABC):
@@ -57,6 +59,10 @@ class Claims(ABC):
     def is_begun(self, job: Job) -> bool:
         """Whether the latest attempt of the job is one that `begin` began."""
 
+    def waits_for_user(self, connection: Connection, job: Job) -> bool:
+        """Whether the job may not begin since its user has too many that run; it is held then, and has no entry."""
+        return False
+
     def claim(self) -> Job | None:
         """Take the job whose turn it is; None if none is wanted, or none is due."""
         if (begun := self._claimed_after_all()) is not None:
@@ -81,13 +87,16 @@ class Claims(ABC):
     def claim_entry(self, key: JobKey, entry: EntryId, put_back: Callable[[Connection, Job], None]) -> Job | None:
         """Take the job that an entry of the fleet's queue stands for; None if that is not wanted, or not by this entry.
 
-        One that has to wait for another suspect gets a new entry from `put_back`. A
+        One that has to wait for another suspect gets a new entry from `put_back`; one that has to wait for others of
+        its user gets one when one of those has left. A
         claim that breaks off may have been committed: then nobody works on the job,
         until it is found without an entry.
         """
         with self._database.write(urgent=True, reserve=self.reserve) as connection:
             job = Job.from_row(job_rows.by_key(connection, key, lock=True))
             if job.queue_entry != entry or not self.is_wanted(job):
+                return None
+            if self.waits_for_user(connection, job):
                 return None
             if self._is_held(connection, job):
                 put_back(connection, job)
@@ -131,8 +140,19 @@ class RunClaims(Claims):
 
     reserve = False
 
+    def __init__(self, database: Database, now: Callable[[], datetime], users: UserSlots) -> None:
+        super().__init__(database, now)
+        self._users = users
+
     def first(self, connection: Connection, due: Due) -> RowMapping | None:
-        return job_rows.first_in_state(connection, State.QUEUED, due)
+        row = job_rows.first_in_state(connection, State.QUEUED, due)
+        if row is None:
+            return None
+        full = self._users.left(connection).full
+        return row if row["user"] not in full else first_of_others(connection, State.QUEUED, due, full)
+
+    def waits_for_user(self, connection: Connection, job: Job) -> bool:
+        return self._users.hold_at_claim(connection, job)
 
     def next_due(self, connection: Connection, at: datetime) -> datetime | None:
         return job_rows.next_due(connection, State.QUEUED, None, at)

@@ -24,7 +24,7 @@ from jobsvc.identifiers import EntryId, JobKey, Priority
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import HOOKS, LEFT_BEHIND, SERVICE, Rollback, State
 from jobsvc.jobs.stopping import Queue
-from jobsvc.jobs.transition import transition
+from jobsvc.jobs.transition import AHEAD, transition
 from jobsvc.kinds.contract import Kind
 from jobsvc.runs.crashes import seconds_left
 from jobsvc.runs.hooks import tell, tell_aside
@@ -38,6 +38,7 @@ from jobsvc.store.again import again_on_conflict
 from jobsvc.store.database import Database
 from jobsvc.store.disk.room import Room
 from jobsvc.store.queries import job_rows
+from jobsvc.store.queries.sharing import user_rows
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ class FleetRuns:
         self._database = database
         self._files = files
         self._kinds = kinds
-        self._runner = runner
+        self._runner, self._users = runner, runner.users
         self._rollbacks = rollbacks
         self._run_queue = run_queue
         self._rollback_queue = rollback_queue
@@ -122,7 +123,33 @@ class FleetRuns:
             tell_aside(self._kinds, recovered.settled)
             found += recovered.found
             if recovered.found < JOBS_AT_A_TIME:
-                return found
+                break
+        self._fill_places()
+        return found
+
+    def _fill_places(self) -> None:
+        """Have held jobs go on for which their users have places that nobody has filled."""
+        with self._database.read() as connection:
+            users = user_rows.who_has_held(connection)
+        for user in users:
+            while self._fill_places_of(user):
+                pass
+
+    @again_on_conflict
+    def _fill_places_of(self, user: str) -> bool:
+        """Returns whether there may be more."""
+        limited = self._users.is_limited
+        with self._database.write(urgent=True) as connection:
+            if limited:
+                going_on = self._users.next_held(connection, user, many=True)
+            else:
+                going_on = self._users.any_held(connection, user, JOBS_AT_A_TIME)
+            self._queue_all(connection, going_on)
+        return not limited and len(going_on) == JOBS_AT_A_TIME
+
+    def _queue_all(self, connection: Connection, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self._run_queue.queue(connection, job, ahead=job.turn == AHEAD, after=seconds_left(job, self._now()))
 
     @again_on_conflict
     def _recover_some(self) -> Recovered:
@@ -145,7 +172,10 @@ class FleetRuns:
         def follow_up() -> Job | None:
             with self._database.write(urgent=True) as connection:
                 job = Job.from_row(job_rows.by_key(connection, key, lock=True))
-                return self._settle(connection, job, "its run ended") if job.queue_entry == entry else None
+                told = self._settle(connection, job, "its run ended") if job.queue_entry == entry else None
+                if self._users.is_limited and not self._has_place(connection, job):
+                    self._queue_all(connection, self._users.next_held(connection, job.user))
+                return told
 
         settled = until_recorded(follow_up, signals)
         if settled is not None:
@@ -174,6 +204,11 @@ class FleetRuns:
         elif job.state is State.TERMINATING and job.rollback == Rollback.WANTED:
             self._rollback_queue.queue(connection, job, ahead=True, after=seconds_left(job, self._now()))
         return job if told else None
+
+    def _has_place(self, connection: Connection, job: Job) -> bool:
+        """Whether a job whose run has just left is to go on, and has the place of its run."""
+        now = self._again(connection, job)
+        return now.state is State.QUEUED and not now.held
 
     @staticmethod
     def _again(connection: Connection, job: Job) -> Job:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from jobsvc.files.contract import Files
 from jobsvc.files.output_size import OutputSize
-from jobsvc.identifiers import EntryId, JobKey
+from jobsvc.identifiers import EntryId, JobKey, Priority
 from jobsvc.jobs import obedience
 from jobsvc.jobs.job import Job, Place
 from jobsvc.jobs.run_log import RunLog
@@ -29,6 +29,7 @@ from jobsvc.runs.hooks import job_info, log_fields, span_fields, tell
 from jobsvc.runs.progress import ProgressMeter
 from jobsvc.runs.recording import until_recorded
 from jobsvc.runs.recovery import interrupt
+from jobsvc.runs.sharing.user_slots import UserSlots
 from jobsvc.runs.signals import Signals
 from jobsvc.store.database import Database
 from jobsvc.store.disk.room import FULL, Room
@@ -56,6 +57,7 @@ class Runner:
         *,
         max_crashes: int = 5,
         max_row_bytes: int = DEFAULT_MAX_ROW_BYTES,
+        user_max_running: int = 0,
     ) -> None:
         """A run stops at its next checkpoint when the disks are short of `room`."""
         self._room = room or Room()
@@ -65,13 +67,20 @@ class Runner:
         self._kinds = kinds
         self._now = now
         self._max_row_bytes = max_row_bytes
-        self._claims = RunClaims(database, now)
+        self.users = UserSlots(database, user_max_running)
+        self._claims = RunClaims(database, now, self.users)
         self.when_cleared: Callable[[], None] = lambda: None
         """Called when a run that others had to wait for has come to a checkpoint; to be set before the first run."""
+        self.when_overtaken: Callable[[], None] = lambda: None
+        """Called when jobs with a high priority may wait for a slot that nobody has asked for; to be set as that."""
 
     def claim(self) -> Job | None:
         """See `RunClaims`."""
-        return self._claims.claim()
+        job = self._claims.claim()
+        if job is not None and job.priority is Priority.HIGH and self.users.is_limited:
+            # It may have waited for its user's place, and now have a slot that another high one was to get.
+            self.when_overtaken()
+        return job
 
     def due_in(self) -> float | None:
         """See `RunClaims`."""

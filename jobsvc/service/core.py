@@ -57,7 +57,10 @@ class Core:
         """
         room = room or Room()
         runner = Runner(
-            *(database, files, kinds, now, room), max_crashes=settings.max_crashes, max_row_bytes=settings.max_row_bytes
+            *(database, files, kinds, now, room),
+            max_crashes=settings.max_crashes,
+            max_row_bytes=settings.max_row_bytes,
+            user_max_running=settings.user_max_running,
         )
         rollbacks = Rollbacks(database, files, kinds, now)
         return cls(database, files, room, kinds, now, settings, Notifier(), runner, rollbacks)

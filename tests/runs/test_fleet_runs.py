@@ -129,7 +129,7 @@ def post(tmp_path: Path) -> Iterator[Post]:
         database = Database(Settings(database_url=url).url)
         files = LocalFiles(tmp_path / "files")
         core = Core.on(database, files, kinds, now, Settings(max_queued=5))
-        queues = FleetQueues.make()
+        queues = FleetQueues.make(core.runner.users)
         fleet, manual = (core.fleet_runs(queues.runs, queues.rollbacks, resume=resume) for resume in (True, False))
         service = core.service(queues.runs, queues.rollbacks)
         yield Post(database, files, service, fleet, manual, core.runner, gated, kinds)

@@ -46,6 +46,8 @@ class Queued(Protocol):
     @property
     def kind(self) -> str: ...
     @property
+    def user(self) -> str: ...
+    @property
     def queue_entry(self) -> EntryId | None: ...
     @property
     def priority(self) -> Priority: ...
@@ -58,11 +60,18 @@ class FleetEngine:
 
     `note_entry(connection, key, entry)` writes down which entry of the queue a
     job has now: at most one is its own, and only that one may begin a run.
+    `hold_back(connection, job)` says whether it is to have none now: somebody queues it again when it may have one.
     """
 
-    def __init__(self, task: Task, note_entry: Callable[[Connection, JobKey, EntryId], None]) -> None:
+    def __init__(
+        self,
+        task: Task,
+        note_entry: Callable[[Connection, JobKey, EntryId], None],
+        hold_back: Callable[[Connection, Queued], bool] = lambda _connection, _job: False,
+    ) -> None:
         self._task = task
         self._note_entry = note_entry
+        self._hold_back = hold_back
         self.make_way: Callable[[FleetEngine], object] = _nothing
         """Have jobs give way to one that may take their slots. To be set before the first is queued."""
         # Never opened: it has no connections of its own.
@@ -84,7 +93,7 @@ class FleetEngine:
         `when_left`: not now. The worker that sees the job's run leave queues it, or the
         sweep that finds it without one (see `FleetRuns`).
         """
-        if when_left:
+        if when_left or self._hold_back(connection, job):
             return
         driver = _driver(connection)
         task = self._app.configure_task(

@@ -25,6 +25,7 @@ from jobsvc.identifiers import JobKey, Priority
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.stopping import Asking
 from jobsvc.runs.crashes import MAX_DELAY_SECONDS, SUSPECT_AFTER
+from jobsvc.runs.sharing.user_slots import Left, UserSlots
 from jobsvc.store.again import again_on_conflict
 from jobsvc.store.database import Database
 from jobsvc.store.errors import Conflict, DatabaseDown
@@ -67,12 +68,19 @@ class Place:
 class Waiting:
     kind: str
     priority: int
+    user: str = ""
 
 
-def to_give_way(waiting: Sequence[Waiting], places: Sequence[Place]) -> list[Taken]:
-    """The jobs that are to give way to those that wait, the first of which comes first: no more than it takes."""
+def to_give_way(waiting: Sequence[Waiting], places: Sequence[Place], left: Left | None = None) -> list[Taken]:
+    """The jobs that are to give way to those that wait, the first of which comes first: no more than it takes.
+
+    `left` says for how many of each user that may be done.
+    """
     chosen: list[Taken] = []
+    left = left or Left()
     for each in waiting:
+        if not left.take(each.user):
+            continue
         open_to = [place for place in places if place.kinds is None or each.kind in place.kinds]
         if (place := next((place for place in open_to if place.free > 0), None)) is not None:
             place.free -= 1
@@ -99,14 +107,14 @@ class Scene:
 
 
 class Look(Protocol):
-    def __call__(self, connection: Connection, due: Due) -> Scene:
-        """How things stand now. Those that wait are due, and as many as can matter."""
+    def __call__(self, connection: Connection, due: Due, but: Collection[str]) -> Scene:
+        """How things stand now. Those that wait are due, of none of the users in `but`, and as many as can matter."""
 
 
-def all_taken(connection: Connection, due: Due) -> Scene:
+def all_taken(connection: Connection, due: Due, but: Collection[str] = ()) -> Scene:
     """In a process that has no slot free, and that no other process shares the jobs with."""
     place = Place(None, 0, [_taken(row) for row in slot_rows.taken(connection)])
-    rows = slot_rows.waiting(connection, ABOVE, due, len(place.taken))
+    rows = slot_rows.waiting(connection, ABOVE, due, len(place.taken), but)
     return Scene([Waiting(**row) for row in rows], [place])
 
 
@@ -116,14 +124,14 @@ class InFleet:
 
     stalled_after: timedelta
 
-    def __call__(self, connection: Connection, due: Due) -> Scene:
+    def __call__(self, connection: Connection, due: Due, but: Collection[str] = ()) -> Scene:
         taken: dict[int, list[Taken]] = {}
         for row in slot_rows.taken_in_fleet(connection):
             taken.setdefault(row["worker"], []).append(_taken(row))
         workers = slot_rows.in_fleet(connection, self.stalled_after)
         places = [Place(row["queues"], row["free"], taken.get(row["id"], ())) for row in workers]
         most = sum(max(0, place.free) + len(place.taken) for place in places)
-        rows = slot_rows.waiting_in_fleet(connection, ABOVE, due, most)
+        rows = slot_rows.waiting_in_fleet(connection, ABOVE, due, most, but)
         return Scene([Waiting(**row) for row in rows], places)
 
 
@@ -139,10 +147,12 @@ def _due(now: datetime) -> Due:
 class Slots:
     """Safe to share among threads."""
 
-    def __init__(self, database: Database, now: Callable[[], datetime], look: Look) -> None:
+    def __init__(self, database: Database, now: Callable[[], datetime], look: Look, users: UserSlots) -> None:
+        """`users` says how many jobs each may have running: no job gives way to one that may not begin."""
         self._database = database
         self._now = now
         self._look = look
+        self._users = users
 
     def make_way(self, asking: Asking) -> int:
         """Have jobs give way to those with a high priority that wait, and tell their runs. Returns how many."""
@@ -166,10 +176,10 @@ class Slots:
         with self._database.write(urgent=True) as connection:
             # Another process may be about to do the same.
             self._database.backend.lock_for_slots(connection)
-            scene = self._look(connection, _due(self._now()))
-            return sum(
-                self._have_give_way(connection, asking, chosen) for chosen in to_give_way(scene.waiting, scene.places)
-            )
+            left = self._users.left(connection)
+            scene = self._look(connection, _due(self._now()), left.full)
+            chosen = to_give_way(scene.waiting, scene.places, left)
+            return sum(self._have_give_way(connection, asking, each) for each in chosen)
 
     @staticmethod
     def _have_give_way(connection: Connection, asking: Asking, chosen: Taken) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    FromClause,
     RowMapping,
     Select,
     bindparam,
@@ -136,10 +137,10 @@ def note_entry(connection: Connection, key: JobKey, entry: EntryId) -> None:
 def without_entry(connection: Connection, states: Collection[str], limit: int) -> Sequence[RowMapping]:
     """Jobs in these states without a live entry in the fleet's queue, oldest first; locked.
 
-    Skips a row that another transaction is changing: the next sweep finds it.
+    Leaves out jobs that are held. Skips a row that another transaction is changing: the next sweep finds it.
     """
     alive = exists().where(entries.c.id == jobs.c.queue_entry, status.in_(("todo", "doing")))
-    query = select(*JOB).where(jobs.c.state.in_(states), ~alive).order_by(jobs.c.key).limit(limit)
+    query = select(*JOB).where(jobs.c.state.in_(states), ~alive, ~jobs.c.held).order_by(jobs.c.key).limit(limit)
     return connection.execute(query.with_for_update(of=jobs, key_share=True, skip_locked=True)).mappings().all()
 
 
@@ -168,10 +169,10 @@ class Due:
     crashes_below: int | None = None
     """Only those with fewer crashes."""
 
-    def clauses(self) -> list[ColumnElement[bool]]:
-        when = jobs.c.not_before
+    def clauses(self, of: FromClause = jobs) -> list[ColumnElement[bool]]:
+        when = of.c.not_before
         due = [or_(when.is_(None), when <= self.now, when > self.horizon)]
-        return due if self.crashes_below is None else [*due, jobs.c.crashes < self.crashes_below]
+        return due if self.crashes_below is None else [*due, of.c.crashes < self.crashes_below]
 
 
 def first_in_state(connection: Connection, state: str, due: Due) -> RowMapping | None:

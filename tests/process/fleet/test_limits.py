@@ -6,8 +6,11 @@ import json
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
+from datetime import datetime
+from itertools import pairwise
 
-from tests.support.fleet import Fleet
+from tests.support.fleet import FAST, Fleet
 from tests.support.server import Server, SlowUpload
 from tests.support.waiting import poll
 
@@ -64,3 +67,62 @@ def test_requests_a_second_are_counted_over_all_web_servers(fleet: Fleet) -> Non
     assert 2 * most - 1 <= let_through <= 2 * most + passed * most + 1, (let_through, passed)
     for web in webs:
         assert web.get("/readyz")["status"] == "ready"
+
+
+def stretches(fleet: Fleet, jobs: list[str]) -> list[tuple[datetime, datetime]]:
+    """From when to when each attempt of these jobs ran, in order."""
+    found = []
+    for job_id in jobs:
+        began = None
+        for line in fleet.history(job_id):
+            at = datetime.fromisoformat(line["at"])
+            if line["to"] == "running":
+                began = at
+            elif line["from"] == "running" and began is not None:
+                found.append((began, at))
+    return sorted(found)
+
+
+def assert_one_at_a_time(found: list[tuple[datetime, datetime]]) -> list[float]:
+    """Returns the seconds between the end of each and the beginning of the next."""
+    pauses = [(after[0] - before[1]).total_seconds() for before, after in pairwise(found)]
+    # Two machines would have two clocks; here it is one.
+    assert min(pauses) >= 0, found
+    return pauses
+
+
+def test_a_users_jobs_run_one_after_the_other_though_slots_are_free_and_each_begins_at_once(
+    make_fleet: Callable[..., Fleet],
+) -> None:
+    # No sweep helps.
+    fleet = make_fleet(JOBSVC_USER_MAX_RUNNING="1", JOBSVC_SWEEP_EVERY="30")
+    fleet.start_web()
+    early = [fleet.ticks(50) for _ in range(4)]
+    for _ in range(2):
+        fleet.start_worker(concurrency=2)
+    jobs = [*early, *(fleet.ticks(50) for _ in range(6))]
+    fleet.wait_all(jobs)
+    pauses = assert_one_at_a_time(stretches(fleet, jobs))
+    print(f"between two jobs, in seconds: {pauses}")
+    assert sorted(pauses)[len(pauses) // 2] < 3
+    for job_id in jobs:
+        fleet.assert_counted(job_id, 50)
+    fleet.assert_queue_empty()
+
+
+def test_the_limit_holds_when_workers_are_killed_and_all_jobs_are_done(make_fleet: Callable[..., Fleet]) -> None:
+    fleet = make_fleet(JOBSVC_USER_MAX_RUNNING="1", **FAST)
+    web = fleet.start_web()
+    for _ in range(2):
+        fleet.start_worker(concurrency=2)
+    jobs = [fleet.ticks(300) for _ in range(4)]
+    web.wait_done(jobs[0], 20)
+    killed = fleet.worker_of(jobs[0])
+    assert killed is not None
+    killed.kill()
+    fleet.start_worker(concurrency=2)
+    fleet.wait_all(jobs)
+    assert_one_at_a_time(stretches(fleet, jobs))
+    for job_id in jobs:
+        fleet.assert_counted(job_id, 300)
+    fleet.assert_queue_empty()

@@ -5,7 +5,7 @@ A slot is free again when the run of its job has left it: soon, of one that is t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from sqlalchemy import Connection, RowMapping, Select, and_, func, or_, select, update
@@ -28,20 +28,26 @@ def is_somebody_before(connection: Connection, priority: int, due: Due) -> bool:
     return connection.execute(query.limit(1)).first() is not None
 
 
-def waiting(connection: Connection, priority: int, due: Due, limit: int) -> Sequence[RowMapping]:
-    """The first jobs in the queue that are due, and have a higher priority than this: kind and priority."""
-    return connection.execute(_waiting(priority, due).limit(limit)).mappings().all()
+def waiting(connection: Connection, priority: int, due: Due, limit: int, but: Collection[str]) -> Sequence[RowMapping]:
+    """The first jobs in the queue that are due, and have a higher priority than this: kind, priority and user.
+
+    Those of the users in `but` are left out.
+    """
+    return connection.execute(_waiting(priority, due, but).limit(limit)).mappings().all()
 
 
-def waiting_in_fleet(connection: Connection, priority: int, due: Due, limit: int) -> Sequence[RowMapping]:
+def waiting_in_fleet(
+    connection: Connection, priority: int, due: Due, limit: int, but: Collection[str]
+) -> Sequence[RowMapping]:
     """The same in a fleet: those that no worker has taken yet."""
-    query = _waiting(priority, due).join(entries, and_(entries.c.id == jobs.c.queue_entry, status == "todo"))
+    query = _waiting(priority, due, but).join(entries, and_(entries.c.id == jobs.c.queue_entry, status == "todo"))
     return connection.execute(query.limit(limit)).mappings().all()
 
 
-def _waiting(priority: int, due: Due) -> Select[tuple[str, int]]:
-    query = select(jobs.c.kind, jobs.c.priority).select_from(jobs)
+def _waiting(priority: int, due: Due, but: Collection[str]) -> Select[tuple[str, int, str]]:
+    query = select(jobs.c.kind, jobs.c.priority, jobs.c.user).select_from(jobs)
     query = query.where(jobs.c.state == "queued", jobs.c.priority < priority, *due.clauses())
+    query = query.where(jobs.c.user.not_in(but)) if but else query
     return query.order_by(jobs.c.priority, jobs.c.turn, jobs.c.key)
 
 
