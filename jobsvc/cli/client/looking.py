@@ -13,6 +13,7 @@ from jobsvc.cli.client.bars import duration
 from jobsvc.cli.client.exits import Ended, Exit
 from jobsvc.cli.client.output import MAX_CELL, Output, items_of, printable, shortened
 from jobsvc.cli.client.talking import command, talks
+from jobsvc.identifiers import Priority
 from jobsvc.jobs.states import FINISHED, State
 
 
@@ -44,7 +45,10 @@ PAUSE_SECONDS = 1.0
 )
 @talks
 def list_jobs(api: Api, output: Output, limit: int, **named: str | None) -> None:
-    """List jobs, the newest first."""
+    """List jobs, the newest first.
+
+    Their priorities are a column where one is not normal.
+    """
     jobs, after = api.jobs(limit, named)
     if not jobs and named["kind"] is not None:
         # Of a kind that there is not, the service finds no jobs either.
@@ -52,8 +56,10 @@ def list_jobs(api: Api, output: Output, limit: int, **named: str | None) -> None
     if output.as_json:
         output.json({"jobs": jobs, "next": after})
         return
-    columns = ("id", "state", "percent", "done", "refused", "created", "file")
-    output.table(columns, map(_row, jobs))
+    # Most people use none: a column that always says the same would be in their way.
+    priorities = any(job["priority"] != Priority.NORMAL.word for job in jobs)
+    columns = ("id", "state", "percent", "done", "refused", "created", *(["priority"] if priorities else []), "file")
+    output.table(columns, (_row(job, priorities=priorities) for job in jobs))
     if not jobs:
         given = " ".join(f"--{name} {value}" for name, value in named.items() if value)
         output.note(f"There is no job with {given}." if given else "There is no job yet: jobsvc upload FILE.")
@@ -63,7 +69,7 @@ def list_jobs(api: Api, output: Output, limit: int, **named: str | None) -> None
         )
 
 
-def _row(job: dict[str, Any]) -> tuple[Any, ...]:
+def _row(job: dict[str, Any], *, priorities: bool) -> tuple[Any, ...]:
     progress = job["progress"]
     return (
         job["id"],
@@ -72,6 +78,7 @@ def _row(job: dict[str, Any]) -> tuple[Any, ...]:
         progress["done"],
         progress["failed"],
         job["created_at"][:16].replace("T", " "),
+        *([job["priority"]] if priorities else []),
         job["filename"],
     )
 

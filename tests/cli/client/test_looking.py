@@ -29,6 +29,17 @@ def test_list_finds_jobs_by_state_kind_and_user_and_says_what_it_prints(url: str
     assert none.err == "There is no job with --text no such text.\n"
 
 
+def test_list_has_priorities_where_one_is_not_normal(service: Server, job_id: str) -> None:
+    low, high = (
+        service.post("/kinds/tocks/jobs", {"count": 1, "priority": priority})[1]["id"] for priority in ("low", "high")
+    )
+    normal = service.post("/kinds/tocks/jobs", {"count": 1})[1]["id"]
+    head, *rows = (line.split("\t") for line in jobsvc(service.url, "list", "--kind", "tocks").lines)
+    assert head == ["ID", "STATE", "PERCENT", "DONE", "REFUSED", "CREATED", "PRIORITY", "FILE"]
+    assert {row[0]: row[6] for row in rows} == {low: "low", high: "high", normal: "normal"}
+    assert "PRIORITY" not in jobsvc(service.url, "list", "--text", job_id).lines[0]
+
+
 def test_list_follows_pages_up_to_its_limit_and_says_that_there_is_more(service: Server, job_id: str) -> None:
     service.post("/kinds/ticks/jobs", {"count": 1, "seconds": 0})
     found = jobsvc(service.url, "list", "--limit", "1", "--json")
