@@ -107,13 +107,17 @@ def test_a_wrong_option_is_told_beside_its_field_and_nothing_typed_is_lost(watch
     expect(field).not_to_have_attribute("aria-invalid", "true")
 
 
-def test_a_check_makes_nothing_and_an_import_makes_the_rows(page: Page, server: Server) -> None:
+def test_a_check_makes_nothing_and_is_applied_and_an_import_makes_the_rows(page: Page, server: Server) -> None:
     choose(page, more="&date_column=arrives&date_format=%25d/%25m/%25Y")
     page.get_by_role("button", name="Check first").click()
     checked = created(page, server, "succeeded")
     job = server.job(checked)
     assert (job["params"]["dry_run"], job["progress"]["done"], job["progress"]["failed"]) == (True, 2, 1)
     assert server.count_records(checked) == 0
+    page.get_by_role("button", name="Apply").click()
+    page.wait_for_url(lambda url: A_JOB.search(url) is not None and checked not in url)
+    applied = created(page, server, "succeeded")
+    assert (server.job(applied)["params"]["dry_run"], server.count_records(applied)) == (False, 2)
     choose(page, more="&date_column=arrives&date_format=%25d/%25m/%25Y")
     page.get_by_role("button", name="Import now").click()
     imported = created(page, server, "succeeded")
@@ -205,6 +209,18 @@ def test_what_the_service_says_is_told_and_the_form_stays(watched: Watched) -> N
     page.route("**/kinds/*/jobs", partial(answered, status=413, headers={}, detail="too large"), times=1)
     page.get_by_role("button", name="Import now").click()
     expect(page.locator("#e-file")).to_contain_text("The file is too large")
+
+
+def test_who_is_not_logged_in_any_more_is_told_so_and_keeps_what_was_typed(watched: Watched) -> None:
+    watched.allow("401")
+    page = watched.page
+    choose(page, b"a,b\n1,2\n")
+    page.route("**/kinds/*/jobs", partial(answered, status=401, headers={}, detail="a key is needed"), times=1)
+    page.get_by_role("button", name="Import now").click()
+    expect(page.locator("#e-form")).to_contain_text("You are not logged in any more.")
+    expect(page.locator("#e-form").get_by_role("link")).to_have_attribute("target", "_blank")
+    expect(page.locator("#picked-name")).to_have_text("guests.csv")
+    expect(page.get_by_role("button", name="Import now")).to_be_enabled()
 
 
 def answered(route: Route, *, status: int, headers: dict[str, str], detail: str) -> None:

@@ -144,3 +144,15 @@ def test_only_those_may_ask_for_a_high_priority_whose_jobs_may_have_it(make_app:
         role: '<option value="high"' in show(client, {"kind": "bulkTeam"}, role) for role in (Role.USER, Role.OPERATOR)
     }
     assert offered == {Role.USER: False, Role.OPERATOR: True}
+
+
+def test_a_key_that_may_start_some_kinds_alone_is_offered_these_alone(make_app: Callable[..., Flask]) -> None:
+    client = app_with_keys(make_app)
+    admin = {"Authorization": f"Bearer {KEYS[Role.ADMIN]}"}
+    said = {"user": "bob", "role": "user", "kinds": ["bulkTeam", "createExport"]}
+    key = client.post("/keys", json=said, headers=admin).get_json()["key"]
+    headers = {**PAGE, "Authorization": f"Bearer {key}"}
+    page = client.get("/ui/new", headers=headers).text
+    assert ("kind=bulkTeam" in page, "kind=createExport" in page, "kind=baselineCSV" in page) == (True, True, False)
+    assert client.get("/ui/new?kind=bulkTeam", headers=headers).status_code == 200
+    assert client.get("/ui/new?kind=baselineCSV", headers=headers).status_code == 403
