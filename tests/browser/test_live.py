@@ -57,8 +57,28 @@ def test_a_hidden_tab_asks_for_nothing_and_catches_up_when_it_is_shown(page: Pag
     server.post(f"/jobs/{job_id}/terminate")
     page.clock.run_for(120_000)
     assert asked == []
+    # What a button asks for is answered in a hidden tab too, and no more than that.
+    with page.expect_response(lambda answer: "live=1" in answer.url) as renewed:
+        page.evaluate("import(document.querySelector('script[src*=live]').src).then((live) => live.refresh())")
+    renewed.value.finished()
+    page.clock.run_for(120_000)
+    assert len(asked) == 1
     page.evaluate("window.isHidden = false; document.dispatchEvent(new Event('visibilitychange'))")
     expect(row_of(page, job_id).locator(".badge")).to_have_text("terminated")
+
+
+def test_open_details_stay_open_while_the_page_is_renewed(page: Page, server: Server) -> None:
+    job_id = start_ticks(server)
+    page.goto("/ui/service")
+    details = page.locator("[data-live] details").first
+    details.locator("summary").click()
+    with page.expect_response(lambda answer: "live=1" in answer.url and answer.status == 200) as renewed:
+        pass
+    renewed.value.finished()
+    expect(page.locator("[data-live] time, [data-live]").first).to_be_visible()
+    page.evaluate("new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))")
+    assert details.evaluate("(found) => found.open")
+    server.post(f"/jobs/{job_id}/terminate")
 
 
 def test_two_people_see_what_one_of_them_does(open_page: Callable[..., Watched], server: Server) -> None:
