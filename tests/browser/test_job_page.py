@@ -19,6 +19,16 @@ ODD_FILE = (
 ).encode()
 
 
+OPEN_ALL = "for (const part of document.querySelectorAll('details')) part.open = true"
+
+TOO_WIDE = """
+[...document.querySelectorAll(".panel")]
+  .filter((panel) => panel.scrollWidth > panel.clientWidth)
+  .map((panel) => panel.className)
+"""
+"""The panels of which something stands out."""
+
+
 def start_ticks(server: Server, count: int = 100_000, **more: float) -> str:
     """A job that runs until it is stopped."""
     status, job = server.post("/kinds/ticks/jobs", {"count": count, **more})
@@ -91,7 +101,7 @@ def test_a_question_is_answered_with_no_too(page: Page, server: Server) -> None:
         expect(dialog).to_be_hidden()
     assert server.job(job_id)["state"] == "running"
     button(page, "Terminate…")
-    dialog.get_by_role("button", name="Terminate and keep").click()
+    dialog.get_by_role("button", name="Only terminate").click()
     expect(page.locator("#sentence")).to_contain_text("for good. What it has made is still there")
     assert server.count_records(job_id) == server.job(job_id)["progress"]["done"]
 
@@ -104,7 +114,7 @@ def test_without_script_a_job_is_terminated_after_a_page_has_asked(
     page.goto(f"/ui/jobs/{job_id}")
     page.locator(".standing").get_by_text("Terminate…").click()
     expect(page.get_by_role("heading", name="Terminate count 100000")).to_be_visible()
-    page.get_by_role("button", name="Terminate and keep").click()
+    page.get_by_role("button", name="Only terminate").click()
     assert page.url.endswith(f"/ui/jobs/{job_id}?said=job.terminate")
     expect(page.locator("#messages")).to_have_text("The job is terminated.")
     expect(page.locator("#sentence")).to_contain_text("for good")
@@ -162,10 +172,11 @@ def test_names_and_cells_of_others_show_as_text_and_fit(open_page: Callable[...,
         expect(page.get_by_role("heading", level=1)).to_have_text(ODD_NAME)
         expect(page.locator("table.cells").last).to_contain_text("<script>alert(1)</script>")
         expect(page.get_by_text('אמר "שלום"')).to_be_visible()
-        page.get_by_text("The only one").click()
+        page.evaluate(OPEN_ALL)
         expect(page.locator("#first-refused")).to_contain_text('never,"</td><img src=x>",x')
         assert page.locator("#details img").count() == 0
         assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert page.evaluate(TOO_WIDE) == [], "what is wide is scrolled within its panel"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -180,7 +191,7 @@ def test_everybody_can_use_it(open_page: Callable[..., Watched], server: Server,
     page = open_page(color_scheme=scheme).page
     for job_id in ids:
         page.goto(f"/ui/jobs/{job_id}")
-        page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
+        page.evaluate(OPEN_ALL)
         assert_accessible(page)
     server.post(f"/jobs/{ids[-1]}/terminate")
 

@@ -44,12 +44,12 @@ def terminate(job: Job) -> Question:
         return Question(ask, (stops,), (keep,))
     if not job.done and job.started_at is None:
         return Question(ask, (stops, "It has made nothing yet."), (keep,))
-    so_far = f"It has made {counted(job.done, items)} so far."
     more = "That can stay, and be rolled back later, or be removed now, with whatever is made until it stops."
+    so_far = f"It has made {counted(job.done, items)} so far. {more}"
     label = f"Terminate and remove {counted(job.done, items)}"
     undo = Choice(label, ROLL_BACK.icon, "jobs.terminate", OUTCOMES[Act.ROLL_BACK], is_grave=True, rollback=True)
-    keep = keep._replace(label=f"Terminate and keep {'it' if job.done == 1 else 'them'}", is_grave=False)
-    return Question(ask, (stops, so_far, more), (keep, undo))
+    keep = keep._replace(label="Only terminate", is_grave=False)
+    return Question(ask, (stops, so_far), (keep, undo))
 
 
 def roll_back(job: Job) -> Question:

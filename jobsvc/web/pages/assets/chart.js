@@ -51,11 +51,12 @@ function draw() {
     {
       width: place.clientWidth,
       height: 170,
+      padding: [8, 30, 0, 0],
       legend: { live: true },
       cursor: { drag: { x: false, y: false }, points: { size: 6 } },
       scales: { y: { range: (_, low, high) => [0, high ? high * 1.1 : 1] } },
       axes: [
-        { ...axis, space: 90, incrs: INCREMENTS, values: (_, ticks) => ticks.map((tick) => labels(ticks).format(tick * 1000)) },
+        { ...axis, space: 90, size: 32, incrs: INCREMENTS, values: (_, ticks) => ticks.map((tick) => labels(ticks).format(tick * 1000)) },
         { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : perSecond(tick))) },
       ],
       series: [
