@@ -18,7 +18,7 @@ from jobsvc.web.access import authorized, caller, needs
 from jobsvc.web.dashboard.blueprint import COMMON, PAGE, REFUSED, bp, here, page, page_url, rows
 from jobsvc.web.dashboard.presenting import LOOKS, Look
 from jobsvc.web.dashboard.rows import state_of
-from jobsvc.web.dashboard.steering import PAUSE, RESUME, ROLL_BACK, TERMINATE, buttons
+from jobsvc.web.dashboard.steering import PAUSE, RESUME, ROLL_BACK, TERMINATE, buttons, is_check
 from jobsvc.web.openapi.answers import answers
 from jobsvc.web.services import services
 from jobsvc.web.takes import takes
@@ -144,6 +144,7 @@ def _rendered(job: Job, rates: Sequence[float]) -> str:
         rates=rates,
         buttons=buttons(job, caller(), services().kinds),
         percent=job.rollback_percent if job.rollback is not None else job.percent,
+        checks=is_check(job, services().kinds),
         is_moving=job.state in UNDER_WAY,
         may_steer=_may_steer(),
         sees_all=caller().scope.owner is None,

@@ -172,3 +172,11 @@ def test_fifty_who_look_cost_one_rendering_a_second(app: Flask, database: Databa
         seconds = monotonic() - begun
     assert len(rendered) <= 1 + seconds
     assert median(spent) < 5
+
+
+def test_a_check_is_told_from_an_import(app: Flask, database: Database) -> None:
+    add_jobs(database, 1, "succeeded", "baselineCSV", dry_run=True)
+    add_jobs(database, 1, "succeeded", "bulkTeam")
+    text = show(Browser(app))
+    assert "baselineCSV, a check: makes nothing" in text
+    assert "bulkTeam, a check" not in text
