@@ -92,7 +92,8 @@ def _file_json(job: Job) -> dict[str, Any] | None:
 
 
 def _rollback_json(job: Job) -> dict[str, Any] | None:
-    if job.rollback_percent is None:
+    """None until it has begun: until then the job is on its way to its end, and a client says so."""
+    if job.rollback_total is None and not job.rolled_back:
         return None
     return {"percent": job.rollback_percent, "removed": job.rollback_removed, "left": job.done}
 
