@@ -81,11 +81,47 @@ def take(browser: Browser, server: Server, directory: Path) -> None:
     picture(browser, server, "/", "phone", phone)
     picture(browser, server, f"/ui/jobs/{jobs['failed']}", "failed", wide)
     picture(browser, server, f"/ui/jobs/{jobs['report']}", "report", wide)
-    watched = Watched(browser, server.url, viewport={"width": 1200, "height": 900})
-    watched.page.goto("/ui/new?kind=baselineCSV")
-    watched.page.locator("input[type=file]").set_input_files(directory / "guests.csv")
-    watched.page.get_by_text("as stored").wait_for()
-    save(watched.page, "preview")
+    take_previews(browser, server, directory)
+
+
+def take_previews(browser: Browser, server: Server, directory: Path) -> None:
+    """Of a file that would be read wrongly, as it is chosen and with the right options."""
+    file = bookings(directory)
+    right = "&encoding=cp1252&date_column=arrives&date_format=%25d/%25m/%25Y"
+    large, phone = {"width": 1200, "height": 1000}, {"width": 390, "height": 1000}
+    picture_of_preview(browser, server, file, "preview", "", {"viewport": {"width": 1200, "height": 1200}})
+    picture_of_preview(browser, server, file, "preview-dark", right, {"viewport": large, "color_scheme": "dark"})
+    picture_of_preview(browser, server, file, "preview-phone", "", {"viewport": phone})
+
+
+def bookings(directory: Path) -> Path:
+    """A file as a spreadsheet writes it: semicolons, another encoding, dates with the day first."""
+    guests = ("Ann Berg", "José Costa", "Cleo Ito", "Zoé Lund", "Dan Fischer", "Päivi Grün", "Inês Diaz")
+    notes = ("", "", "late arrival", "", '"asks for ""the quiet side"""', "<b>VIP</b>", "2 children; a cot")
+    lines = ["guest;arrives;nights;room;notes"]
+    for number in range(61_000):
+        note = notes[number * 5 % 11 % 7]
+        day, month = number * 7 % 28 + 1, number * 3 % 12 + 1
+        room = ("Lake", "Garden", "Tower")[number % 3]
+        quoted = f'"{note}"' if ";" in note else note
+        lines.append(f"{guests[number % 7]};{day:02}/{month:02}/2026;{number % 9 + 1};{room};{quoted}")
+    lines[77] = "Eve Stone;31/02/2026;3;Lake;"
+    lines[412] = "Bob Moreau;12/05/2026;2"
+    path = directory / "bookings-2026.csv"
+    path.write_bytes("\r\n".join(lines).encode("cp1252"))
+    return path
+
+
+def picture_of_preview(
+    browser: Browser, server: Server, file: Path, name: str, options: str, context: dict[str, object]
+) -> None:
+    watched = Watched(browser, server.url, **context)
+    page = watched.page
+    page.goto(f"/ui/new?kind=baselineCSV{options}")
+    page.locator("#file").set_input_files(file)
+    page.locator("#preview[aria-busy=false] .sample").wait_for()
+    page.locator("#unpick").evaluate("button => button.blur()")
+    save(page, name)
     watched.close()
 
 

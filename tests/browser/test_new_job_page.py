@@ -79,6 +79,14 @@ def test_the_preview_changes_with_the_options_and_a_suggestion_is_taken(page: Pa
     expect(page.locator("#reading .changed")).to_have_text("2 changed")
 
 
+def test_what_the_words_of_a_refusal_name_is_a_suggestion_too(page: Page) -> None:
+    choose(page, b"a,b\n1,2\n3\n")
+    expect(page.locator(".verdict")).to_contain_text("1 of 2 rows would be refused.")
+    page.get_by_role("button", name="Use it: Fill up rows with too few fields with empty ones.").click()
+    expect(page.locator(".verdict")).to_contain_text("All 2 rows would be taken")
+    expect(page.locator(".suggested")).to_have_count(0)
+
+
 def test_another_delimiter_than_those_that_are_offered_is_written(page: Page) -> None:
     choose(page, b"a^b\n1^2\n")
     page.get_by_text("How the file is read").click()

@@ -67,6 +67,10 @@ export class Fields {
     return Boolean(this.#field(name));
   }
 
+  value(name) {
+    return this.#field(name)?.querySelector("select, input, textarea")?.value;
+  }
+
   set(name, value) {
     const field = this.#field(name);
     if (!field) return;

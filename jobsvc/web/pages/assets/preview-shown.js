@@ -4,6 +4,8 @@ import { icon, made, theirs } from "./dom.js";
 import { counted, number, sentence, size } from "./figures.js";
 import { sampleOf } from "./sample.js";
 
+const QUOTED = 40; // characters of a line of the file
+
 const SOURCES = { file: "the file says so", parameter: "chosen", detected: "detected", default: "the default" };
 const ENDS = { lf: "LF", crlf: "CRLF (Windows)", cr: "CR (old Mac)" };
 const ERRORS = {
@@ -59,7 +61,7 @@ function top(found) {
 function suggestions(found, fields) {
   const list = [];
   for (const { encoding, text } of found.encoding.suggestions) {
-    list.push({ options: { encoding }, text: `As ${fields.label("encoding", encoding)} a line reads: `, quoted: text });
+    list.push({ options: { encoding }, text: `As ${fields.label("encoding", encoding)} a line reads: `, quoted: text.length > QUOTED ? `${text.slice(0, QUOTED)}…` : text });
   }
   const { mode, suggestion, refused_rows: refused } = found.quotes;
   if (suggestion !== null) {
@@ -72,6 +74,9 @@ function suggestions(found, fields) {
     const as = format === undefined ? "" : ` as ${fields.label("date_format", format)}`;
     const text = column === undefined ? `Read the dates${as}: more of them are read then.` : `Take the dates${as} from the column `;
     list.push({ options, text, quoted: column });
+  }
+  if (fields.value("ragged") === "refuse" && found.reasons.some(({ error }) => error.includes("ragged=pad"))) {
+    list.push({ options: { ragged: "pad" }, text: "Fill up rows with too few fields with empty ones." });
   }
   return list;
 }
