@@ -88,6 +88,11 @@ def pre_fork(server, worker):
     os.environ["GUNICORN_LISTENS"] = " ".join(map(str, server.LISTENERS))
 
 
+def post_fork(server, worker):
+    """What the worker measures has its room on the disk before it is measured."""
+    shared_files.reserve()
+
+
 def on_reload(server):
     """A reload reads the configuration anew."""
     if server.cfg.workers != 1 and not _fleet:

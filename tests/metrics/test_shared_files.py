@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from jobsvc.metrics import shared_files
+from tests.support.mounting import may_mount
 from tests.support.scraped import Scraped
 from tests.support.server import ROOT
 
@@ -29,7 +31,9 @@ TELL = "from jobsvc.metrics.exposition import exposition; print(exposition().dec
 def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The directory of a server, whose first process is this one."""
     monkeypatch.setenv(shared_files.VARIABLE, "")
-    yield shared_files.begin(tmp_path)
+    made = shared_files.begin(tmp_path)
+    assert made is not None
+    yield made
     shared_files.end()
 
 
@@ -111,3 +115,83 @@ def test_nobody_else_s_directory_is_used(tmp_path: Path, monkeypatch: pytest.Mon
     assert shared_files.bury(1)
     shared_files.end()
     assert tmp_path.exists()
+
+
+ON_A_SMALL_DISK = """
+import os
+from pathlib import Path
+from jobsvc.metrics import shared_files
+
+def fill():
+    descriptor = os.open(place / "filler", os.O_WRONLY | os.O_CREAT)
+    try:
+        while os.write(descriptor, bytes(4096)):
+            pass
+    except OSError:
+        pass
+
+place = Path({place!r})
+{steps}
+from jobsvc.metrics.exposition import exposition
+from jobsvc.metrics.instruments import COMMIT_SECONDS, UPLOADED_BYTES
+fill()
+for number in range(100):
+    COMMIT_SECONDS.labels(kind=f"kind {{number}}").observe(0.3)
+UPLOADED_BYTES.inc(7)
+print(shared_files.directory(), *sorted(path.name for path in place.glob("*/*.db")))
+print(exposition().decode())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not may_mount(), reason="nothing can be mounted here")
+@pytest.mark.parametrize(
+    ("steps", "is_shared"),
+    [
+        ("shared_files.begin(place)\nshared_files.reserve()", True),
+        ("shared_files.begin(place)\nfill()\nshared_files.reserve()", False),
+        ("fill()\nshared_files.begin(place)\nshared_files.reserve()", False),
+    ],
+    ids=["full later", "full before the process", "full before the server"],
+)
+def test_on_a_full_disk_a_process_goes_on_and_tells_what_it_has_measured(
+    tmp_path: Path, steps: str, is_shared: bool
+) -> None:
+    program = ON_A_SMALL_DISK.format(place=str(tmp_path), steps=steps)
+    script = f"mount -t tmpfs -o size=4m tmpfs '{tmp_path}' && exec '{sys.executable}' -c \"$0\""
+    ended = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script, program], check=False, capture_output=True, text=True, cwd=ROOT
+    )
+    # A write to a page that has no room would end it by SIGBUS.
+    assert ended.returncode == 0, (ended.returncode, ended.stderr)
+    first, _, told = ended.stdout.partition("\n")
+    found = Scraped(told)
+    assert found.get("jobsvc_uploaded_bytes_total") == 7
+    assert found.get("jobsvc_commit_duration_seconds_count", kind="kind 99") == 1
+    assert (not first.startswith("None")) == is_shared
+    assert ("no room in" in ended.stderr) != is_shared
+    if not is_shared:
+        assert "histogram" not in first.replace("histogram_dead.db", ""), "nothing is left half made"
+
+
+def test_a_server_that_starts_at_the_same_moment_takes_no_directory_that_is_just_being_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(shared_files.VARIABLE, "")
+    real, met = fcntl.flock, list[Path]()
+
+    def another_starts(descriptor: int, operation: int) -> None:
+        if not met:
+            # Its lock is not there yet; whatever is in its directory is.
+            met.extend(tmp_path.iterdir())
+            run(BEGIN.format(place=str(tmp_path)))
+        real(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", another_starts)
+    made = shared_files.begin(tmp_path)
+    assert made is not None
+    assert met == [made]
+    assert (made / shared_files.ALIVE).exists()
+    shared_files.end()
+
+
+BEGIN = "from pathlib import Path; from jobsvc.metrics import shared_files; print(shared_files.begin(Path({place!r})))"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.mounting import may_mount
 from tests.support.server import ROOT, Server
 from tests.support.waiting import poll
 
@@ -18,15 +19,7 @@ DISK = "96m"
 LEAST = 24 * 1024 * 1024
 
 
-def _may_mount() -> bool:
-    try:
-        command = ["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
-        return subprocess.run(command, check=False, capture_output=True).returncode == 0
-    except OSError:
-        return False
-
-
-pytestmark = pytest.mark.skipif(sys.platform != "linux" or not _may_mount(), reason="nothing can be mounted here")
+pytestmark = pytest.mark.skipif(sys.platform != "linux" or not may_mount(), reason="nothing can be mounted here")
 
 
 class Disk:
