@@ -95,7 +95,8 @@ def put(idle: Environment, state: State, **values: Any) -> Job:
 
 def succeed(idle: Environment, job: Job) -> State:
     meter = ProgressMeter(lambda: 0.0, 0, 0)
-    return Checkpoints(idle.database, idle.gated, job, _NoWork(), meter, now, RunLog(job.attempt, now)).end()
+    said = RunLog(job.attempt, now)
+    return Checkpoints(idle.database, idle.gated, job, _NoWork(), meter, now, said, output_bytes=lambda: None).end()
 
 
 def rollbacks(idle: Environment) -> Any:

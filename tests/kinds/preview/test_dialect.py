@@ -7,13 +7,13 @@ import sys
 
 import pytest
 
-from jobsvc.kinds.preview.dialect import as_sent
+from jobsvc.kinds.csv.text import as_sent
 
 SECONDS = 30.0
 """Far more than a process needs to start and to show some rows, and far less than steps that double with each byte."""
 
 SHOWS_ROWS = """
-from jobsvc.kinds.preview.dialect import as_sent
+from jobsvc.kinds.csv.text import as_sent
 for ends in (b"\\r\\n", b"\\n", b"\\r", b"\\n\\r"):
     for count in (40, 4_000, 400_000):
         for text in (b'"x' + ends * count + b'y"', ends * count, b"x" + ends * count):
