@@ -99,13 +99,13 @@ def page(title: str, template: str, live: str, context: Callable[[], Mapping[str
 
     `template` is the page, with `more` and the `live` part in it; `live` is the template
     of that part, with the rights of the caller and what `context` finds. The part is made
-    at most once a second for all who see the same: `context` may depend on the request's
-    query, on the caller's role and scope, and on nothing else of them.
+    at most once a second for all who see the same: `context` may depend on where the service
+    is for the browser, on the request's query, on the caller's role and scope, and on nothing else of them.
     """
     check_html_is_taken()
     query = sorted((name, value) for name, value in request.args.items() if name not in COMMON)
     who = caller()
-    key = (request.path, tuple(query), who.role, who.scope.owner)
+    key = (request.root_url, request.path, tuple(query), who.role, who.scope.owner)
     # Whoever has just changed something sees it.
     fresh = FRESH in request.headers or forms.SAID in request.args
     made = current_app.extensions[_FRAGMENTS].get(

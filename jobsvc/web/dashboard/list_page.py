@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any, NamedTuple
 
-from flask import Response, render_template
+from flask import Response, render_template, request
 from markupsafe import Markup
 
 from jobsvc.access.roles import Right
@@ -133,7 +133,7 @@ def _tab(
 def _row(job: Job, rates: Sequence[float]) -> Markup:
     """The row of a job, as it is for the caller's role and scope."""
     who = caller()
-    key = (who.role, who.scope.owner, state_of(job), tuple(rates))
+    key = (request.root_path, who.role, who.scope.owner, state_of(job), tuple(rates))
     return rows().get(key, lambda: _rendered(job, rates))
 
 

@@ -180,3 +180,9 @@ def test_a_check_is_told_from_an_import(app: Flask, database: Database) -> None:
     text = show(Browser(app))
     assert "baselineCSV, a check: makes nothing" in text
     assert "bulkTeam, a check" not in text
+
+
+def test_nobody_is_shown_the_address_by_which_another_one_has_come(make_app: Callable[..., Flask]) -> None:
+    app = make_app(allow_anonymous=True)
+    assert "http://elsewhere.example/uploadCSV" in show(Browser(app, "http://elsewhere.example"))
+    assert "elsewhere" not in show(Browser(app))
