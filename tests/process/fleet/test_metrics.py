@@ -54,10 +54,26 @@ def test_each_web_process_tells_what_all_have_answered_also_those_that_were_kill
         os.kill(pid, signal.SIGKILL)
     poll(lambda: len(web.worker_pids() - killed) == 2 and not web.worker_pids() & killed, 30, "other processes")
     web.wait_ready()
-    poll(lambda: "counter_dead.db" in files(temporary), 10, "what the killed ones have counted")
+    poll(
+        lambda: not [name for name in files(temporary) for pid in killed if f"_{pid}." in name],
+        10,
+        "what the killed ones have counted to be with that of the dead",
+    )
     for _ in range(10):
         assert health_checks(web) == REQUESTS
-    assert not [name for name in files(temporary) for pid in killed if f"_{pid}." in name]
+
+
+def test_each_web_process_has_the_room_for_what_it_measures_from_the_start(
+    make_fleet: Callable[..., Fleet], temporary: Path
+) -> None:
+    """A file with holes would end the process when the disk is full."""
+    fleet = make_fleet()
+    web = fleet.start_web(2, TMPDIR=str(temporary))
+    owners = {*map(str, web.worker_pids()), "dead"}
+    found = {path: path.stat() for path in temporary.glob("jobsvc-metrics-*/*.db")}
+    assert {path.stem.rpartition("_")[2] for path in found} == owners
+    assert min(stat.st_size for stat in found.values()) > 0
+    assert [path.name for path, stat in found.items() if stat.st_blocks * 512 < stat.st_size] == []
     assert scraped(web).labels("jobsvc_build_info")[0]["engine"] == "fleet"
     assert web.stop() == 0
     assert list(temporary.glob("jobsvc-metrics-*")) == []
