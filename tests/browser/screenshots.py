@@ -77,6 +77,12 @@ def take(browser: Browser, server: Server, directory: Path) -> None:
     running = f"/ui/jobs/{jobs['running']}"
     picture(browser, server, running, "running", wide)
     picture(browser, server, running, "running-dark", dark)
+    watched = Watched(browser, server.url, **wide)
+    watched.page.goto(running)
+    watched.page.get_by_text("Terminate…").click()
+    watched.page.get_by_role("dialog").wait_for()
+    save(watched.page, "terminate")
+    watched.close()
     picture(browser, server, "/", "list", wide)
     picture(browser, server, "/", "phone", phone)
     picture(browser, server, f"/ui/jobs/{jobs['failed']}", "failed", wide)

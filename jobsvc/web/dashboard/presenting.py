@@ -111,6 +111,12 @@ def said_at(text: str | None) -> Markup:
     return time(None if text is None else datetime.fromisoformat(text))
 
 
+def sentence(text: object) -> str:
+    """What the service says of a job, as a sentence."""
+    said = str(text)
+    return f"{said[:1].upper()}{said[1:]}{'' if said[-1:] in ('.', '!', '?', '…') else '.'}"
+
+
 def users_text(value: object) -> Markup:
     """A text that somebody else has chosen: it may be long, or run from right to left."""
     return Markup('<bdi class="text">{}</bdi>').format(escape(value))
@@ -149,6 +155,7 @@ FILTERS = {
     "size": size,
     "time": time,
     "said_at": said_at,
+    "sentence": sentence,
     "users_text": users_text,
     "look": look,
     "job_title": title,
