@@ -6,9 +6,12 @@ import http.client
 import json
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from jobsvc.cli.client.exits import Exit
 from tests.support.server import Server, SlowUpload
+from tests.support.shell import Said, jobsvc
 from tests.support.waiting import poll
 
 FILE = b"date,n\n" + b"2026-01-01,1\n" * 200_000
@@ -60,3 +63,22 @@ def _succeeds(server: Server) -> bool:
         return False
     finally:
         client.close()
+
+
+def test_the_command_line_shows_which_limit_it_is_and_ends_as_when_a_service_can_t_answer(
+    make_server: MakeServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("date,n\n2026-01-01,1\n")
+    server = make_server(JOBSVC_USER_MAX_STORED_BYTES="5", JOBSVC_USER_MAX_REQUESTS="1").start()
+    said: list[Said] = []
+
+    def is_told(text: str, *command: str) -> bool:
+        said.append(jobsvc(server.url, *command))
+        return text in said[-1].err
+
+    poll(lambda: is_told("more requests than 1 a second", "list"), 30, "a request too many")
+    assert said[0].exit == Exit.OK
+    assert said[-1].exit == Exit.UNREACHABLE
+    poll(lambda: is_told("(JOBSVC_USER_MAX_STORED_BYTES)", "upload", str(file)), 30, "a file too large")
+    assert said[-1].exit == Exit.UNREACHABLE
