@@ -74,7 +74,9 @@ class Submission:
                 note(connection, Act.SUBMIT, job.id, by=new.user, at=self._now(), already=True)
                 return job
             beside(connection)
-            self._quotas.check(connection, new.user, new.upload_bytes)
+            # A dry run's file, which an applied job reads, is there already.
+            adds = 0 if new.applied_from is not None else max(1, new.upload_bytes)
+            self._quotas.check(connection, new.user, adds)
             # On PostgreSQL others may be submitting too: the limit may be passed by as many.
             if job_rows.count_in_state(connection, State.QUEUED) >= self._max_queued:
                 raise QueueFull(self._max_queued)

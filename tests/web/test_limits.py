@@ -13,6 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from jobsvc.clock import now
+from jobsvc.jobs.states import State
 from jobsvc.service.retention import Retention, RetentionPolicy
 from jobsvc.store.queries.sharing import user_rows
 from jobsvc.web.services import Services
@@ -178,6 +179,21 @@ def test_an_export_counts_once_it_is_made_and_not_when_it_was_rolled_back(make_a
     assert stored(services) == len(CSV) + size
     assert client.post(f"/jobs/{export}/rollback").status_code == 200
     assert stored(services) == len(CSV)
+
+
+def test_a_check_is_applied_though_the_user_has_no_room_left_since_its_file_is_there(make_app: MakeApp) -> None:
+    app = make_app(user_max_stored_bytes=len(CSV))
+    services, client = services_of(app), app.test_client()
+    checked = upload(client, dry_run="true")
+    wait_for(services, checked, State.SUCCEEDED)
+    applied = client.post(f"/jobs/{checked}/apply")
+    assert applied.status_code == 201, applied.text
+    wait_for(services, applied.get_json()["id"], State.SUCCEEDED)
+    assert stored(services) == len(CSV)
+    # The file is counted for the one that still needs it.
+    assert client.delete(f"/jobs/{checked}").status_code == 204
+    assert stored(services) == len(CSV)
+    assert send(client, FORM).status_code == 507
 
 
 def test_a_repeated_request_gets_its_job_though_the_user_has_reached_both_limits(

@@ -67,15 +67,15 @@ class Quotas:
         allowance.check(max(1, least))
         return allowance
 
-    def check(self, connection: Connection, user: str, upload_bytes: int) -> None:
+    def check(self, connection: Connection, user: str, adds: int) -> None:
         """In the transaction that makes a job: raise TooManyQueued or TooMuchStored if the user may not have it.
 
-        A job without an upload may be made as long as there is room for a byte: nobody knows what it will make.
+        `adds` is how many bytes it adds at least: one for a job without an upload: nobody knows what it will make.
         """
         if self._max_queued or self._max_stored_bytes:
             self._database.backend.lock_for_user(connection, user)
             self._check_queued(connection, user)
-            self._allowance(connection, user).check(max(1, upload_bytes))
+            self._allowance(connection, user).check(adds)
 
     def _check_queued(self, connection: Connection, user: str) -> None:
         if not self._max_queued:
