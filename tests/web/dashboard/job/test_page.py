@@ -52,6 +52,7 @@ def test_names_and_cells_with_html_are_text(client: FlaskClient, services: Servi
     assert "&lt;/td&gt;&lt;img src=x&gt;" in text
 
 
+@pytest.mark.both_databases
 def test_refused_rows_are_grouped_by_reason_and_shown_as_they_were_sent(
     client: FlaskClient, services: Services, look: Look
 ) -> None:
@@ -130,6 +131,7 @@ def test_what_was_not_come_to_can_be_downloaded_once_it_stands_still(
     assert f'href="/jobs/{job_id}/unprocessed"' in look(job_id)
 
 
+@pytest.mark.both_databases
 def test_the_history_tells_who_did_it_and_how_long_it_stayed_so(
     client: FlaskClient, services: Services, gated: Gated, look: Look
 ) -> None:

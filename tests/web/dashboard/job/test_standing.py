@@ -95,6 +95,7 @@ def test_a_rollback_that_waits_for_its_run_says_that(
     wait_for(services, job_id, State.TERMINATED)
 
 
+@pytest.mark.both_databases
 def test_a_job_that_waits_for_a_slot_says_how_many_go_before_it(services: Services, gated: Gated, look: Look) -> None:
     ids = [submit_gated(services) for _ in range(services.settings.max_running + 3)]
     gated.gate.wait_reached(services.settings.max_running)
