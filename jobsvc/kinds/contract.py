@@ -103,6 +103,8 @@ class Kind(ABC):
     """Whether its jobs start with an upload."""
     items: ClassVar[str] = "rows"
     """What its items are called, in the plural, where people read how many are done."""
+    exports: ClassVar[str] = ""
+    """`records` or `teams`, if it writes them to a file, and its parameter `job` names the job that has made them."""
     Params: ClassVar[type[KindParams]] = KindParams
     """The parameters of its jobs."""
     tables: ClassVar[MetaData | None] = None

@@ -98,6 +98,29 @@ def test_the_wrong_file_is_stopped_and_undone(page: Page, server: Server, tmp_pa
     expect(page.locator("#details")).not_to_contain_text("What it has made")
 
 
+def test_a_button_that_was_pressed_says_what_it_does_next(page: Page, server: Server) -> None:
+    """It has the focus, and is renewed nevertheless; and so is the history, at once."""
+    job_id = start_ticks(server)
+    page.goto(f"/ui/jobs/{job_id}")
+    buttons = page.locator(".standing button")
+    for pressed, then, state in (("Pause", "Resume", "paused"), ("Resume", "Pause", "running")):
+        buttons.filter(has_text=pressed).click()
+        expect(buttons.filter(has_text=then)).to_be_visible()
+        expect(buttons.filter(has_text=pressed)).to_have_count(0)
+        expect(page.locator(".timeline").first).to_contain_text(state, timeout=1500)
+    server.post(f"/jobs/{job_id}/terminate")
+
+
+def test_what_a_form_has_led_to_is_told_once(page: Page, server: Server) -> None:
+    job_id = start_ticks(server)
+    page.goto(f"/ui/jobs/{job_id}?said=job.create")
+    expect(page.locator("#messages .message")).to_be_visible()
+    assert page.url.endswith(f"/ui/jobs/{job_id}")
+    page.reload()
+    expect(page.locator("#messages .message")).to_have_count(0)
+    server.post(f"/jobs/{job_id}/terminate")
+
+
 def test_a_question_is_answered_with_no_too(page: Page, server: Server) -> None:
     job_id = start_ticks(server)
     page.goto(f"/ui/jobs/{job_id}")

@@ -85,6 +85,7 @@ class CreateExport(Kind):
     """The records of every date in a range go to one CSV."""
 
     name = "createExport"
+    exports = "records"
     takes_file = False
     items = "days"
     Params = ExportParams

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from flask import request
+from flask import request, url_for
 
 from jobsvc.access.errors import Forbidden
+from jobsvc.access.roles import Right
 from jobsvc.jobs.errors import FilesRemoved, NotAllowed
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.representation import job_json, log_json, webhook_json
@@ -74,6 +75,7 @@ def details(job: Job) -> Mapping[str, Any]:
     moments = timeline(recent.events)
     checks = is_check(job, services().kinds)
     downloads = _downloads(job)
+    found = None if checks else made(job, there)
     return {
         "job": job,
         "items": items_of(job, services().kinds),
@@ -81,7 +83,8 @@ def details(job: Job) -> Mapping[str, Any]:
         "is_over": job.state in FINISHED,
         "can_apply": can_apply(job, caller(), services().kinds),
         "report": services().reports.of(job, MOST_REFUSED) if job.failed or checks else None,
-        "made": None if checks else made(job, there),
+        "made": found,
+        "export_url": None if found is None else _export_url(found.what, job),
         "moments": moments[:EVENTS_AT_ONCE],
         "earlier": moments[EVENTS_AT_ONCE:],
         "has_more_moments": len(moments) == MOST_EVENTS,
@@ -98,6 +101,15 @@ def details(job: Job) -> Mapping[str, Any]:
             keys=services().keys.are_needed(),
         ),
     }
+
+
+def _export_url(of: str, job: Job) -> str | None:
+    """Where an export begins of what a job has made, for those who may start one."""
+    who = caller()
+    for kind in services().kinds.values():
+        if kind.exports == of and Right.START in who.role.rights and (who.kinds is None or kind.name in who.kinds):
+            return url_for("dashboard.new", kind=kind.name, job=job.id)
+    return None
 
 
 def _names(job: Job) -> Sequence[str]:

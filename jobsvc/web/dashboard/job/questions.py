@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from jobsvc.access.acts import Act
+from jobsvc.access.errors import Forbidden
+from jobsvc.jobs.errors import JobError
 from jobsvc.jobs.job import Job
+from jobsvc.web.access import authorized
 from jobsvc.web.browsers.outcomes import OUTCOMES, Outcome
 from jobsvc.web.dashboard.job.standing import items_of
 from jobsvc.web.dashboard.presenting import counted, title
@@ -55,8 +58,20 @@ def terminate(job: Job) -> Question:
 def roll_back(job: Job) -> Question:
     count = counted(job.done, items_of(job, services().kinds))
     text = f"{count} {'is' if job.done == 1 else 'are'} removed for good: all that it has made."
+    if _has_file(job):
+        text = "The file that it has made is removed. What the file was made of stays as it is."
+        choice = Choice("Remove its file", ROLL_BACK.icon, "jobs.rollback", OUTCOMES[Act.ROLL_BACK], is_grave=True)
+        return Question(f"Roll back {title(job)}?", (text,), (choice,))
     choice = Choice(f"Remove {count}", ROLL_BACK.icon, "jobs.rollback", OUTCOMES[Act.ROLL_BACK], is_grave=True)
     return Question(f"Roll back {title(job)}?", (text,), (choice,))
+
+
+def _has_file(job: Job) -> bool:
+    try:
+        authorized().result(job)
+    except (JobError, Forbidden):
+        return False
+    return True
 
 
 def apply(job: Job) -> Question:

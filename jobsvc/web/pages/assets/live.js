@@ -16,22 +16,36 @@ const parts = [...document.querySelectorAll("[data-live]")].map((element) => ({
   failures: 0,
   timer: 0,
   asking: null,
+  stage: element.querySelector("[data-stage]")?.dataset.stage,
 }));
+
+const TYPED_IN = "input, textarea, select";
 
 const callbacks = {
   beforeNodeMorphed: (old) => !(old instanceof Element && old.hasAttribute("data-keep")),
   beforeNodeRemoved: (old) => !(old instanceof Element && old.hasAttribute("data-keep")),
   beforeAttributeUpdated: (name, element) => {
     if (name === "open" || name === "data-open") return false;
-    return !(element.matches("input, textarea, select, option") && ["value", "checked", "selected"].includes(name));
+    return !(element.matches(`${TYPED_IN}, option`) && ["value", "checked", "selected"].includes(name));
   },
 };
 
 function show(part, text) {
   const made = new DOMParser().parseFromString(text, "text/html").body;
   localize(made);
-  Idiomorph.morph(part.element, [...made.childNodes], { morphStyle: "innerHTML", ignoreActiveValue: true, callbacks });
+  // What is typed into stays as it is; a button that was just pressed gets its new label.
+  const ignoreActiveValue = document.activeElement?.matches(TYPED_IN);
+  Idiomorph.morph(part.element, [...made.childNodes], { morphStyle: "innerHTML", ignoreActiveValue, callbacks });
   part.element.dispatchEvent(new CustomEvent("live", { bubbles: true }));
+  followStage(part);
+}
+
+// A part that has come to another stage has the others say so as well.
+function followStage(part) {
+  const stage = part.element.querySelector("[data-stage]")?.dataset.stage;
+  if (stage === part.stage) return;
+  part.stage = stage;
+  for (const other of parts) if (other !== part) ask(other);
 }
 
 function later(part) {

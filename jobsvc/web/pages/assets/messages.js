@@ -12,6 +12,15 @@ export function say(text, isBad = false) {
   if (!isBad) setTimeout(() => message.remove(), SHOWN_MS);
 }
 
+// What a form has led to is told once, and not again when the page is loaded anew.
+const address = new URL(location.href);
+if (address.searchParams.has("said")) {
+  address.searchParams.delete("said");
+  history.replaceState(history.state, "", address);
+}
+const told = region?.querySelector(".message");
+if (told) setTimeout(() => told.remove(), SHOWN_MS);
+
 export function logIn() {
   const here = location.pathname + location.search;
   location.assign(`${document.body.dataset.login}?next=${encodeURIComponent(here)}`);

@@ -105,3 +105,24 @@ def test_what_is_no_check_can_not_be_applied(client: FlaskClient, services: Serv
     job_id = upload(client)
     wait_for(services, job_id, State.SUCCEEDED)
     assert forms(look(job_id, "/apply")) == []
+
+
+def test_a_rollback_of_an_export_removes_its_file_and_nothing_else(
+    client: FlaskClient, services: Services, look: Look
+) -> None:
+    imported = upload(client, b"date,n\n2026-01-01,1\n")
+    wait_for(services, imported, State.SUCCEEDED)
+    exported = client.post("/exportData", json={"from": "2026-01-01", "to": "2026-01-31"}).get_json()["Job ID"]
+    wait_for(services, exported, State.SUCCEEDED)
+    text = look(exported, "/rollback")
+    assert "The file that it has made is removed. What the file was made of stays as it is." in text
+    assert "Remove its file" in text
+    assert "days are removed" not in text
+
+
+def test_the_records_of_an_import_can_be_exported_from_its_page(
+    client: FlaskClient, services: Services, look: Look
+) -> None:
+    job_id = upload(client, b"date,n\n2026-01-01,1\n")
+    wait_for(services, job_id, State.SUCCEEDED)
+    assert f'href="/ui/new?kind=createExport&amp;job={job_id}"' in look(job_id)
