@@ -23,5 +23,8 @@ def first_of_others(connection: Connection, state: str, due: Due, but: Collectio
     first = select(mine.c.key).where(mine.c.state == state, mine.c.user == users.c.user, *due.clauses(mine))
     first = first.order_by(mine.c.priority, mine.c.turn, mine.c.key).limit(1)
     keys = select(first.scalar_subquery()).where(users.c.user.is_not(None), users.c.user.not_in(but))
-    query = select(*JOB).where(jobs.c.key.in_(keys)).order_by(jobs.c.priority, jobs.c.turn, jobs.c.key)
+    # A row that was changed while this waited for it, PostgreSQL compares with these once more, and not with `keys`. An
+    # index on the state would have all jobs in it.
+    still = (func.coalesce(jobs.c.state, "") == state, *due.clauses())
+    query = select(*JOB).where(jobs.c.key.in_(keys), *still).order_by(jobs.c.priority, jobs.c.turn, jobs.c.key)
     return connection.execute(query.limit(1).with_for_update(of=jobs, key_share=True)).mappings().one_or_none()
