@@ -23,6 +23,7 @@ from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import FINISHED, HELD
 from jobsvc.service.auditing.noting import note
 from jobsvc.settings import Settings
+from jobsvc.store.again import again_on_conflict
 from jobsvc.store.database import Database
 from jobsvc.store.queries import action_rows, forgetting, job_rows
 from jobsvc.store.queries.callers import audit_rows, session_rows
@@ -107,6 +108,12 @@ class Retention:
         Rows that only it needed, of which there can be millions, are hidden at
         once and removed by the next `remove_rows`.
         """
+        self._remove_files_of([job.id], self._forgotten(job, who))
+        log.info("%s deleted job %s", who, job.id, extra={"job": job.id})
+
+    @again_on_conflict
+    def _forgotten(self, job: Job, who: str) -> Collection[str]:
+        """Returns the ids of the jobs whose inputs no job needs any more."""
         with self._database.write(urgent=True) as connection:
             current = Job.from_row(job_rows.by_key(connection, job.key, lock=True))
             if current.deleted_at is not None:
@@ -114,10 +121,8 @@ class Retention:
             if current.state not in FINISHED:
                 raise NotAllowed(job.id, current.state, "deleted before it has finished")
             forgetting.mark_forgotten(connection, [job.key], self._tombstone(connection))
-            unused = forgetting.release_inputs(connection, {current.input_id})
             note(connection, Act.DELETE, job.id, by=who, at=self._now(connection))
-        self._remove_files_of([job.id], unused)
-        log.info("%s deleted job %s", who, job.id, extra={"job": job.id})
+            return forgetting.release_inputs(connection, {current.input_id})
 
     def sweep(self, stopped: Callable[[], bool] = never) -> Swept:
         """Forget whatever is past its time, in small batches; leaves between two of them once it is `stopped`."""
@@ -193,12 +198,7 @@ class Retention:
         if self._policy.finished is None:
             return
         while not stopped():
-            with self._database.write() as connection:
-                before = self._now(connection) - self._policy.finished
-                found = forgetting.finished_before(connection, before, FINISHED, JOBS_AT_A_TIME)
-                if found:
-                    forgetting.mark_forgotten(connection, [row["key"] for row in found], self._tombstone(connection))
-                unused = forgetting.release_inputs(connection, _owners(found))
+            found, unused = self._forgotten_some(self._policy.finished)
             self._remove_files_of([row["id"] for row in found], unused)
             yield len(found)
             if len(found) < JOBS_AT_A_TIME:
@@ -207,14 +207,27 @@ class Retention:
     def _remove_files(self, stopped: Callable[[], bool]) -> Iterator[int]:
         for keys in self._with_files(stopped):
             assert self._policy.files is not None, "otherwise there is none"
-            with self._database.write() as connection:
-                now = self._now(connection)
-                noted = forgetting.note_files_removed(
-                    connection, keys, at=now, before=now - self._policy.files, states=FINISHED
-                )
-                unused = forgetting.release_inputs(connection, _owners(noted))
+            noted, unused = self._without_files(keys, self._policy.files)
             self._remove_files_of([row["id"] for row in noted], unused)
             yield len(noted)
+
+    @again_on_conflict
+    def _forgotten_some(self, kept: timedelta) -> tuple[Sequence[RowMapping], Collection[str]]:
+        """Forget some jobs that finished longer ago. Returns them, and what `_forgotten` returns."""
+        with self._database.write() as connection:
+            before = self._now(connection) - kept
+            found = forgetting.finished_before(connection, before, FINISHED, JOBS_AT_A_TIME)
+            if found:
+                forgetting.mark_forgotten(connection, [row["key"] for row in found], self._tombstone(connection))
+            return found, forgetting.release_inputs(connection, _owners(found))
+
+    @again_on_conflict
+    def _without_files(self, keys: Collection[JobKey], kept: timedelta) -> tuple[Sequence[RowMapping], Collection[str]]:
+        """The same for the files of those of the jobs that finished longer ago."""
+        with self._database.write() as connection:
+            now = self._now(connection)
+            noted = forgetting.note_files_removed(connection, keys, at=now, before=now - kept, states=FINISHED)
+            return noted, forgetting.release_inputs(connection, _owners(noted))
 
     def _with_files(self, stopped: Callable[[], bool]) -> Iterator[Sequence[JobKey]]:
         """The keys, some at a time, of jobs that stay but whose files' time is over, if they have any."""
