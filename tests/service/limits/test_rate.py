@@ -108,6 +108,15 @@ def test_a_shared_bucket_fills_up_and_says_when(databases: list[Database]) -> No
     assert buckets.take(Bucket("bob", Sort.OTHER), 2.0) == 0
 
 
+def test_a_clock_that_is_set_back_keeps_nobody_out(databases: list[Database]) -> None:
+    buckets = SharedBuckets(databases[0])
+    assert taken(buckets, 1.0) == 2
+    with databases[1].write() as connection:
+        # As an hour later it would say, had the clock been right.
+        connection.exec_driver_sql("UPDATE request_rates SET rested_at = rested_at + interval '1 hour'")
+    assert taken(buckets, 1.0) == 2
+
+
 def test_the_limit_is_told_with_whole_seconds() -> None:
     limit = RequestRate(OwnBuckets(Clock()), 3)
     for _ in range(6):

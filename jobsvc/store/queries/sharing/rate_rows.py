@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import Connection, Interval, extract, func, literal, select
+from sqlalchemy import Connection, Interval, case, extract, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
 from jobsvc.store.tables import request_rates
@@ -20,7 +20,9 @@ def take(connection: Connection, user: str, sort: str, interval: float, burst: f
     """
     one, most = (literal(timedelta(seconds=seconds), Interval) for seconds in (interval, burst))
     now = func.clock_timestamp()
-    full_at = func.greatest(request_rates.c.rested_at, now) + one
+    # Later than that no bucket can be full: the clock was set back since.
+    rested_at = case((request_rates.c.rested_at > now + most, now), else_=request_rates.c.rested_at)
+    full_at = func.greatest(rested_at, now) + one
     first = insert(request_rates).values(user=user, sort=sort, rested_at=now + one)
     taking = first.on_conflict_do_update(
         index_elements=[request_rates.c.user, request_rates.c.sort],
