@@ -90,7 +90,9 @@ def counted(known: Iterable[Tally], refused: Iterable[tuple[int, str]]) -> list[
         tally = by_sort.get(sort)
         if tally is None:
             sorts = len(by_sort) - (OTHER in by_sort)
-            tally = Tally(sorts + 1, sort, 0, ()) if sorts < MOST_SORTS else by_sort.get(OTHER, Tally(0, OTHER, 0, ()))
+            # A kind may say just what `OTHER` says: it counts there, and has no place of its own.
+            is_told = sort != OTHER and sorts < MOST_SORTS
+            tally = Tally(sorts + 1, sort, 0, ()) if is_told else by_sort.get(OTHER, Tally(0, OTHER, 0, ()))
         samples = [*tally.samples, *more][:SAMPLES]
         tally = replace(tally, count=tally.count + len(more), samples=tuple(samples))
         by_sort[tally.sort] = changed[tally.sort] = tally

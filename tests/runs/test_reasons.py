@@ -49,6 +49,12 @@ def test_they_are_counted_with_the_first_of_each_as_samples() -> None:
     assert many == [Tally(1, Sort("a"), 49, tuple(range(1, SAMPLES + 1)))]
 
 
+def test_a_reason_that_says_what_stands_for_all_others_takes_nobodys_place() -> None:
+    said = counted([], [(1, OTHER.reason), (2, "no")])
+    assert {tally.place: (tally.sort.reason, tally.count) for tally in said} == {0: (OTHER.reason, 1), 1: ("no", 1)}
+    assert counted(said, [(3, "yes")]) == [Tally(2, Sort("yes"), 1, (3,))]
+
+
 def test_beyond_so_many_sorts_all_others_are_one() -> None:
     letters = [Reason("x", group=f"sort {number}") for number in range(MOST_SORTS + 20)]
     tallies = {tally.place: tally for tally in counted([], enumerate(letters, 1))}
