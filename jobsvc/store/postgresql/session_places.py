@@ -91,9 +91,12 @@ class SessionPlaces:
         """Requests that have places may go on."""
 
     def shut_down(self, seconds: float) -> None:
-        """End the session."""
-        with self._guard:
-            self._forget_session()
+        """End the session. Within so many seconds: one whose server does not answer ends with the process."""
+        if self._guard.acquire(timeout=max(0.0, seconds)):
+            try:
+                self._forget_session()
+            finally:
+                self._guard.release()
 
     def _acquire(self) -> None:
         time = left()

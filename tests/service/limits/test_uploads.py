@@ -116,6 +116,19 @@ def test_without_the_database_nobody_gets_a_place_and_it_is_told() -> None:
     assert not places._guard.locked()
 
 
+def test_a_shutdown_does_not_wait_for_a_server_that_does_not_answer(process: Callable[[], SessionPlaces]) -> None:
+    places = process()
+    # Stands for a thread that waits for the server.
+    with places._guard, ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(places.shut_down, 0.1)
+        try:
+            assert ended.result(5) is None
+        finally:
+            places._guard.release()
+            ended.result(5)
+            places._guard.acquire()
+
+
 def test_nobody_waits_for_the_session_longer_than_the_request_may(process: Callable[[], SessionPlaces]) -> None:
     places = process()
     with places._guard, time_limit(0.05), pytest.raises(DatabaseBusy):
