@@ -1,7 +1,8 @@
 """Answers to a browser without script: what a program gets as JSON, its user is told on a page.
 
 A form of one of our pages posts to the same routes as everybody. A browser that does so
-by itself says that it prefers HTML, as no program does. It is led back to where the form
+by itself says that it prefers HTML, and where the form is. Some programs say the one (Java's
+HttpURLConnection, unless told otherwise), but not the other. The browser is led back to where the form
 was (303), and told there what has become of it; a refusal is a page that says why. So is
 one of a page itself.
 """
@@ -16,7 +17,7 @@ from flask import Flask, Response, current_app, g, render_template, request, url
 from jobsvc.access.acts import Act
 from jobsvc.jobs.errors import InvalidParameter
 from jobsvc.web import access
-from jobsvc.web.browsers import outcomes
+from jobsvc.web.browsers import other_sites, outcomes
 from jobsvc.web.browsers.going_on import is_page_view, local_path, prefers_html
 from jobsvc.web.problems import MIMETYPE as PROBLEM
 
@@ -45,7 +46,8 @@ def said() -> str | None:
 
 def is_answered_in_html() -> bool:
     """Whether the current request is that of a form of ours."""
-    return request.method == "POST" and request.blueprint != "original" and prefers_html()
+    is_form = request.method == "POST" and request.blueprint != "original"
+    return is_form and other_sites.says_where_from() and prefers_html()
 
 
 def tell_in_html(answer: Response) -> Response:

@@ -25,6 +25,11 @@ def is_foreign() -> bool:
     return request.headers.get("Sec-Fetch-Site") == "cross-site"
 
 
+def says_where_from() -> bool:
+    """Whether the current request, which is not GET or HEAD, can come from a page: see above."""
+    return "Sec-Fetch-Site" in request.headers or "Origin" in request.headers
+
+
 def why_not_ours(*, browser: bool) -> str | None:
     """Why the current request may not change anything; None if a page of this service sends it, or its user.
 

@@ -77,7 +77,11 @@ def test_a_refusal_is_a_page_that_says_why_and_leads_back(browser: Browser, job_
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
 
 
-@pytest.mark.parametrize("accept", [None, "*/*", "application/json", "application/json, text/html;q=0.9"])
+JAVA = "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2"
+"""What Java's HttpURLConnection says where its program says nothing."""
+
+
+@pytest.mark.parametrize("accept", [None, "*/*", "application/json", "application/json, text/html;q=0.9", JAVA])
 def test_a_program_gets_the_job(browser: Browser, job_id: str, accept: str | None) -> None:
     headers = {"Referer": "http://localhost/", **({"Accept": accept} if accept else {})}
     answer = browser.post(f"/jobs/{job_id}/resume", headers)
@@ -85,6 +89,12 @@ def test_a_program_gets_the_job(browser: Browser, job_id: str, accept: str | Non
     assert answer.get_json()["id"] == job_id
     refused = browser.post(f"/jobs/{job_id}/rollback", headers)
     assert (refused.status_code, refused.mimetype) == (409, "application/problem+json")
+
+
+def test_a_form_of_a_browser_that_says_its_origin_alone_leads_back_too(browser: Browser, job_id: str) -> None:
+    headers = {"Origin": "http://localhost", "Accept": PAGE_VIEW, "Referer": "http://localhost/"}
+    answer = browser.post(f"/jobs/{job_id}/resume", headers)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/?said=job.resume")
 
 
 def test_the_original_s_routes_answer_browsers_as_ever(browser: Browser, job_id: str) -> None:

@@ -252,7 +252,7 @@ def test_what_is_no_view_of_a_page_is_answered_401(app: Flask) -> None:
     browser, person = Browser(app), {"Accept": PAGE_VIEW}
     for method, path in (("GET", "/updateTask?id=x&action=stop"), ("GET", "/nothing")):
         assert_problem(browser.ask(method, path, person), 401, "no-good-key")
-    form = browser.post("/jobs/x/pause", person)
+    form = browser.post("/jobs/x/pause", {**person, "Sec-Fetch-Site": "same-origin"})
     assert (form.status_code, form.mimetype) == (401, "text/html")
     assert "A key is needed" in form.text
     assert_problem(browser.get("/jobs", {**person, "Authorization": f"Bearer {'x' * 40}"}), 401, "no-good-key")
