@@ -22,6 +22,7 @@ from sqlalchemy import Connection
 
 from jobsvc.identifiers import JobKey, Priority
 from jobsvc.jobs.job import Job
+from jobsvc.runs.crashes import SUSPECT_AFTER
 from jobsvc.store.database import Database
 from jobsvc.store.queries.sharing import user_rows
 from jobsvc.store.queries.sharing.user_rows import PlaceInQueue
@@ -100,7 +101,7 @@ class UserSlots:
         """The held job of the user that is to go on, since one of theirs has left its slot; it is held no more.
 
         `many`: as many as there are places for which no job is in the queue. Jobs of kinds that no worker takes
-        stay held, and fill no place.
+        stay held, and fill no place; nor do suspects, which may have to wait for minutes.
         """
         if not self._most:
             return []
@@ -108,7 +109,7 @@ class UserSlots:
         free = self._most - user_rows.count_running(connection, user)
         kinds = user_rows.kinds_taken(connection)
         if many and free > 0:
-            free -= user_rows.count_in_queue(connection, user, kinds)
+            free -= user_rows.count_in_queue(connection, user, kinds, SUSPECT_AFTER)
         return self._let_go(connection, user, free if many else min(1, free), kinds)
 
     def any_held(self, connection: Connection, user: str, limit: int) -> list[Job]:

@@ -253,3 +253,19 @@ def test_what_no_worker_takes_does_not_keep_the_others_of_its_user(place: Place)
         connection.execute(text("UPDATE jobs SET held = NOT held WHERE id = ANY(:ids)"), {"ids": [other.id, mine.id]})
     place.fleet.recover()
     assert place.held() == []
+
+
+def test_a_suspect_that_waits_does_not_keep_the_others_of_its_user(place: Place) -> None:
+    suspect = place.submit()
+    key, entry = place.post.fetch()
+    place.core.runner.claim_entry(key, entry, lambda _connection, _job: None)
+    other = place.submit()
+    # It has crashed three times by now: its worker dies again, and it has to wait before it begins once more.
+    place.post.set_state(suspect, State.RUNNING, crashes=3)
+    place.post.lose(entry)
+    place.fleet.recover()
+    assert place.post.job(suspect).state is State.QUEUED
+    assert place.held() == []
+    assert place.post.job(other).queue_entry in place.queued()
+    place.fleet.recover()
+    assert len(place.queued()) == 2

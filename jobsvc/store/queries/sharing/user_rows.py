@@ -74,9 +74,10 @@ def is_one_held_before(connection: Connection, user: str, place: PlaceInQueue, k
     return connection.execute(query.limit(1)).first() is not None
 
 
-def count_in_queue(connection: Connection, user: str, kinds: Collection[str] | None) -> int:
-    """How many of a user's queued jobs, of these kinds, are not held."""
+def count_in_queue(connection: Connection, user: str, kinds: Collection[str] | None, crashes_below: int) -> int:
+    """How many of a user's queued jobs, of these kinds and with fewer crashes, are not held."""
     query = select(func.count()).select_from(jobs).where(jobs.c.state == "queued", jobs.c.user == user, ~jobs.c.held)
+    query = query.where(jobs.c.crashes < crashes_below)
     if kinds is not None:
         query = query.where(jobs.c.kind.in_(kinds))
     return connection.execute(query).scalar_one()
