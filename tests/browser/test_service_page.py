@@ -40,7 +40,7 @@ def test_settings_are_found_by_name_and_value(page: Page) -> None:
     page.goto("/ui/service")
     rows = page.locator("#settings tbody tr:visible")
     everything = rows.count()
-    page.get_by_role("searchbox", name="Name or value").fill("max_run")
+    page.get_by_role("searchbox", name="Name or value").fill("jobsvc_max_run")
     expect(rows).to_have_count(1)
     expect(rows).to_contain_text("JOBSVC_MAX_RUNNING")
     page.get_by_role("searchbox", name="Name or value").fill("ticks:TICKS")

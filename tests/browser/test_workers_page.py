@@ -50,5 +50,5 @@ def test_the_page_follows_a_worker_from_its_start_to_its_end(open_page: Callable
     assert_accessible_in_all_colours(page)
     page.set_viewport_size(PHONE)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    card.get_by_role("link", name=job_id).click()
+    card.locator(f"[id='job-{job_id}'] a").click()
     page.wait_for_url(f"**{job_id}")
