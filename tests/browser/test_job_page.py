@@ -111,6 +111,23 @@ def test_a_button_that_was_pressed_says_what_it_does_next(page: Page, server: Se
     server.post(f"/jobs/{job_id}/terminate")
 
 
+NO_LONG_TIMERS = """
+const later = window.setTimeout;
+window.setTimeout = (call, ms, ...more) => (ms > 3000 ? 0 : later(call, ms, ...more));
+"""
+"""The details of a page, which ask every 4 s, never ask by themselves; where the job stands asks every 2 s."""
+
+
+def test_the_details_follow_a_change_of_state_that_somebody_else_has_made(page: Page, server: Server) -> None:
+    job_id = start_ticks(server)
+    page.add_init_script(NO_LONG_TIMERS)
+    page.goto(f"/ui/jobs/{job_id}")
+    server.post(f"/jobs/{job_id}/pause")
+    expect(page.locator("#sentence")).to_contain_text("Stopped at row")
+    expect(page.locator(".timeline").first).to_contain_text("paused")
+    server.post(f"/jobs/{job_id}/terminate")
+
+
 def test_what_a_form_has_led_to_is_told_once(page: Page, server: Server) -> None:
     job_id = start_ticks(server)
     page.goto(f"/ui/jobs/{job_id}?said=job.create")

@@ -51,9 +51,8 @@ def is_answered_in_html() -> bool:
 
 
 def tell_in_html(answer: Response) -> Response:
-    if answer.mimetype == PROBLEM and (
-        is_answered_in_html() or (_is_ours(request.root_path + request.path) and is_page_view())
-    ):
+    is_page = is_page_view() and _is_ours(request.root_path + request.path)
+    if answer.mimetype == PROBLEM and (is_answered_in_html() or is_page):
         return _page_of_problem(answer)
     if answer.mimetype == "application/json" and answer.status_code < 300 and is_answered_in_html():
         return _back(answer)

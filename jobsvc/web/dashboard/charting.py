@@ -21,10 +21,15 @@ class Chart:
     top: float
 
 
+def points(values: Sequence[float], *, width: float, height: float, top: float) -> str:
+    """The points of a line from the left edge to the right one, for `<polyline>`. The upper edge stands for `top`."""
+    step = width / max(1, len(values) - 1)
+    return " ".join(f"{step * index:.1f},{height * (1 - value / top):.1f}" for index, value in enumerate(values))
+
+
 def chart(values: Sequence[float], *, least_top: float = 1.0) -> Chart:
     """A chart of values from 0 on, the oldest first. The upper edge stands for `least_top`, or more if one is above."""
     top = max([least_top, *values]) * ROOM_ABOVE
-    step = WIDTH / max(1, len(values) - 1)
-    line = " ".join(f"{step * index:.1f},{HEIGHT * (1 - value / top):.1f}" for index, value in enumerate(values))
-    end = step * max(0, len(values) - 1)
+    line = points(values, width=WIDTH, height=HEIGHT, top=top)
+    end = WIDTH if len(values) > 1 else 0
     return Chart(line, f"0,{HEIGHT:.0f} {line} {end:.1f},{HEIGHT:.0f}", top)

@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.representation import moment
 from jobsvc.jobs.states import State
+from jobsvc.web.dashboard.charting import ROOM_ABOVE, points
 
 NOTHING = "\N{EN DASH}"
 """What stands where there is no value."""
@@ -127,13 +128,10 @@ SPARK_WIDTH, SPARK_HEIGHT = 120, 24
 
 
 def spark(values: Sequence[float]) -> str:
-    """The points of a small line that shows how values went, for `<polyline>`; the highest reaches the top."""
+    """The points of a small line that shows how values went, for `<polyline>`; the highest comes near the top."""
     if len(values) < 2:
         return ""
-    highest = max(*values, 0.001)
-    step = SPARK_WIDTH / (len(values) - 1)
-    low = SPARK_HEIGHT - 1
-    return " ".join(f"{n * step:.1f},{low - value / highest * (low - 1):.1f}" for n, value in enumerate(values))
+    return points(values, width=SPARK_WIDTH, height=SPARK_HEIGHT, top=max(*values, 0.001) * ROOM_ABOVE)
 
 
 TITLE_CHARACTERS = 120

@@ -108,6 +108,13 @@ def test_another_site_s_form_changes_nothing_and_its_user_is_told(browser: Brows
     assert browser.get(f"/jobs/{job_id}").get_json()["state"] == "running"
 
 
+@pytest.mark.parametrize("path", ["/ui/", "/ui/no-such-page"])
+def test_an_address_without_a_page_is_told_on_one(browser: Browser, path: str) -> None:
+    answer = browser.get(path, {"Accept": PAGE_VIEW})
+    assert (answer.status_code, answer.mimetype) == (404, "text/html")
+    assert browser.get(path, {"Accept": "*/*"}).mimetype == "application/problem+json"
+
+
 def test_a_page_for_a_program_that_takes_no_html_says_where_its_answers_are(browser: Browser) -> None:
     answer = browser.get("/", {"Accept": "application/json"})
     assert (answer.status_code, answer.mimetype) == (406, "application/problem+json")
