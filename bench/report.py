@@ -1,9 +1,9 @@
-"""The rows that the bench measures, and the table it prints."""
+"""What the bench measures: rows of the table, and series for the plots."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, Self
 
 NOTHING = "-"
 """Stands where there is no figure."""
@@ -13,31 +13,81 @@ HEADER = ("what", "this project", "reference", "ratio", "target", "result")
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. `ok` is None where there is no target, or nothing could be measured."""
+    """One line of the table. `ok` is None where there is no target, or nothing could be judged."""
 
     what: str
-    ours: str
-    reference: str
-    ratio: str
+    ours: float | None
+    """None if nothing was measured; `against` says why."""
+    unit: str
+    digits: int
+    """How many digits after the point are shown of both figures."""
+    reference: float | None
+    against: str
+    """What the reference is."""
+    compared: Literal["ratio", "difference", "not"]
     target: str
     ok: bool | None
 
     @property
-    def result(self) -> str:
+    def cells(self) -> tuple[str, ...]:
+        """The texts of the line, one for each of HEADER."""
+        return (self.what, self._ours(), self._reference(), self._compared(), self.target, self._result())
+
+    def _ours(self) -> str:
+        return "not measured" if self.ours is None else f"{self.ours:,.{self.digits}f} {self.unit}"
+
+    def _reference(self) -> str:
+        if self.reference is None:
+            return self.against or NOTHING
+        return f"{self.reference:,.{self.digits}f} {self.unit} ({self.against})"
+
+    def _compared(self) -> str:
+        if self.ours is None or self.reference is None or self.compared == "not":
+            return NOTHING
+        if self.compared == "difference":
+            return f"{self.ours - self.reference:+,.{self.digits}f} {self.unit}"
+        return f"{self.ours / self.reference:.2f} x" if self.reference else NOTHING
+
+    def _result(self) -> str:
         return {True: "ok", False: "MISSED", None: NOTHING}[self.ok]
 
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
 
-def times(what: str, ours: float, reference: float, *, unit: str, against: str, at_least: float | None) -> Row:
+    @classmethod
+    def from_json(cls, told: dict[str, Any]) -> Self:
+        return cls(**{field.name: told[field.name] for field in fields(cls)})
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points that a plot needs, each (x, y). A subject yields its series beside its rows."""
+
+    name: str
+    """What `bench/plots.py` looks for."""
+    x: str
+    y: str
+    """What the figures are, with their units."""
+    points: tuple[tuple[float, float], ...]
+
+
+Measured = Row | Series
+
+
+def times(
+    what: str, ours: float, reference: float, *, unit: str, against: str, at_least: float | None, digits: int = 0
+) -> Row:
     """A row whose target is a ratio: so many times what the reference does (None: for information only)."""
-    ratio = ours / reference
-    return Row(
-        what,
-        f"{ours:,.0f} {unit}",
-        f"{reference:,.0f} {unit} ({against})",
-        f"{ratio:.2f} x",
-        "none" if at_least is None else f"at least {at_least:.3g} x",
-        None if at_least is None else ratio >= at_least,
-    )
+    target = "none" if at_least is None else f"at least {at_least:.3g} x"
+    ok = None if at_least is None else ours >= at_least * reference
+    return Row(what, ours, unit, digits, reference, against, "ratio", target, ok)
+
+
+def at_most_times(
+    what: str, ours: float, reference: float, most: float, *, unit: str, against: str, digits: int = 1
+) -> Row:
+    """A row whose target is a ratio: no more than so many times what the reference takes."""
+    return Row(what, ours, unit, digits, reference, against, "ratio", f"at most {most:.3g} x", ours <= most * reference)
 
 
 def at_most(
@@ -51,43 +101,26 @@ def at_most(
     digits: int = 1,
 ) -> Row:
     """A row whose target is a bound on its own figure; a reference is shown, but doesn't decide."""
-    return Row(
-        what,
-        f"{ours:,.{digits}f} {unit}",
-        NOTHING if reference is None else f"{reference:,.{digits}f} {unit} ({against})",
-        f"{ours / reference:.2f} x" if reference else NOTHING,
-        f"at most {most:g} {unit}",
-        ours <= most,
-    )
+    return Row(what, ours, unit, digits, reference, against, "ratio", f"at most {most:g} {unit}", ours <= most)
 
 
 def at_most_more(
     what: str, ours: float, reference: float, most: float, *, unit: str, against: str, digits: int = 1
 ) -> Row:
     """A row whose target is a bound on how much more it takes than the reference."""
-    more = ours - reference
-    return Row(
-        what,
-        f"{ours:,.{digits}f} {unit}",
-        f"{reference:,.{digits}f} {unit} ({against})",
-        f"{more:+,.{digits}f} {unit}",
-        f"at most +{most:g} {unit}",
-        more <= most,
-    )
+    target, ok = f"at most +{most:g} {unit}", ours - reference <= most
+    return Row(what, ours, unit, digits, reference, against, "difference", target, ok)
 
 
 def not_measured(what: str, why: str, target: str) -> Row:
-    return Row(what, "not measured", why, NOTHING, target, None)
+    return Row(what, None, "", 0, None, why, "not", target, None)
+
+
+def broken(subject: str, error: Exception) -> Row:
+    """Stands in the table for a subject that failed: it misses all of its targets."""
+    return Row(subject, None, "", 0, None, f"{type(error).__name__}, see above", "not", NOTHING, False)
 
 
 def unjudged(row: Row, why: str) -> Row:
     """The same figures, for information only."""
     return replace(row, target=why, ok=None)
-
-
-def table(rows: Sequence[Row]) -> str:
-    """The rows as text, its columns aligned."""
-    lines = [HEADER, *((row.what, row.ours, row.reference, row.ratio, row.target, row.result) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    aligned = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
-    return "\n".join([aligned[0], "  ".join("-" * width for width in widths), *aligned[1:]])
