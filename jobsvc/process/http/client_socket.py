@@ -7,6 +7,8 @@ import os
 import select
 import socket
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import monotonic
 from typing import BinaryIO
 
@@ -143,17 +145,32 @@ class ClientSocket:
         Raises ClientTooSlow, OSError; ClientGone at the end of the connection, which gunicorn
         would take for the end of the body.
         """
-        begun = self.receiving_since = monotonic()
-        try:
+        with self._receiving() as begun:
             data = self._raw.recv(size)
+        self._received(len(data), begun)
+        return data
+
+    def recv_into(self, buffer: memoryview) -> int:
+        """The same, put at the front of a buffer; returns how many bytes."""
+        with self._receiving() as begun:
+            size = self._raw.recv_into(buffer)
+        self._received(size, begun)
+        return size
+
+    @contextmanager
+    def _receiving(self) -> Iterator[float]:
+        self.receiving_since = monotonic()
+        try:
+            yield self.receiving_since
         except TimeoutError:
             raise ClientTooSlow(f"nothing arrived for {self._timeouts.silent:g} seconds") from None
         finally:
             self.receiving_since = None
-        if not data:
+
+    def _received(self, size: int, begun: float) -> None:
+        if not size:
             raise ClientGone
-        self._count(len(data), monotonic() - begun, "arrived")
-        return data
+        self._count(size, monotonic() - begun, "arrived")
 
     def send(self, data: bytes | bytearray | memoryview) -> int:
         self.sendall(data)

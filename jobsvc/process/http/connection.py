@@ -135,7 +135,7 @@ def hold_back_continue(request: Any, client: ClientSocket) -> None:
     if request._expected_100_continue:
         request._expected_100_continue = False
         if is_unread(request):
-            request.body.reader = _Continuing(request.body.reader, client.go_on)
+            request.body.reader = Continuing(request.body.reader, client.go_on)
 
 
 def is_unread(request: Any) -> bool:
@@ -144,7 +144,7 @@ def is_unread(request: Any) -> bool:
     if body.failed:
         return True
     reader = body.reader
-    if isinstance(reader, _Continuing):
+    if isinstance(reader, Continuing):
         reader = reader.reader
     length = getattr(reader, "length", None)
     if length is None:
@@ -152,14 +152,19 @@ def is_unread(request: Any) -> bool:
     return bool(length > request.unreader.buf.getbuffer().nbytes)
 
 
-class _Continuing:
+class Continuing:
+    """Reads a body, and tells its client before the first byte that it is wanted."""
+
     def __init__(self, reader: Any, go_on: Callable[[], None]) -> None:
         self.reader = reader
         self._go_on: Callable[[], None] | None = go_on
 
-    def read(self, size: int) -> bytes:
+    def begin(self) -> None:
         if self._go_on is not None:
             go_on, self._go_on = self._go_on, None
             go_on()
+
+    def read(self, size: int) -> bytes:
+        self.begin()
         data: bytes = self.reader.read(size)
         return data

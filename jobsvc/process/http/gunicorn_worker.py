@@ -17,6 +17,7 @@ from gunicorn.http import wsgi  # type: ignore[import-untyped]
 
 from jobsvc.process.http.answer import Answer
 from jobsvc.process.http.application_errors import of_application
+from jobsvc.process.http.body import DirectBody
 from jobsvc.process.http.client_socket import ClientTooSlow
 from jobsvc.process.http.connection import Connection, hold_back_continue
 from jobsvc.process.http.loop import HttpLoop
@@ -73,6 +74,7 @@ class HttpWorker(HttpLoop):
             self.cfg.pre_request(self, req)
             begun = datetime.now()  # noqa: DTZ005 (the access log subtracts)
             hold_back_continue(req, conn.sock)
+            req.body = DirectBody(req, conn.sock)
             resp, environ = wsgi.create(req, conn.sock, conn.client, conn.server, self.cfg, response_class=Answer)
             environ["wsgi.multithread"] = True
             environ[PLACE] = WaitingPlace(self._slots, conn.sock)

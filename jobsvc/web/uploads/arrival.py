@@ -39,7 +39,7 @@ class Arrival:
             return self._stage.inner.codec
         return self._stage.codec if isinstance(self._stage, _Transcoding) else None
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
+    def feed(self, data: bytes | memoryview) -> Iterator[bytes | memoryview]:
         if not self._recognised:
             self._head += data
             if len(self._head) < HEAD_BYTES:
@@ -47,14 +47,14 @@ class Arrival:
             data = self._recognise(whole=False)
         yield from self._pass_on(data)
 
-    def finish(self) -> Iterator[bytes]:
+    def finish(self) -> Iterator[bytes | memoryview]:
         """The file has ended."""
         if not self._recognised:
             yield from self._pass_on(self._recognise(whole=True))
         if self._stage is not None:
             yield from self._stage.finish()
 
-    def cut_off(self) -> Iterator[bytes]:
+    def cut_off(self) -> Iterator[bytes | memoryview]:
         """No more of the file comes, though it goes on: for a look at its beginning."""
         if not self._recognised:
             yield from self._pass_on(self._recognise(whole=False))
@@ -74,12 +74,12 @@ class Arrival:
                 return head[mark:]
         return head
 
-    def _pass_on(self, data: bytes) -> Iterator[bytes]:
+    def _pass_on(self, data: bytes | memoryview) -> Iterator[bytes | memoryview]:
         if self._stage is None:
             if data:
                 yield data
         else:
-            yield from self._stage.feed(data)
+            yield from self._stage.feed(bytes(data))
 
 
 class _Unpacking:
@@ -89,14 +89,14 @@ class _Unpacking:
         self._unpack = Gunzip()
         self.inner = Arrival(packed=True)
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
+    def feed(self, data: bytes) -> Iterator[bytes | memoryview]:
         try:
             for piece in self._unpack.feed(data):
                 yield from self.inner.feed(piece)
         except ValueError as error:
             raise NotReadable(str(error)) from error
 
-    def finish(self) -> Iterator[bytes]:
+    def finish(self) -> Iterator[bytes | memoryview]:
         try:
             self._unpack.finish()
         except ValueError as error:

@@ -90,7 +90,7 @@ class _Memory(Target):
         super().__init__()
         self.data = bytearray()
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         if len(self.data) + len(data) > MOST_BYTES:
             raise _too_large()
         self.data += data

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.http import parse_options_header
-from werkzeug.sansio.multipart import NEED_DATA, Data, Epilogue, Event, Field, File, MultipartDecoder
+from werkzeug.sansio.multipart import NEED_DATA, Data, Epilogue, Event, Field, File, MultipartDecoder, State
 
-READ_BYTES = 256 * 1024
-"""How much of a request's body is read at a time; less than MAX_FORM_BYTES, which the decoder takes at most."""
+from jobsvc.web.uploads.body import Receive
+
+DECODED_BYTES = 256 * 1024
+"""How much the decoder gets at a time; less than MAX_FORM_BYTES, which it takes at most."""
 
 MAX_FORM_BYTES = 500_000
 """How large the fields beside the file may be together."""
@@ -33,7 +35,12 @@ class Malformed(Exception):
 class Sink(Protocol):
     """Where a file goes."""
 
-    def write(self, data: bytes, /) -> object: ...
+    def write(self, data: bytes | memoryview, /) -> object:
+        """`data` is the sink's for the length of this call."""
+
+
+_AROUND = len(b"\r\n--")
+"""How much a boundary has before its name."""
 
 
 class _Decoder(MultipartDecoder):
@@ -54,20 +61,39 @@ class _Decoder(MultipartDecoder):
                 return len(data)
         return edge - 1 if data[edge - 1 : edge + 1] == b"\r\n" and edge else edge
 
+    @property
+    def holds_no_boundary(self) -> bool:
+        """Whether it is within a part's data, and has at most the beginning of a boundary."""
+        return self.state is State.DATA and len(self.buffer) < len(self.boundary) + _AROUND
+
+    def data_in(self, buffer: bytearray, size: int) -> int:
+        """How many of a buffer's first `size` bytes, which follow data, are data for certain.
+
+        It is what needs no decoding: all of a large file but its end.
+        """
+        found = buffer.find(b"--" + self.boundary, 0, size)
+        if found >= 0:
+            return max(0, found - len(b"\r\n"))
+        last = max(0, size - len(self.boundary) - _AROUND)
+        return last + self._last_partial_boundary_index(buffer[last:size])
+
 
 def read_form(
-    stream: BinaryIO, boundary: str, open_file: Callable[[File], Sink], close_file: Callable[[], None]
+    receive: Receive, boundary: str, open_file: Callable[[File], Sink], close_file: Callable[[], None], *, buffer: int
 ) -> list[tuple[str, str]]:
     """The fields of a form, in order. `open_file` says where a file goes, `close_file` that it was whole.
 
-    Raises Malformed, and whatever those two raise.
+    It reads up to `buffer` bytes at a time.
+    Raises Malformed, and whatever the three raise.
     """
     fields: list[tuple[str, str]] = []
     part: Field | File | None = None
     collected: list[bytes] = []
     taken = parts = 0
     sink: Sink | None = None
-    for event in _events(stream, _Decoder(boundary.encode("latin-1"), MAX_FORM_BYTES)):
+    decoder = _Decoder(boundary.encode("latin-1"), MAX_FORM_BYTES)
+    # What it holds back must leave room for more.
+    for event in _events(receive, decoder, bytearray(max(buffer, 4 * len(boundary)))):
         if isinstance(event, (Field, File)):
             parts += 1
             if parts > MAX_PARTS:
@@ -75,16 +101,17 @@ def read_form(
             _check(event)
             part, collected = event, []
             sink = open_file(event) if isinstance(event, File) else None
-        elif isinstance(event, Data):
+        elif isinstance(event, (Data, memoryview)):
             assert part is not None
+            data = event.data if isinstance(event, Data) else event
             if sink is not None:
-                sink.write(event.data)
+                sink.write(data)
             else:
-                taken += len(event.data)
+                taken += len(data)
                 if taken > MAX_FORM_BYTES:
                     raise Malformed(TOO_MUCH)
-                collected.append(event.data)
-            if not event.more_data:
+                collected.append(bytes(data))
+            if isinstance(event, Data) and not event.more_data:
                 if sink is not None:
                     close_file()
                 else:
@@ -92,19 +119,41 @@ def read_form(
     return fields
 
 
-def _events(stream: BinaryIO, decoder: MultipartDecoder) -> Iterator[Event]:
+def _events(receive: Receive, decoder: _Decoder, buffer: bytearray) -> Iterator[Event | memoryview]:
+    """What comes of the form. A memoryview is more of a part's data, and good until the next event is asked for."""
+    view = memoryview(buffer)
     event: Event = NEED_DATA
     while not isinstance(event, Epilogue):
-        data = stream.read(READ_BYTES) if event is NEED_DATA else b""
-        try:
-            if event is NEED_DATA:
-                decoder.receive_data(data or None)
-            event = decoder.next_event()
-        except RequestEntityTooLarge:
-            raise Malformed(TOO_MUCH) from None
-        except ValueError as error:
-            raise Malformed(_unfinished(decoder, error)) from error
-        yield event
+        within_data = decoder.holds_no_boundary
+        at = len(decoder.buffer) if within_data else 0
+        view[:at] = decoder.buffer[:at]
+        size = receive(view[at:])
+        end = at + size
+        if size and within_data:
+            decoder.buffer.clear()
+            at = decoder.data_in(buffer, end)
+            if at:
+                yield view[:at]
+        while True:
+            event = _fed(decoder, view[at : min(end, at + DECODED_BYTES)] if size else None)
+            at += DECODED_BYTES
+            while event is not NEED_DATA and not isinstance(event, Epilogue):
+                yield event
+                event = _fed(decoder, b"")
+            if at >= end:
+                break
+    yield event
+
+
+def _fed(decoder: _Decoder, data: bytes | memoryview | None) -> Event:
+    """The decoder's next event once it has more data; None: the form has ended."""
+    try:
+        decoder.receive_data(data)  # type: ignore[arg-type]  # It takes whatever a bytearray does.
+        return decoder.next_event()
+    except RequestEntityTooLarge:
+        raise Malformed(TOO_MUCH) from None
+    except ValueError as error:
+        raise Malformed(_unfinished(decoder, error)) from error
 
 
 def _check(part: Field | File) -> None:

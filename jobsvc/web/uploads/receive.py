@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, cast
 
 from flask import request
 from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
@@ -23,7 +22,8 @@ from jobsvc.metrics.instruments import UPLOADS
 from jobsvc.service.limits.quotas import Allowance
 from jobsvc.store.errors import DatabaseBusy, DatabaseDown, DiskFull, FilesDown
 from jobsvc.web.services import services
-from jobsvc.web.uploads.multipart import MAX_FORM_BYTES, READ_BYTES, Malformed, read_form
+from jobsvc.web.uploads.body import buffer_bytes, pieces, receive_body
+from jobsvc.web.uploads.multipart import MAX_FORM_BYTES, Malformed, read_form
 from jobsvc.web.uploads.recognition import NotReadable
 from jobsvc.web.uploads.stored import Stored
 from jobsvc.web.uploads.target import Target
@@ -171,13 +171,13 @@ def _read_form(target: Target) -> list[tuple[str, str]]:
         target.open(event.filename, event.headers.get("Content-Type", ""))
         return target
 
-    return read_form(cast("BinaryIO", request.stream), boundary, open_file, target.finish)
+    return read_form(receive_body(), boundary, open_file, target.finish, buffer=buffer_bytes())
 
 
 def _read_body(target: Target) -> None:
     """The body is the file, whatever its Content-Type says (curl -d has one of its own)."""
     arrived = 0
-    while data := request.stream.read(READ_BYTES):
+    for data in pieces(receive_body(), buffer_bytes()):
         arrived += len(data)
         if not target.is_open:
             disposition = request.headers.get("Content-Disposition", "")

@@ -52,7 +52,7 @@ class Stored(Target):
     def codec(self) -> str | None:
         return self._arrival.codec
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         self._arrived_bytes += len(data)
         UPLOADED_BYTES.inc(len(data))
         if self._arrived_bytes > self._most:
@@ -69,7 +69,7 @@ class Stored(Target):
         """What is to be remembered of the file, once it is in the store."""
         return StoredFile(self.size, self._digest.hexdigest(), services().files.mark_of_input(self._job_id))
 
-    def _store(self, data: bytes) -> None:
+    def _store(self, data: bytes | memoryview) -> None:
         assert self.file is not None
         if self.file.tell() + len(data) > self._most:
             raise self._too_large()

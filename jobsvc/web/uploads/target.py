@@ -26,7 +26,8 @@ class Target(ABC):
         self._charset = parse_options_header(content_type)[1].get("charset", "").strip()
 
     @abstractmethod
-    def write(self, data: bytes) -> None: ...
+    def write(self, data: bytes | memoryview) -> None:
+        """`data` is the target's for the length of this call."""
 
     @abstractmethod
     def finish(self) -> None:

@@ -8,22 +8,20 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from werkzeug.sansio.multipart import File
+from werkzeug.sansio.multipart import File, MultipartDecoder
 
-from jobsvc.web.uploads import multipart
 from jobsvc.web.uploads.multipart import Malformed, read_form
 
 
-class Cut(io.RawIOBase):
+class Cut:
     """Hands out a body in pieces of the given sizes, and then the rest."""
 
     def __init__(self, body: bytes, sizes: list[int]) -> None:
-        super().__init__()
         self._file = io.BytesIO(body)
         self._sizes: Iterator[int] = iter(sizes)
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        return self._file.read(next(self._sizes, 1 << 30))
+    def receive_into(self, buffer: memoryview) -> int:
+        return self._file.readinto(buffer[: next(self._sizes, 1 << 30)])
 
 
 class Taken:
@@ -35,16 +33,18 @@ class Taken:
         self._event, self._data = event, b""
         return self
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         self._data += data
 
     def close(self) -> None:
         self.files.append((self._event.name, self._event.filename, self._data))
 
 
-def parsed(body: bytes, boundary: str, sizes: list[int]) -> tuple[list[tuple[str, str]], list[tuple[str, str, bytes]]]:
+def parsed(
+    body: bytes, boundary: str, sizes: list[int], buffer: int = 2000
+) -> tuple[list[tuple[str, str]], list[tuple[str, str, bytes]]]:
     taken = Taken()
-    fields = read_form(Cut(body, sizes), boundary, taken.open, taken.close)  # type: ignore[arg-type]
+    fields = read_form(Cut(body, sizes).receive_into, boundary, taken.open, taken.close, buffer=buffer)
     return fields, taken.files
 
 
@@ -134,11 +134,38 @@ def test_what_is_no_form_is_refused_with_its_reason(body: bytes, why: str) -> No
     assert why in str(raised.value)
 
 
-def test_fields_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(multipart, "READ_BYTES", 1000)
+def test_fields_are_bounded_together() -> None:
     field = b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n' + b"x" * 300_000 + b"\r\n"
     with pytest.raises(Malformed, match="more than 500000 bytes"):
-        parsed(field * 2 + b"--b--\r\n", "b", [1000] * 1000)
+        parsed(field * 2 + b"--b--\r\n", "b", [])
+
+
+@pytest.mark.parametrize("buffer", [16, 17, 64, 1_000_000])
+@pytest.mark.parametrize("filler", [b"1,2\n", b"1,2\r\n", b"--bound", b"\r\n--bound", b"x--boundary"])
+def test_a_file_is_the_same_however_large_the_buffer_is(buffer: int, filler: bytes) -> None:
+    content = filler * 2000
+    assert parsed(form(content, "boundary"), "boundary", [], buffer) == ([("a", "v")], [("file", "x.csv", content)])
+
+
+def test_what_the_decoder_holds_back_leaves_room_for_more() -> None:
+    boundary = "b" * 5000
+    content = b"\r\n--" + b"b" * 4999 + b"\r\n--" + b"b" * 4998
+    assert parsed(form(content, boundary), boundary, [])[1] == [("file", "x.csv", content)]
+
+
+def test_a_file_is_not_copied_through_the_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = 0
+    receive_data = MultipartDecoder.receive_data
+
+    def counted(decoder: MultipartDecoder, data: bytes | None) -> None:
+        nonlocal decoded
+        decoded += len(data or b"")
+        receive_data(decoder, data)
+
+    monkeypatch.setattr(MultipartDecoder, "receive_data", counted)
+    content = b"1,2\r\n" * 100_000
+    assert parsed(form(content, "boundary"), "boundary", [], 10_000)[1] == [("file", "x.csv", content)]
+    assert decoded < 20_000
 
 
 @pytest.mark.parametrize("charset", ["iso-8859-1", "utf-8", "us-ascii"])
