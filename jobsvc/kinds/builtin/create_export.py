@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from sqlalchemy import Connection, exists, func, select, tuple_
 
 from jobsvc.kinds.builtin.export_columns import Layouts, columns_of_all, columns_of_one
+from jobsvc.kinds.builtin.plain_records import PlainRecords
 from jobsvc.kinds.contract import (
     BadParameter,
     Batch,
@@ -29,7 +30,8 @@ from jobsvc.kinds.contract import (
 from jobsvc.kinds.csv.header import BYTE_ORDER_MARK, EXPORTED_COLUMNS, distinct
 from jobsvc.kinds.csv.text import csv_text, defused
 from jobsvc.store.errors import OutputLost
-from jobsvc.store.streaming import streamed
+from jobsvc.store.queries.record_fields import data_of
+from jobsvc.store.streaming import streamed_fast
 from jobsvc.store.tables import jobs, records
 
 RECORDS_AT_A_TIME = 2000
@@ -47,7 +49,7 @@ SECONDS_BETWEEN_CHECKPOINTS = 0.5
 Place: TypeAlias = tuple[int, int]
 """job key, row: where a record stands among those of its date."""
 
-Found: TypeAlias = tuple[int, int, Any]
+Found: TypeAlias = tuple[int, int, bytes]
 """job key, row, and data. The data is JSON text, unless somebody else has written it."""
 
 
@@ -120,6 +122,8 @@ class _Export(Work):
         self._layouts: Layouts | None = None
         self._next_with_records: bytes | None = self._first.isoformat().encode()
         """No date before it has records, as far as is known; None: no date has any more."""
+        self._is_dense = False
+        """Whether the date before has records: then the next one may have some, too."""
         self._ends: list[int] = []
         try:
             self._file: OutputFile = context.open_output(context.cursor)
@@ -136,10 +140,12 @@ class _Export(Work):
         """Write one date's records. Raises ItemAbandoned within a long date if the run is asked to stop."""
         if self._layouts is None:
             self._layouts = self._begun()
-        after: Place | None = (0, 0) if self._has_records(day) else None
+        after: Place | None = (0, 0) if self._is_dense or self._has_records(day) else None
+        self._is_dense = False
         while after is not None:
             with self._context.read() as connection:
                 found, after = self._records_of(connection, day, after)
+            self._is_dense = self._is_dense or bool(found)
             self._write(self._layouts, day, found)
             if after is not None:
                 self._look()
@@ -158,24 +164,38 @@ class _Export(Work):
         if self._file.tell() == 0:
             names = distinct([*EXPORTED_COLUMNS, *self.columns]).names
             self._file.write((BYTE_ORDER_MARK if context.params.for_spreadsheet else b"") + self._text([names]))
-        return Layouts(context.read, self.columns, job_id=self._job, below=context.key)
+        careful = context.params.for_spreadsheet
+        return Layouts(context.read, self.columns, job_id=self._job, below=context.key, for_spreadsheet=careful)
 
     def _write(self, layouts: Layouts, day: date, found: Sequence[Found]) -> None:
         """Write records, a piece at a time: rows can be much longer than their records."""
+        text = day.isoformat()
+        date = text.encode()
+        lines: list[bytes] = []
         rows: list[list[Any]] = []
         cells = 0
+        before: int | None = None
+        plain: PlainRecords | None = None
         for number, (key, row, data) in enumerate(found):
-            if not layouts.knows(key):
-                layouts.load(later[0] for later in found[number:])
-            made = layouts.row(key, row, day.isoformat(), data)
+            if key != before:
+                if not layouts.knows(key):
+                    layouts.load(later[0] for later in found[number:])
+                before, plain = key, layouts.plain(key)
+            if plain is not None and (line := plain.line(row, date, data)) is not None:
+                if rows:
+                    lines.append(self._text(rows))
+                    rows = []
+                lines.append(line)
+                continue
+            made = layouts.row(key, row, text, data)
             if made is not None:
                 rows.append(made)
                 cells += len(made)
             if cells > CELLS_AT_A_TIME:
-                self._file.write(self._text(rows))
-                rows, cells = [], 0
+                self._file.write(b"".join([*lines, self._text(rows)]))
+                lines, rows, cells = [], [], 0
                 self._look()
-        self._file.write(self._text(rows))
+        self._file.write(b"".join([*lines, self._text(rows)]))
 
     def _text(self, rows: list[list[Any]]) -> bytes:
         if self._context.params.for_spreadsheet:
@@ -202,7 +222,7 @@ class _Export(Work):
         """Some of a date's records after the place `after`, and where to go on; None: there are no more."""
         until = None if self._context.owner is None else _so_far(connection, day, after)
         query = (
-            select(records.c.job_key, records.c.row, records.c.data)
+            select(records.c.job_key, records.c.row, data_of(connection))
             .where(records.c.date == day.isoformat(), tuple_(records.c.job_key, records.c.row) > after)
             .order_by(records.c.job_key, records.c.row)
             .limit(RECORDS_AT_A_TIME)
@@ -219,9 +239,9 @@ class _Export(Work):
                 query = query.where(tuple_(records.c.job_key, records.c.row) <= until)
         found: list[Found] = []
         characters = 0
-        with streamed(connection, query) as result:
+        with streamed_fast(connection, query) as result:
             for key, row, data in result:
-                found.append((key, row, data))
+                found.append((key, row, data if type(data) is bytes else data.encode()))
                 characters += len(data)
                 if characters > CHARACTERS_AT_A_TIME:
                     return found, (key, row)

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, select
 
+from jobsvc.kinds.builtin.plain_records import PlainRecords
 from jobsvc.kinds.contract import ItemAbandoned, JobFailed, StopSign
 from jobsvc.store.queries.record_fields import Header, OddRecord, fields, headers, shown
 from jobsvc.store.queries.record_places import beginning, next_step
@@ -18,6 +19,9 @@ from jobsvc.store.tables import jobs
 
 MAX_COLUMNS = 100_000
 """How many columns the records of several jobs may have together: they stand in memory, and in every row."""
+
+MAX_PLAIN_COLUMNS = 1000
+"""Beyond it a record is large, and a pattern of it not worth its memory."""
 
 MAX_PLACES = 500_000
 MAX_HEADERS = 2000
@@ -77,20 +81,25 @@ def _look(stopped: StopSign) -> None:
 class _Layout:
     """How the fields of a job's records are laid out in an export's columns."""
 
-    __slots__ = ("header", "places", "straight")
+    __slots__ = ("header", "places", "plain", "straight")
 
     def __init__(self, header: Header, places: dict[str, int]) -> None:
         self.header = header
         self.places = array("I", [places[name] for name in header.columns])
         self.straight = list(self.places) == list(range(len(places)))
         """Whether they are all the columns, in order."""
+        self.plain: PlainRecords | None = None
+        """Set where the export's first columns are these, in order."""
 
 
 class Layouts:
     """Arranges records in the columns of an export, reading the headers of jobs as they come up."""
 
-    def __init__(self, read: Read, columns: Sequence[str], *, job_id: str | None, below: int) -> None:
+    def __init__(
+        self, read: Read, columns: Sequence[str], *, job_id: str | None, below: int, for_spreadsheet: bool
+    ) -> None:
         self._read = read
+        self._for_spreadsheet = for_spreadsheet
         self._width = len(columns)
         self._columns = {name: index for index, name in enumerate(columns)}
         self._job_id = job_id
@@ -109,15 +118,29 @@ class Layouts:
             self._places = 0
         with self._read() as connection:
             found = headers(connection, wanted)
+            spaced = connection.dialect.name == "postgresql"
         for key, header in found.items():
-            layout = _Layout(header, self._columns) if self._belongs(key, header) else None
+            layout = self._layout(header, spaced) if self._belongs(key, header) else None
             self._known[key] = layout
             self._places += 0 if layout is None else len(layout.places)
+
+    def _layout(self, header: Header, spaced: bool) -> _Layout:
+        layout = _Layout(header, self._columns)
+        width = len(header.columns)
+        if header.job_id is not None and 0 < width <= MAX_PLAIN_COLUMNS and list(layout.places) == list(range(width)):
+            wider, careful = self._width - width, self._for_spreadsheet
+            layout.plain = PlainRecords(header.job_id, width, wider, spaced=spaced, for_spreadsheet=careful)
+        return layout
 
     def _belongs(self, key: int, header: Header) -> bool:
         if self._job_id is not None:
             return header.job_id == self._job_id
         return key < self._below and all(name in self._columns for name in header.columns)
+
+    def plain(self, key: int) -> PlainRecords | None:
+        """What makes lines of a job's plain records, if there can be any. It was loaded."""
+        layout = self._known[key]
+        return None if layout is None else layout.plain
 
     def row(self, key: int, row: int, day: str, data: Any) -> list[Any] | None:
         """A record as a row of the export; None if it does not belong there. Its job was loaded."""

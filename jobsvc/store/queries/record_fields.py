@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, LargeBinary, cast, select, type_coerce
+from sqlalchemy.types import NullType
 
 from jobsvc.store.streaming import streamed
-from jobsvc.store.tables import jobs
+from jobsvc.store.tables import jobs, records
 from jobsvc.store.types import JsonText
 
 HEADERS_CHARACTERS = 1024 * 1024
@@ -33,6 +34,16 @@ class Header:
     """Why there are no columns."""
     characters: int = 0
     """How long the columns are, as JSON."""
+
+
+def data_of(connection: Connection) -> ColumnElement[Any]:
+    """The data of a record in the form in which it is read fastest: as UTF-8 on SQLite, as text on PostgreSQL.
+
+    SQLite has UTF-8, and gives it away as it is, whether it can be decoded or not.
+    """
+    if connection.dialect.name == "sqlite":
+        return type_coerce(cast(records.c.data, LargeBinary), NullType)
+    return records.c.data
 
 
 def headers(connection: Connection, keys: Sequence[int]) -> dict[int, Header]:
