@@ -10,7 +10,7 @@ from flask import Flask
 
 from jobsvc.kinds.contract import Kind
 from jobsvc.logs.setup import configure
-from jobsvc.process.choice_of_engine import Engines, fleet, threads
+from jobsvc.process.engines import Engines, threads
 from jobsvc.process.http.waiting_place import PLACE
 from jobsvc.process.locks import Locks
 from jobsvc.process.parts import build_core
@@ -117,7 +117,7 @@ def _build(
     session = worker_rows.session_name("web") if settings.engine is EngineName.FLEET else None
     core = build_core(settings, extra_kinds, session)
     database, files = core.database, core.files
-    engines = fleet(core, settings, session) if settings.engine is EngineName.FLEET else threads(core, settings)
+    engines = _engines(core, settings, session)
     service = core.service(engines.runs, engines.rollbacks)
     actions = core.actions(service)
     carrying_out = core.carrying_out(service, engines.runs, engines.rollbacks)
@@ -180,6 +180,15 @@ def _build(
     process.start(own=own_process)
     log_start("web", settings, database, os.environ.get("GUNICORN_LISTENS"))
     return app
+
+
+def _engines(core: Core, settings: Settings, session: str | None) -> Engines:
+    if settings.engine is EngineName.THREADS:
+        return threads(core, settings)
+    # PostgreSQL's driver and the queue are a tenth of what a start imports.
+    from jobsvc.process.fleet_engines import fleet  # noqa: PLC0415
+
+    return fleet(core, settings, session)
 
 
 def _measured(core: Core, settings: Settings, engines: Engines) -> Measured:

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Protocol
 
 from jobsvc.clock import now
-from jobsvc.engines.fleet.queue import FleetEngine, Task
 from jobsvc.files.belonging import settle_if_it_answers
 from jobsvc.files.open_files import open_files
 from jobsvc.kinds.contract import Kind
 from jobsvc.kinds.own_tables import make_tables
 from jobsvc.kinds.registry import load_kinds, taking_files
 from jobsvc.logs.setup import hide
-from jobsvc.runs.sharing.user_slots import UserSlots
 from jobsvc.service.core import Core
 from jobsvc.settings import EngineName, Settings
 from jobsvc.store.database import Database
 from jobsvc.store.disk.open_room import open_room
 from jobsvc.store.migrate import prepare
 from jobsvc.store.postgresql.backend import IDLE_SECONDS
-from jobsvc.store.queries import job_rows
 from jobsvc.webhooks.sender import WebhookSender
 from jobsvc.webhooks.signature import load_key
 
@@ -71,18 +67,3 @@ def webhook_sender(core: Core, settings: Settings) -> WebhookSender:
     )
     core.notifier.listen(sender.wake)
     return sender
-
-
-@dataclass(frozen=True)
-class FleetQueues:
-    """The fleet's queue, for jobs and for rollbacks."""
-
-    runs: FleetEngine
-    rollbacks: FleetEngine
-
-    @classmethod
-    def make(cls, users: UserSlots) -> FleetQueues:
-        return cls(
-            FleetEngine(Task.RUN, job_rows.note_entry, users.hold_back),
-            FleetEngine(Task.ROLL_BACK, job_rows.note_entry),
-        )

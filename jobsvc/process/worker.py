@@ -15,8 +15,9 @@ from jobsvc.engines.fleet.supervised_worker import Times
 from jobsvc.engines.fleet.worker import FleetWorker
 from jobsvc.files.tidying import tidy_strays
 from jobsvc.identifiers import EntryId, JobKey, Purpose
+from jobsvc.process.fleet_engines import FleetQueues
 from jobsvc.process.metrics_port import MetricsPort
-from jobsvc.process.parts import ROLLBACKS_AT_ONCE, FleetQueues, Part, build_core, webhook_sender
+from jobsvc.process.parts import ROLLBACKS_AT_ONCE, Part, build_core, webhook_sender
 from jobsvc.process.start_line import log_start
 from jobsvc.runs.rescue import WorkerRescue
 from jobsvc.runs.sharing.giving_way import InFleet, Slots

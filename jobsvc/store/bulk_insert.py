@@ -7,7 +7,6 @@ from functools import cache
 from itertools import chain
 from typing import Any
 
-import psycopg
 from sqlalchemy import Connection, Table
 from sqlalchemy.exc import DBAPIError
 
@@ -46,6 +45,8 @@ def _insert_values(
 
 def _copy(connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
     """COPY: one round trip, whatever the number of rows. It runs in the transaction that the connection is in."""
+    import psycopg  # noqa: PLC0415 (who has SQLite does not need it)
+
     # The names are those of tables in the code, never a client's.
     statement = f"COPY {_quoted(connection, table)} ({_names(columns)}) FROM STDIN"
     raw = connection.connection.driver_connection

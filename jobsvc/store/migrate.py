@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, text
 
 from jobsvc.store.database import Database
 from jobsvc.store.errors import SchemaBehind
@@ -19,14 +16,33 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 def is_current(database: Database) -> bool:
     """Whether no migration is missing. Changes nothing."""
     with database.read() as connection:
-        applied = MigrationContext.configure(connection).get_current_heads()
-        if set(applied) != set(ScriptDirectory(str(MIGRATIONS)).get_heads()):
-            return False
-        return not database.backend.has_queue or queue_schema.is_current(connection)
+        return _is_current(database, connection)
+
+
+def _is_current(database: Database, connection: Connection) -> bool:
+    if _applied(connection) != newest():
+        return False
+    return not database.backend.has_queue or queue_schema.is_current(connection)
+
+
+def newest() -> str:
+    """The number of the latest migration that this version has: they stand in one line, each after the one before."""
+    return max(path.name for path in (MIGRATIONS / "versions").glob("[0-9]*.py")).partition("_")[0]
+
+
+def _applied(connection: Connection) -> str | None:
+    """The number of the latest migration that was applied: the only row of Alembic's table."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
 def upgrade(database: Database, to: str = "head") -> None:
     """Apply the migrations that are missing, up to the one with this number."""
+    # A quarter of what a start imports, and most starts have nothing to migrate.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
@@ -43,6 +59,10 @@ def upgrade(database: Database, to: str = "head") -> None:
 def prepare(database: Database) -> None:
     """What a start does: apply the migrations that are missing, or be sure that there are none. Raises SchemaBehind."""
     if database.backend.migrates_at_start:
-        upgrade(database)
+        # Not as a reader: SQLite's file may have to be made.
+        with database.connect() as connection:
+            current = _is_current(database, connection)
+        if not current:
+            upgrade(database)
     elif not is_current(database):
         raise SchemaBehind("the tables in the database are not of this version; run: python -m jobsvc db upgrade")

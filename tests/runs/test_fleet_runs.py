@@ -20,7 +20,7 @@ from jobsvc.jobs.states import Rollback, State
 from jobsvc.kinds.contract import JobInfo, Kind
 from jobsvc.kinds.csv.work import CsvWork
 from jobsvc.kinds.item_work import ItemWork
-from jobsvc.process.parts import FleetQueues
+from jobsvc.process.fleet_engines import FleetQueues
 from jobsvc.runs import fleet_runs
 from jobsvc.runs.checkpoint import Checkpoints
 from jobsvc.runs.fleet_runs import FleetRuns

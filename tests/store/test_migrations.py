@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, insert, text
 
 from jobsvc.store.database import Database
-from jobsvc.store.migrate import MIGRATIONS, upgrade
+from jobsvc.store.migrate import MIGRATIONS, is_current, newest, upgrade
 from jobsvc.store.queries.listing.searched import searched
 from jobsvc.store.tables import jobs, metadata, records
 
@@ -66,8 +66,27 @@ def test_applying_the_migrations_again_changes_nothing(migrated: Database) -> No
 
 def test_the_database_says_that_it_is_at_the_latest_migration(migrated: Database) -> None:
     (head,) = ScriptDirectory(str(MIGRATIONS)).get_heads()
+    assert newest() == head
     with migrated.read() as connection:
         assert connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == [head]
+    assert is_current(migrated)
+
+
+@pytest.mark.parametrize("number", ["", "0001", "0018", "9999"])
+def test_a_database_that_is_not_at_the_latest_migration_is_not_current(tmp_path: Path, number: str) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'old.db'}")
+    if number:
+        upgrade(database, "0001")
+        with database.write() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = :number"), {"number": number})
+    assert not is_current(database)
+    database.close()
+
+
+def test_migrations_follow_each_other_in_the_order_of_their_numbers() -> None:
+    scripts = list(ScriptDirectory(str(MIGRATIONS)).walk_revisions())[::-1]
+    assert [script.revision for script in scripts] == [f"{number:04}" for number in range(1, len(scripts) + 1)]
+    assert [script.down_revision for script in scripts[1:]] == [script.revision for script in scripts[:-1]]
 
 
 def test_jobs_that_there_were_before_are_found_by_their_files_name(tmp_path: Path) -> None:

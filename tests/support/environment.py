@@ -19,7 +19,7 @@ from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.jobs.transition import transition
 from jobsvc.kinds.contract import Kind
-from jobsvc.process.choice_of_engine import Engines, threads
+from jobsvc.process.engines import Engines, threads
 from jobsvc.process.parts import build_core
 from jobsvc.runs.hooks import tell
 from jobsvc.runs.rollback import Rollbacks

@@ -9,7 +9,6 @@ from threading import BoundedSemaphore
 from time import monotonic
 from typing import Any
 
-from psycopg.conninfo import make_conninfo
 from sqlalchemy import Connection, Dialect, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -100,6 +99,8 @@ def connect_parameters(url: str, session: str | None = None, idle_seconds: float
 
 def conninfo(url: str, session: str | None = None, idle_seconds: float = IDLE_SECONDS) -> str:
     """The same and the URL, as libpq is told."""
+    from psycopg.conninfo import make_conninfo  # noqa: PLC0415 (who has SQLite does not need it)
+
     plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     return make_conninfo(plain, **connect_parameters(url, session, idle_seconds))
 

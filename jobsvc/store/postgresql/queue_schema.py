@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from procrastinate.schema import SchemaManager
 from sqlalchemy import Connection, insert, select
 
 from jobsvc.store.tables import queue_migrations
@@ -21,6 +20,8 @@ def is_current(connection: Connection) -> bool:
 
 def upgrade(connection: Connection) -> None:
     """Make the tables, or bring them to the installed version, in the caller's transaction."""
+    from procrastinate.schema import SchemaManager  # noqa: PLC0415 (who has SQLite does not need it)
+
     missing = _missing(connection)
     if not missing:
         return
@@ -37,4 +38,6 @@ def _missing(connection: Connection) -> list[Path]:
 
 
 def _all() -> list[Path]:
+    from procrastinate.schema import SchemaManager  # noqa: PLC0415
+
     return sorted(Path(SchemaManager.get_migrations_path()).glob("*.sql"))

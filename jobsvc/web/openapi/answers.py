@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, TypeAlias, TypeVar
 
-from pydantic import BaseModel
 from werkzeug.exceptions import HTTPException
 
 from jobsvc.jobs.errors import JobError
@@ -26,8 +25,8 @@ class Raw:
         return cls(media_types)
 
 
-Body: TypeAlias = type[BaseModel] | Raw | None
-"""A JSON object of that shape, something else, or nothing."""
+Body: TypeAlias = str | Raw | None
+"""A JSON object of the shape with that name, which `known_shapes` has; something else; or nothing."""
 
 Refusal: TypeAlias = type[JobError] | type[HTTPException]
 

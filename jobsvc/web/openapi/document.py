@@ -15,7 +15,7 @@ from jobsvc.kinds.contract import Kind
 from jobsvc.web import access, takes
 from jobsvc.web.browsers import cookie, forms
 from jobsvc.web.browsers.outcomes import OUTCOMES
-from jobsvc.web.openapi import answers, parameters, responses, shapes
+from jobsvc.web.openapi import answers, known_shapes, parameters, responses, shapes
 from jobsvc.web.openapi.answers import EACH_KIND, Answers
 from jobsvc.web.openapi.creating import URL_ENCODED, Creating, in_query
 from jobsvc.web.openapi.parameters import without_default
@@ -98,7 +98,7 @@ def rules(app: Flask) -> Iterator[Rule]:
 
 
 def document(app: Flask, kinds: Mapping[str, Kind]) -> dict[str, Any]:
-    """The contract. Raises UnstatedRoute."""
+    """The contract. Raises UnstatedRoute and UnknownShape."""
     creating = Creating(kinds)
     paths: dict[str, Any] = {}
     used: set[type[BaseModel]] = {shapes.Problem, shapes.RefusedRequest}
@@ -107,7 +107,7 @@ def document(app: Flask, kinds: Mapping[str, Kind]) -> dict[str, Any]:
         stated = answers.stated(view)
         if stated is None:
             raise UnstatedRoute(f"{rule.rule} does not state what it answers: jobsvc.web.openapi.answers")
-        used |= {body for body in stated.bodies.values() if isinstance(body, type)}
+        used |= {known_shapes.named(body) for body in stated.bodies.values() if isinstance(body, str)}
         known = takes.stated(view) or takes.Takes()
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             for path, kind in _places(rule, stated, kinds):

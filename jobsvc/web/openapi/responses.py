@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from jobsvc.web.openapi import shapes
+from jobsvc.web.openapi import known_shapes, shapes
 from jobsvc.web.openapi.answers import Answers, Body, Raw
 from jobsvc.web.openapi.references import reference
 from jobsvc.web.openapi.refusals import ANYWHERE, by_status, of_route
@@ -80,11 +80,11 @@ def _content(body: Body) -> dict[str, Any]:
         return {}
     if isinstance(body, Raw):
         return {media_type: {"schema": {"type": "string"}} for media_type in body.media_types}
-    return {"application/json": {"schema": reference(body.__name__)}}
+    return {"application/json": {"schema": reference(body)}}
 
 
 def _description(status: int, body: Body) -> str:
-    said = "" if body is None or isinstance(body, Raw) else (body.__doc__ or "").strip()
+    said = (known_shapes.named(body).__doc__ or "").strip() if isinstance(body, str) else ""
     return said or HTTPStatus(status).phrase
 
 

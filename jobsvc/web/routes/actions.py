@@ -19,7 +19,6 @@ from jobsvc.web import auditing, parameters
 from jobsvc.web.access import authorized, needs
 from jobsvc.web.conditional import conditional
 from jobsvc.web.creation import idempotency_key, scope_of_request
-from jobsvc.web.openapi import shapes
 from jobsvc.web.openapi.answers import answers
 from jobsvc.web.takes import given, takes
 
@@ -29,7 +28,7 @@ bp = Blueprint("actions", __name__, url_prefix="/jobs/actions")
 @bp.post("")
 @needs(Right.STEER, Act.ASK_MANY)
 @takes("action", "state", "kind", "user", "text", "paused_by", "rollback", "dry_run", "wait", in_body=True)
-@answers({200: shapes.ActionOrPreview, 202: shapes.Action}, KeyReused, repeatable=True)
+@answers({200: "ActionOrPreview", 202: "Action"}, KeyReused, repeatable=True)
 def ask() -> tuple[dict[str, Any], int]:
     """Ask the same of every job that a filter finds; 202: there are jobs left, or they have yet to obey."""
     dry_run = parameters.flag("dry_run", given().get("dry_run"))
@@ -45,7 +44,7 @@ def ask() -> tuple[dict[str, Any], int]:
 @bp.get("")
 @needs(Right.LOOK)
 @takes("limit", "after")
-@answers({200: shapes.Actions, 304: None}, PreconditionFailed)
+@answers({200: "Actions", 304: None}, PreconditionFailed)
 def listing() -> Response:
     """The actions on many jobs, the newest first, in pages."""
     after = parameters.after(1)
@@ -57,7 +56,7 @@ def listing() -> Response:
 @bp.get("/<action_id>")
 @needs(Right.LOOK)
 @takes("wait")
-@answers({200: shapes.Action, 304: None}, UnknownAction, PreconditionFailed)
+@answers({200: "Action", 304: None}, UnknownAction, PreconditionFailed)
 def one(action_id: str) -> Response:
     """Where an action on many jobs stands. Waits, if it is to, until it is over."""
     wait = 0.0 if given().get("wait") is None else parameters.wait()

@@ -13,7 +13,6 @@ from jobsvc.jobs.errors import InvalidParameter
 from jobsvc.jobs.representation import moment
 from jobsvc.web import parameters
 from jobsvc.web.access import needs
-from jobsvc.web.openapi import shapes
 from jobsvc.web.openapi.answers import answers
 from jobsvc.web.services import services
 from jobsvc.web.takes import takes
@@ -24,7 +23,7 @@ bp = Blueprint("audit", __name__, url_prefix="/audit")
 @bp.get("")
 @needs(Right.MANAGE, Act.READ_AUDIT)
 @takes("user", "action", "target", "limit", "after")
-@answers(shapes.AuditLines)
+@answers("AuditLines")
 def listing() -> dict[str, Any]:
     """Who did what, from where, with what outcome, the newest first, in pages."""
     after = parameters.after(1)

@@ -27,7 +27,6 @@ from jobsvc.web.creation import (
     idempotency_key,
     scope_of_request,
 )
-from jobsvc.web.openapi import report_shapes, shapes
 from jobsvc.web.openapi.answers import answers
 from jobsvc.web.problems import OF_USERS
 from jobsvc.web.services import services
@@ -39,7 +38,7 @@ bp = Blueprint("checking", __name__, url_prefix="/jobs")
 @bp.get("/<job_id>/report")
 @needs(Right.LOOK)
 @takes("refused")
-@answers({200: report_shapes.Report, 304: None}, UnknownJob, PreconditionFailed)
+@answers({200: "Report", 304: None}, UnknownJob, PreconditionFailed)
 def report(job_id: str) -> Response:
     """What a job has found in its file: how many rows were done, and why others were refused."""
     refused = parameters.count("refused", MOST_ROWS)
@@ -50,7 +49,7 @@ def report(job_id: str) -> Response:
 @needs(Right.START, Act.SUBMIT)
 @takes(PRIORITY, CALLBACK_URL, in_body=True)
 @answers(
-    {201: shapes.Job},
+    {201: "Job"},
     *(UnknownJob, NotAllowed, CantApply, KeyReused, QueueFull, *OF_USERS),
     repeatable=True,
 )

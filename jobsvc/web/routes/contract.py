@@ -11,7 +11,6 @@ from werkzeug.exceptions import NotFound, PreconditionFailed
 
 from jobsvc.access.roles import Right
 from jobsvc.web.access import needs, public
-from jobsvc.web.openapi import shapes
 from jobsvc.web.openapi.answers import Raw, answers
 from jobsvc.web.services import services
 from jobsvc.web.takes import takes
@@ -36,7 +35,7 @@ bp = Blueprint("contract", __name__)
 @bp.get("/openapi.json")
 @needs(Right.LOOK)
 @takes()
-@answers(shapes.Contract)
+@answers("Contract")
 def openapi() -> Response:
     """This document: the contract in OpenAPI 3.1, with the parameters of all kinds."""
     made: dict[str, Any] = current_app.extensions

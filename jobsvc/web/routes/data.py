@@ -11,7 +11,6 @@ from jobsvc.jobs.errors import UnknownJob
 from jobsvc.service.results import RecordPlace
 from jobsvc.web import parameters
 from jobsvc.web.access import authorized, needs
-from jobsvc.web.openapi import shapes
 from jobsvc.web.openapi.answers import answers
 from jobsvc.web.takes import takes
 
@@ -21,7 +20,7 @@ bp = Blueprint("data", __name__)
 @bp.get("/records")
 @needs(Right.LOOK)
 @takes("job", "limit", "after")
-@answers(shapes.Records, UnknownJob)
+@answers("Records", UnknownJob)
 def records() -> Response:
     """What baselineCSV jobs made, in pages."""
     after = parameters.after(2)
@@ -37,7 +36,7 @@ def records() -> Response:
 @bp.get("/teams")
 @needs(Right.LOOK)
 @takes("job", "limit", "after")
-@answers(shapes.Teams, UnknownJob)
+@answers("Teams", UnknownJob)
 def teams() -> dict[str, Any]:
     """What bulkTeam jobs made, in pages."""
     after = parameters.after(1)

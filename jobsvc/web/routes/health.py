@@ -8,7 +8,6 @@ from flask import Blueprint
 
 from jobsvc.version import VERSION
 from jobsvc.web.access import public
-from jobsvc.web.openapi import shapes
 from jobsvc.web.openapi.answers import answers
 from jobsvc.web.services import services
 from jobsvc.web.takes import takes
@@ -19,7 +18,7 @@ bp = Blueprint("health", __name__)
 @bp.get("/healthz")
 @public
 @takes()
-@answers(shapes.Alive)
+@answers("Alive")
 def healthz() -> dict[str, Any]:
     """The process answers; which version of the service it is."""
     return {"status": "ok", "version": VERSION}
@@ -28,7 +27,7 @@ def healthz() -> dict[str, Any]:
 @bp.get("/readyz")
 @public
 @takes()
-@answers({200: shapes.Ready, 503: shapes.NotReady})
+@answers({200: "Ready", 503: "NotReady"})
 def readyz() -> tuple[dict[str, Any], int]:
     """The database answers, and the service isn't about to end. Uploads are taken also while no worker is alive."""
     reason = services().not_ready()

@@ -24,9 +24,7 @@ from jobsvc.web import auditing, parameters
 from jobsvc.web.access import authorized, needs
 from jobsvc.web.conditional import conditional, list_tag
 from jobsvc.web.json_list import json_list
-from jobsvc.web.openapi import shapes
 from jobsvc.web.openapi.answers import Raw, answers
-from jobsvc.web.openapi.sample_shapes import Samples
 from jobsvc.web.services import services
 from jobsvc.web.takes import given, takes
 
@@ -35,7 +33,7 @@ PIECE_BYTES = 256 * 1024
 
 bp = Blueprint("jobs", __name__, url_prefix="/jobs")
 
-STEERED = {200: shapes.Job, 202: shapes.Job}
+STEERED = {200: "Job", 202: "Job"}
 CSV = Raw.of("text/csv")
 CONDITIONS = (PreconditionFailed, RequestedRangeNotSatisfiable)
 
@@ -43,7 +41,7 @@ CONDITIONS = (PreconditionFailed, RequestedRangeNotSatisfiable)
 @bp.get("")
 @needs(Right.LOOK)
 @takes("state", "kind", "user", "text", "limit", "after")
-@answers({200: shapes.Jobs, 304: None}, PreconditionFailed)
+@answers({200: "Jobs", 304: None}, PreconditionFailed)
 def listing() -> Response:
     """The jobs, the newest first, in pages."""
     after = parameters.after(1)
@@ -58,7 +56,7 @@ def listing() -> Response:
 @bp.get("/<job_id>")
 @needs(Right.LOOK)
 @takes("wait", "unless")
-@answers({200: shapes.Job, 304: None}, UnknownJob, PreconditionFailed)
+@answers({200: "Job", 304: None}, UnknownJob, PreconditionFailed)
 def one(job_id: str) -> Response:
     """One job. Waits, if it is to, until it is no longer as the client knows it."""
     unless = parameters.unless()
@@ -89,7 +87,7 @@ def delete(job_id: str) -> tuple[str, int]:
 @bp.get("/<job_id>/events")
 @needs(Right.LOOK)
 @takes()
-@answers({200: shapes.Events, 304: None}, UnknownJob, PreconditionFailed)
+@answers({200: "Events", 304: None}, UnknownJob, PreconditionFailed)
 def events(job_id: str) -> Response:
     """A job's history: when it went from which state to which, who did it, and why."""
     return json_list("events", partial(authorized().events, job_id), event_json)
@@ -98,7 +96,7 @@ def events(job_id: str) -> Response:
 @bp.get("/<job_id>/log")
 @needs(Right.LOOK)
 @takes("limit", "after")
-@answers(shapes.Log, UnknownJob)
+@answers("Log", UnknownJob)
 def log(job_id: str) -> dict[str, Any]:
     """What a job's runs and its kind have said, the oldest first, in pages; the newest thousand lines are kept."""
     after = parameters.after(1)
@@ -109,7 +107,7 @@ def log(job_id: str) -> dict[str, Any]:
 @bp.get("/<job_id>/samples")
 @needs(Right.LOOK)
 @takes()
-@answers({200: Samples, 304: None}, UnknownJob, PreconditionFailed)
+@answers({200: "Samples", 304: None}, UnknownJob, PreconditionFailed)
 def samples(job_id: str) -> Response:
     """How far a job was over its life, and how fast: at most some hundred samples, however long it runs."""
     return conditional(samples_json(services().samples.of(authorized().get(job_id))))
@@ -118,7 +116,7 @@ def samples(job_id: str) -> Response:
 @bp.get("/<job_id>/webhooks")
 @needs(Right.LOOK)
 @takes()
-@answers({200: shapes.Webhooks, 304: None}, UnknownJob, PreconditionFailed)
+@answers({200: "Webhooks", 304: None}, UnknownJob, PreconditionFailed)
 def webhooks(job_id: str) -> Response:
     """What was sent to a job's callback URL, or will be."""
     return json_list("webhooks", partial(authorized().webhooks, job_id), webhook_json)

@@ -13,7 +13,6 @@ from jobsvc.jobs.errors import InvalidParameter, UnknownKind
 from jobsvc.jobs.representation import moment
 from jobsvc.service.callers.keys import ApiKey, NewApiKey, UnknownKey
 from jobsvc.web.access import caller, needs
-from jobsvc.web.openapi import shapes
 from jobsvc.web.openapi.answers import answers
 from jobsvc.web.services import services
 from jobsvc.web.takes import given, takes
@@ -24,7 +23,7 @@ bp = Blueprint("keys", __name__, url_prefix="/keys")
 @bp.get("")
 @needs(Right.MANAGE, Act.LIST_KEYS)
 @takes()
-@answers(shapes.ApiKeys)
+@answers("ApiKeys")
 def listing() -> dict[str, Any]:
     """All keys that were made, the oldest first, without their secrets."""
     return {"keys": [key_json(key) for key in services().keys.every()]}
@@ -33,7 +32,7 @@ def listing() -> dict[str, Any]:
 @bp.post("")
 @needs(Right.MANAGE, Act.CREATE_KEY)
 @takes("user", "role", "kinds", "expires", in_body=True)
-@answers({201: shapes.NewApiKey}, UnknownKind)
+@answers({201: "NewApiKey"}, UnknownKind)
 def create() -> tuple[dict[str, Any], int]:
     """Make a key. It is shown in this answer, and never again."""
     made = services().keys.create(
@@ -45,7 +44,7 @@ def create() -> tuple[dict[str, Any], int]:
 @bp.delete("/<key_id>")
 @needs(Right.MANAGE, Act.REVOKE_KEY)
 @takes()
-@answers(shapes.ApiKey, UnknownKey)
+@answers("ApiKey", UnknownKey)
 def revoke(key_id: str) -> dict[str, Any]:
     """Let nobody in with a key any more. It stays in the list."""
     return key_json(services().keys.revoke(key_id, by=caller().user))

@@ -15,7 +15,6 @@ from jobsvc.kinds.contract import Kind
 from jobsvc.web.access import needs
 from jobsvc.web.conditional import conditional
 from jobsvc.web.creation import create_from_fields, create_from_upload
-from jobsvc.web.openapi import shapes
 from jobsvc.web.openapi.answers import EACH_KIND, answers
 from jobsvc.web.problems import OF_USERS
 from jobsvc.web.services import services
@@ -27,7 +26,7 @@ bp = Blueprint("kinds", __name__, url_prefix="/kinds")
 @bp.get("")
 @needs(Right.LOOK)
 @takes()
-@answers({200: shapes.Kinds, 304: None}, PreconditionFailed)
+@answers({200: "Kinds", 304: None}, PreconditionFailed)
 def listing() -> Response:
     """The kinds of job, with the JSON schema of their parameters."""
     return conditional({"kinds": [_kind_json(kind) for kind in services().kinds.values()]})
@@ -36,7 +35,7 @@ def listing() -> Response:
 @bp.get("/<name>")
 @needs(Right.LOOK)
 @takes()
-@answers({200: shapes.Kind, 304: None}, UnknownKind, PreconditionFailed)
+@answers({200: "Kind", 304: None}, UnknownKind, PreconditionFailed)
 def one(name: str) -> Response:
     """One kind of job."""
     return conditional(_kind_json(_find(name)))
@@ -45,7 +44,7 @@ def one(name: str) -> Response:
 @bp.route("/<name>/jobs", methods=["POST", "PUT"])
 @needs(Right.START, Act.SUBMIT)
 @takes(reads_body=True, reads_query=True)
-@answers({201: shapes.Job}, UnknownKind, UnknownJob, KeyReused, QueueFull, *OF_USERS, creates=EACH_KIND)
+@answers({201: "Job"}, UnknownKind, UnknownJob, KeyReused, QueueFull, *OF_USERS, creates=EACH_KIND)
 def create(name: str) -> tuple[dict[str, Any], int, dict[str, str]]:
     """Create a job of a kind."""
     kind = _find(name)

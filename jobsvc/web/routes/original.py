@@ -28,7 +28,6 @@ from jobsvc.jobs.states import RAN_TO_ITS_END, STOPPING
 from jobsvc.web import auditing, parameters
 from jobsvc.web.access import authorized, needs
 from jobsvc.web.creation import create_from_fields, create_from_upload
-from jobsvc.web.openapi import shapes
 from jobsvc.web.openapi.answers import answers
 from jobsvc.web.problems import NO_ROOM, ROOM_RETRY_SECONDS, job_problem, no_room_detail, told
 from jobsvc.web.services import services
@@ -85,7 +84,7 @@ RANGE = ("from", "to")
 @bp.route("/uploadCSV", methods=["POST", "PUT"])
 @needs(Right.START, Act.SUBMIT)
 @as_ever
-@answers(shapes.JobId, KeyReused, creates=OF_UPLOADS, original=REFUSED_UPLOADS)
+@answers("JobId", KeyReused, creates=OF_UPLOADS, original=REFUSED_UPLOADS)
 def upload_csv() -> dict[str, Any]:
     """Upload a CSV, every row of which becomes a record."""
     return _upload(OF_UPLOADS)
@@ -94,7 +93,7 @@ def upload_csv() -> dict[str, Any]:
 @bp.route("/createBulkTeam", methods=["POST", "PUT"])
 @needs(Right.START, Act.SUBMIT)
 @as_ever
-@answers(shapes.JobId, KeyReused, creates="bulkTeam", original=REFUSED_UPLOADS)
+@answers("JobId", KeyReused, creates="bulkTeam", original=REFUSED_UPLOADS)
 def create_bulk_team() -> dict[str, Any]:
     """Upload a CSV, every row of which becomes a team."""
     return _upload("bulkTeam")
@@ -107,7 +106,7 @@ def _upload(kind: str) -> dict[str, Any]:
 @bp.post("/exportData")
 @needs(Right.START, Act.SUBMIT)
 @as_ever
-@answers(shapes.JobId, KeyReused, creates="createExport", original=REFUSED_EXPORTS)
+@answers("JobId", KeyReused, creates="createExport", original=REFUSED_EXPORTS)
 def export_data() -> dict[str, Any] | tuple[Response, int]:
     """Export the records of every date in a range to a CSV."""
     try:
@@ -144,7 +143,7 @@ def _iso_date(text: str) -> date:
 @bp.route("/updateTask", methods=["GET", "POST"])
 @needs(Right.STEER, Act.STEER, get_changes=True)
 @unchecked(AS_EVER, "id", "action", "rollback")
-@answers({200: shapes.Status, 202: shapes.Status}, FilesRemoved, CantRollBack, original=REFUSED_ACTIONS)
+@answers({200: "Status", 202: "Status"}, FilesRemoved, CantRollBack, original=REFUSED_ACTIONS)
 def update_task() -> tuple[Response, int]:
     """Start, stop or terminate a job; 202: its run has not obeyed yet, but will."""
     if request.method == "HEAD":

@@ -12,7 +12,6 @@ from jobsvc.jobs.errors import InvalidParameter, TooManyPreviews
 from jobsvc.kinds.contract import Kind
 from jobsvc.web.access import authorized, caller, needs
 from jobsvc.web.creation import CALLBACK_URL, PRIORITY, asked_priority
-from jobsvc.web.openapi import preview_shapes
 from jobsvc.web.openapi.answers import answers
 from jobsvc.web.routes.original import OF_UPLOADS
 from jobsvc.web.services import services
@@ -25,7 +24,7 @@ bp = Blueprint("previews", __name__)
 @bp.route("/previews", methods=["POST", "PUT"])
 @needs(Right.START, Act.PREVIEW_FILE)
 @takes(KIND, SIZE, reads_body=True, reads_query=True)
-@answers(preview_shapes.Preview, TooManyPreviews, previews=True)
+@answers("Preview", TooManyPreviews, previews=True)
 def preview() -> dict[str, Any]:
     """Show how the beginning of a file would be read. Nothing is kept."""
     beginning, name, options = receive_beginning()

@@ -14,7 +14,6 @@ from jobsvc.service.monitoring.overview import Count
 from jobsvc.service.workers import Slots
 from jobsvc.web.access import authorized, needs
 from jobsvc.web.conditional import conditional
-from jobsvc.web.openapi import service_shapes as shapes
 from jobsvc.web.openapi.answers import answers
 from jobsvc.web.services import services
 from jobsvc.web.takes import takes
@@ -25,7 +24,7 @@ bp = Blueprint("service", __name__, url_prefix="/service")
 @bp.get("")
 @needs(Right.LOOK)
 @takes()
-@answers({200: shapes.Service, 304: None}, PreconditionFailed)
+@answers({200: "Service", 304: None}, PreconditionFailed)
 def at_work() -> Response:
     """Slots, queue and throughput of the whole service, and how many of the caller's jobs are in which state."""
     found = services().overview.at_work()
@@ -43,7 +42,7 @@ def at_work() -> Response:
 @bp.get("/details")
 @needs(Right.OVERSEE)
 @takes()
-@answers({200: shapes.ServiceDetails, 304: None}, PreconditionFailed)
+@answers({200: "ServiceDetails", 304: None}, PreconditionFailed)
 def details() -> Response:
     """Settings, versions, health, disks and database of the process that answers; no secret is among them."""
     return conditional(_details(services().details.get()))

@@ -11,7 +11,6 @@ from jobsvc.jobs.job import Job
 from jobsvc.jobs.representation import moment
 from jobsvc.service.workers import WorkerProcess
 from jobsvc.web.access import needs
-from jobsvc.web.openapi import shapes
 from jobsvc.web.openapi.answers import answers
 from jobsvc.web.services import services
 from jobsvc.web.takes import takes
@@ -22,7 +21,7 @@ bp = Blueprint("workers", __name__)
 @bp.get("/workers")
 @needs(Right.OVERSEE)
 @takes()
-@answers(shapes.Workers)
+@answers("Workers")
 def workers() -> dict[str, Any]:
     """The processes that run jobs: since when, their last heartbeat, and what they run."""
     return {"workers": [_shown(worker) for worker in services().workers.all()]}

@@ -16,7 +16,7 @@ from jobsvc.files.local.files import LocalFiles
 from jobsvc.identifiers import Priority, Purpose
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
-from jobsvc.process.parts import FleetQueues
+from jobsvc.process.fleet_engines import FleetQueues
 from jobsvc.runs.fleet_runs import FleetRuns
 from jobsvc.runs.signals import Signals
 from jobsvc.service.core import Core

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,7 +14,11 @@ from pydantic import BaseModel, Field
 
 from jobsvc.jobs.errors import JobError
 from jobsvc.kinds import KindParams
+from jobsvc.web.access import public
+from jobsvc.web.openapi import known_shapes
+from jobsvc.web.openapi.answers import answers
 from jobsvc.web.openapi.document import UnstatedRoute, document, path_of, rules
+from jobsvc.web.openapi.known_shapes import UnknownShape
 from jobsvc.web.openapi.parameters import NAMES
 from jobsvc.web.problems import told
 from jobsvc.web.takes import stated, takes
@@ -150,3 +155,27 @@ def test_a_route_that_does_not_say_what_it_answers_is_found(make_app: Callable[.
     app.add_url_rule("/unstated", view_func=view)
     with pytest.raises(UnstatedRoute, match="/unstated does not state what it answers"):
         document(app, app.extensions["jobsvc"].kinds)
+
+
+def test_a_route_that_names_a_shape_that_there_is_not_is_refused(make_app: Callable[..., Flask]) -> None:
+    app = make_app()
+
+    @public
+    @answers("Jbo")
+    def view() -> str:
+        return ""
+
+    app.add_url_rule("/misnamed", view_func=view)
+    with pytest.raises(UnknownShape, match=r"'Jbo': the shapes are in jobsvc\.web\.openapi\.shapes, "):
+        document(app, app.extensions["jobsvc"].kinds)
+
+
+def test_no_two_shapes_have_one_name() -> None:
+    names = [
+        name
+        for home in known_shapes._HOMES
+        for name, found in vars(home).items()
+        if isinstance(found, type) and issubclass(found, BaseModel) and found.__module__ == home.__name__
+    ]
+    assert len(names) > 40
+    assert [name for name, times in Counter(names).items() if times > 1] == []

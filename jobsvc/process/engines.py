@@ -1,25 +1,22 @@
-"""Which engines the service has in this process: its own threads, or a fleet elsewhere."""
+"""The engines of a process that answers requests: here its own threads; `fleet_engines` has those of a fleet."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 
 from jobsvc.engines.threads import ThreadEngine
 from jobsvc.jobs.stopping import Engine, RollbackEngine
-from jobsvc.process.parts import ROLLBACKS_AT_ONCE, FleetQueues, Part, webhook_sender
+from jobsvc.process.parts import ROLLBACKS_AT_ONCE, Part, webhook_sender
 from jobsvc.runs.hooks import tell_aside
 from jobsvc.runs.room_gate import RoomGate
-from jobsvc.runs.sharing.giving_way import InFleet, Slots, all_taken
+from jobsvc.runs.sharing.giving_way import Slots, all_taken
 from jobsvc.service.core import Core
-from jobsvc.service.limits.rate import Buckets, OwnBuckets, SharedBuckets
+from jobsvc.service.limits.rate import Buckets, OwnBuckets
 from jobsvc.service.limits.uploads import OwnPlaces, Places
-from jobsvc.service.workers import FleetWorkers, OwnWorker, Workers
+from jobsvc.service.workers import OwnWorker, Workers
 from jobsvc.settings import Recover, Settings
-from jobsvc.store.postgresql.listener import Listener
-from jobsvc.store.postgresql.session_places import SessionPlaces
 
 
 @dataclass(frozen=True)
@@ -72,15 +69,3 @@ def threads(core: Core, settings: Settings) -> Engines:
         (runs, rollbacks, webhook_sender(core, settings)),
         recover_jobs,
     )
-
-
-def fleet(core: Core, settings: Settings, session: str | None) -> Engines:
-    """Jobs run elsewhere; this process hears of it. `session` names its connections."""
-    queues = FleetQueues.make(core.runner.users)
-    slots = Slots(core.database, core.now, InFleet(timedelta(seconds=settings.stalled_after)), core.runner.users)
-    queues.runs.make_way = slots.make_way_or_leave_it
-    listener = Listener(settings.url, core.notifier.notify)
-    found = FleetWorkers(core.database, core.now, stalled_after=settings.stalled_after)
-    places = SessionPlaces(settings.url, session)
-    buckets = SharedBuckets(core.database)
-    return Engines(queues.runs, queues.rollbacks, found, places, buckets, (listener, places), lambda: None)
