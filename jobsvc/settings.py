@@ -95,6 +95,7 @@ class Settings:
     user_max_uploads: int = 0
     user_max_requests: int = 0
     park_after: float = 300.0
+    paused_threads: int = 64
     shutdown_timeout: float = 10.0
     recover: Recover = Recover.AUTO
     max_crashes: int = 5
@@ -375,6 +376,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "JOBSVC_PARK_AFTER", "park_after", _number(0, MAX_SECONDS), f"a number of seconds from 0 to {MAX_SECONDS}"
     ),
+    Variable("JOBSVC_PAUSED_THREADS", "paused_threads", _whole(0), "a whole number of threads, 0 or more"),
     Variable(
         "JOBSVC_SHUTDOWN_TIMEOUT",
         "shutdown_timeout",

@@ -15,6 +15,7 @@ from typing import Generic, Protocol
 from jobsvc import deadlines
 from jobsvc.engines.live_run import Attempt, C, Claim, LiveRun, S, Standby, live_on
 from jobsvc.engines.notes import Notes
+from jobsvc.engines.paused_threads import PausedThreads
 from jobsvc.identifiers import JobKey
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,8 @@ class Jobs(Protocol[C, S]):
 class ThreadEngine(Generic[C, S]):
     """Gives the slots to queued jobs in order, and keeps the threads of paused jobs for a while.
 
-    `on_leave` is called whenever an attempt has left its slot. `park_after` is in seconds.
+    `on_leave` is called whenever an attempt has left its slot. A paused thread is kept for `park_after` seconds, as
+    long as there are at most `paused_threads` of them (None: any number); then it ends, and a resume begins another.
 
     One dispatcher thread alone claims jobs and starts threads: the thread first,
     so that no job is claimed that could not be run. `_changed` guards everything
@@ -60,6 +62,7 @@ class ThreadEngine(Generic[C, S]):
         on_leave: Callable[[], None],
         slots: int,
         park_after: float,
+        paused_threads: int | None = None,
         name: str = "run",
     ) -> None:
         self._jobs = jobs
@@ -82,6 +85,7 @@ class ThreadEngine(Generic[C, S]):
         self._stopped_meanwhile: set[tuple[JobKey, int]] = set()
         """Attempts that were to stop while a job was being claimed: one of them may be its."""
         self._live: dict[JobKey, LiveRun[C, S]] = {}
+        self._paused: PausedThreads[C, S] = PausedThreads(paused_threads)
         self._then: Callable[[], None] | None = None
         """To be called when the next attempt has left, or is live."""
         self._standby: Standby[C, S] | None = None
@@ -202,7 +206,7 @@ class ThreadEngine(Generic[C, S]):
         """How many jobs run here, and how many threads wait paused."""
         with self._changed:
             running = sum(live.claim is not None for live in self._live.values())
-            return {"running": running, "paused": len(self._live) - running}
+            return {"running": running, "paused": len(self._paused)}
 
     def _running(self, key: JobKey, attempt: int) -> S | None:
         """The signals of an attempt that has not left its slot. The caller holds `_changed`."""
@@ -292,6 +296,7 @@ class ThreadEngine(Generic[C, S]):
             attempt.signals.stop.set()
         live = self._live.get(claim.key)
         if live is not None and not live.ending:
+            self._paused.let_go(live)
             live.go_on_with(attempt)
             return
         standby, self._standby = self._standby, None
@@ -309,7 +314,7 @@ class ThreadEngine(Generic[C, S]):
             self._wanted = True
             self._changed.notify_all()
             live.claim = None
-            if not paused or live.ending or live.next is not None:
+            if not paused or live.ending or live.next is not None or not self._paused.keep(live):
                 self._settle(live)
         self._on_leave()
         self._tell_then()
@@ -317,6 +322,7 @@ class ThreadEngine(Generic[C, S]):
     def stop_waiting(self, live: LiveRun[C, S]) -> None:
         """See `Slots`; called by the run's thread."""
         with self._changed:
+            self._paused.let_go(live)
             self._settle(live)
 
     def _settle(self, live: LiveRun[C, S]) -> None:

@@ -41,6 +41,7 @@ def threads(core: Core, settings: Settings) -> Engines:
         on_leave=core.notifier.notify,
         slots=settings.max_running,
         park_after=settings.park_after,
+        paused_threads=settings.paused_threads,
     )
     core.runner.when_cleared = runs.wake
     core.runner.when_overtaken = partial(runs.wake, at_once=True)

@@ -99,12 +99,18 @@ def work() -> Work:
 def make_engine(work: Work) -> Iterator[Callable[..., Engine]]:
     engines: list[Engine] = []
 
-    def make(slots: int = 1, park_after: float = 300.0, due_in: Callable[[], float | None] = lambda: None) -> Engine:
+    def make(
+        slots: int = 1,
+        park_after: float = 300.0,
+        due_in: Callable[[], float | None] = lambda: None,
+        paused_threads: int | None = None,
+    ) -> Engine:
         engine: Engine = ThreadEngine(
             GivenJobs(work.claim, work.run, due_in),
             on_leave=work.left.notify,
             slots=slots,
             park_after=park_after,
+            paused_threads=paused_threads,
         )
         engines.append(engine)
         engine.start()

@@ -222,7 +222,8 @@ def test_a_second_signal_does_not_break_off_what_the_first_began(make_server: Ma
 
 
 def test_a_thousand_kept_threads_and_full_slots_end_within_the_bound(make_server: MakeServer) -> None:
-    server = make_server([sys.executable, "-m", "tests.process.programs.crowded"], JOBSVC_MAX_RUNNING="4")
+    crowded = [sys.executable, "-m", "tests.process.programs.crowded"]
+    server = make_server(crowded, JOBSVC_MAX_RUNNING="4", JOBSVC_PAUSED_THREADS="1000")
     server.start(wait=False)
     process = server.process
     assert process is not None

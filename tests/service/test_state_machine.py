@@ -45,9 +45,11 @@ class OneJob(RuleBasedStateMachine):
         self._app_open = False
         self.state = ""
 
-    @initialize(batch=st.integers(1, 3), park_after=st.sampled_from([0.0, 300.0]))
-    def submit(self, batch: int, park_after: float) -> None:
-        self._settings = replace(self._settings, park_after=park_after)
+    @initialize(
+        batch=st.integers(1, 3), park_after=st.sampled_from([0.0, 300.0]), paused_threads=st.sampled_from([0, 64])
+    )
+    def submit(self, batch: int, park_after: float, paused_threads: int) -> None:
+        self._settings = replace(self._settings, park_after=park_after, paused_threads=paused_threads)
         self._batch = batch
         self._start_app()
         self._database = Database(self._settings.url)
