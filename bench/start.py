@@ -12,7 +12,7 @@ from bench.measure import Stopwatch, middle_pair_by_difference
 from bench.report import Row, at_most_more
 from bench.workshop import Workshop
 
-MAX_MORE_SECONDS = 2
+MAX_MORE_SECONDS = 0.5
 ROWS_PER_JOB = 10
 STATES = ("running", "queued", "paused")
 """What the unfinished jobs are, by turns: a third was running when the process died, far more than ever do."""

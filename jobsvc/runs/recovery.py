@@ -18,13 +18,14 @@ from sqlalchemy import Connection
 
 from jobsvc.files.contract import Files
 from jobsvc.files.tidying import tidy_strays
+from jobsvc.identifiers import JobKey
 from jobsvc.jobs.job import Job, Place
 from jobsvc.jobs.run_log import RunLog
 from jobsvc.jobs.states import HOOKS, LEFT_BEHIND, SERVICE, Rollback, State
-from jobsvc.jobs.transition import transition
+from jobsvc.jobs.transition import transition, transition_all
 from jobsvc.kinds.contract import Kind
 from jobsvc.runs import crashes
-from jobsvc.runs.crashes import NO_CRASH
+from jobsvc.runs.crashes import NO_CRASH, SUSPECT_AFTER
 from jobsvc.runs.ending import AttemptLost
 from jobsvc.runs.hooks import clean_up_terminated, log_fields
 from jobsvc.store.again import again_on_conflict
@@ -32,6 +33,8 @@ from jobsvc.store.database import Database
 from jobsvc.store.queries import job_rows
 
 log = logging.getLogger(__name__)
+
+DIED = "the service had died; its run ended with it"
 
 IDLE_TOO_LONG = "the database ended a transaction of the run that was idle for too long"
 
@@ -71,15 +74,33 @@ def _settle_all(
     settled: list[Job] = []
     # Also on a full disk the service starts, so that it can be read, and something removed.
     with database.write(urgent=True) as connection:
+        _interrupt_all(connection, now(), DIED)
         for state in LEFT_BEHIND:
-            for job in _in_state(connection, state):
-                why = "the service had died; its run ended with it"
-                settled.append(leave_behind(connection, job, kinds.get(job.kind), now(), why, max_crashes))
+            # A rollback that is wanted has had no attempt that could have died.
+            for row in job_rows.in_state(connection, state, but_rollback=Rollback.WANTED):
+                job = Job.from_row(row)
+                settled.append(leave_behind(connection, job, kinds.get(job.kind), now(), DIED, max_crashes))
         if resume:
-            for job in _in_state(connection, State.INTERRUPTED):
-                why = "the service started again"
-                transition(connection, job, State.QUEUED, who=SERVICE, at=now(), why=why)
+            keys = job_rows.keys_in_state(connection, State.INTERRUPTED)
+            _take_all(connection, keys, State.INTERRUPTED, State.QUEUED, now(), "the service started again")
     return settled
+
+
+def _interrupt_all(connection: Connection, at: datetime, why: str) -> None:
+    """What `leave_behind` does with jobs that were running, for all that are no suspects, at once.
+
+    Each of the others is held back for a time of its own, or has failed.
+    """
+    keys = job_rows.keys_in_state(connection, State.RUNNING, crashes_below=SUSPECT_AFTER)
+    _take_all(connection, keys, State.RUNNING, State.INTERRUPTED, at, why, not_before=None)
+    if keys:
+        log.warning("%d jobs were running when their runs ended: %s", len(keys), State.INTERRUPTED)
+
+
+def _take_all(
+    connection: Connection, keys: Sequence[JobKey], before: State, after: State, at: datetime, why: str, **values: Any
+) -> None:
+    transition_all(connection, keys, before, after, who=SERVICE, at=at, why=why, **values)
 
 
 @again_on_conflict
@@ -169,7 +190,3 @@ def _taken_to(
     if after is State.TERMINATED:
         clean_up_terminated(connection, kind, job.key)
     return taken
-
-
-def _in_state(connection: Connection, state: State) -> list[Job]:
-    return [Job.from_row(row) for row in job_rows.in_states(connection, {state})]

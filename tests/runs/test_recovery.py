@@ -6,10 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
-from jobsvc.jobs.states import State
+from jobsvc.clock import now
+from jobsvc.jobs import transition
+from jobsvc.jobs.states import Rollback, State
 from jobsvc.kinds.contract import Effects
-from jobsvc.store.queries import job_rows
+from jobsvc.store.queries import job_rows, log_rows
+from jobsvc.store.queries.log_rows import Line
 from tests.support.environment import WHO, Environment
 from tests.support.gated import Gated
 from tests.support.stores import keep, stored
@@ -61,6 +65,72 @@ def test_recovering_twice_changes_nothing_more(idle: Environment) -> None:
     first = [idle.service.get(job_id) for job_id in ids]
     idle.recover()
     assert [idle.service.get(job_id) for job_id in ids] == first
+
+
+def texts(env: Environment, job_id: str) -> list[str]:
+    """The lines of a job's log."""
+    with env.database.read() as connection:
+        return [line["text"] for line in log_rows.of_job(connection, env.service.get(job_id).key, 0, 10**6)]
+
+
+def test_each_of_many_jobs_has_its_own_history_and_log(idle: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transition, "JOBS_AT_A_TIME", 2)
+    ids = [put(idle, State.RUNNING) for _ in range(5)]
+    other = put(idle, State.PAUSED)
+    for number, job_id in enumerate(ids):
+        with idle.database.write() as connection:
+            key, values = idle.service.get(job_id).key, {"done": number, "failed": 7, "eta_seconds": 1.0}
+            job_rows.change(connection, key, attempt=0, state=State.RUNNING, values=values)
+    idle.recover()
+    for number, job_id in enumerate(ids):
+        assert [(line["from"], line["to"]) for line in idle.service.events(job_id)[1:]] == [
+            ("running", "interrupted"),
+            ("interrupted", "queued"),
+        ]
+        assert texts(idle, job_id) == [
+            f"interrupted: the service had died; its run ended with it; {number} done, 7 refused",
+            f"queued: the service started again; {number} done, 7 refused",
+        ]
+        assert idle.service.get(job_id).eta_seconds is None
+    assert (texts(idle, other), len(idle.service.events(other))) == ([], 1)
+
+
+def test_the_oldest_lines_of_full_logs_make_way(idle: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_rows, "MAX_LINES", 3)
+    full, empty = put(idle, State.RUNNING), put(idle, State.RUNNING)
+    with idle.database.write() as connection:
+        lines = [Line(now(), "info", str(number)) for number in range(3)]
+        log_rows.append(connection, idle.service.get(full).key, 1, lines)
+    idle.recover()
+    kept = [text.partition(":")[0] for text in texts(idle, full)]
+    assert kept == ["2", "interrupted", "queued"]
+    assert len(texts(idle, empty)) == 2
+
+
+def test_more_jobs_do_not_take_more_statements(make_env: Callable[..., Environment]) -> None:
+    env = make_env(start=False, max_queued=1000)
+    statements: list[str] = []
+    event.listen(env.database.backend.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    counts = []
+    for count in (1, 30):
+        for _ in range(count):
+            put(env, State.RUNNING)
+            put(env, State.INTERRUPTED)
+        statements.clear()
+        env.recover()
+        counts.append(len(statements))
+    assert counts[0] == counts[1]
+
+
+def test_a_rollback_that_no_attempt_has_begun_waits_as_it_did(idle: Environment) -> None:
+    job_id = put(idle, State.TERMINATING)
+    before = idle.service.get(job_id)
+    with idle.database.write() as connection:
+        values = {"rollback": Rollback.WANTED, "crashes": 4, "not_before": now()}
+        job_rows.change(connection, before.key, attempt=0, state=State.TERMINATING, values=values)
+    before = idle.service.get(job_id)
+    idle.recover()
+    assert idle.service.get(job_id) == before
 
 
 def test_jobs_that_had_begun_go_ahead_of_those_that_waited_in_the_old_order(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -27,15 +28,16 @@ class LocalStrays:
             self._settle(folder, known, forgotten, at, done)
         with suppress(OSError):
             self._aside.rmdir()
-        for job_id, path in _ours(self._directory):
+        for job_id, name in _ours(self._directory):
             if job_id in known:
                 continue
-            with done.trying(path.name):
+            path = self._directory / name
+            with done.trying(name):
                 if not is_ours(path):
                     continue
                 if job_id in forgotten:
                     remove(path)
-                    done.removed.append(path.name)
+                    done.removed.append(name)
                 elif older_than is None or changed(path) < at - older_than:
                     done.aside.append(self._move_aside(path, at))
         return done
@@ -51,18 +53,18 @@ class LocalStrays:
         moved = moved_at(folder.name)
         assert moved is not None
         with done.trying(folder.name):
-            for job_id, path in _ours(folder):
-                name = f"{STRAYS}/{folder.name}/{path.name}"
-                place = self._directory / path.name
-                with done.trying(name):
+            for job_id, name in _ours(folder):
+                path, place = folder / name, self._directory / name
+                aside = f"{STRAYS}/{folder.name}/{name}"
+                with done.trying(aside):
                     if not is_ours(path):
                         continue
                     if job_id in known and not place.exists():
                         path.rename(place)
-                        done.back.append(path.name)
+                        done.back.append(name)
                     elif job_id in forgotten or at - moved >= KEPT:
                         remove(path)
-                        done.removed.append(name)
+                        done.removed.append(aside)
         with suppress(OSError):
             folder.rmdir()
 
@@ -76,9 +78,14 @@ class LocalStrays:
         return target.relative_to(self._directory).as_posix()
 
 
-def _ours(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Everything in a folder that has a name of our shape, with the job's id."""
-    for path in sorted(folder.iterdir()):
-        job_id = owner(path.name)
+def _ours(folder: Path) -> Iterator[tuple[str, str]]:
+    """The ids of jobs and the names of everything in a folder whose name has our shape.
+
+    A start comes by here with the files of all jobs: paths are made only of those that something is done with.
+    """
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries)
+    for name in names:
+        job_id = owner(name)
         if job_id is not None:
-            yield job_id, path
+            yield job_id, name

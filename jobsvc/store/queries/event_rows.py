@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, insert, select
+from sqlalchemy import Connection, RowMapping, insert, literal, select
 
 from jobsvc.identifiers import JobKey
 from jobsvc.logs.about import request_id
-from jobsvc.store.tables import job_events
+from jobsvc.store.tables import job_events, jobs
 
 
 def add(
@@ -18,6 +18,17 @@ def add(
     """Note a change of a job's state, and the request for which the caller's thread works."""
     event = {"job_key": key, "at": at, "from": before, "to": after, "who": who, "why": why, "request_id": request_id()}
     connection.execute(insert(job_events), event)
+
+
+def add_to_all(
+    connection: Connection, keys: Collection[JobKey], *, at: datetime, before: str, after: str, who: str, why: str
+) -> None:
+    """Note the same change of many jobs, oldest first."""
+    columns = [job_events.c[name] for name in ("job_key", "at", "from", "to", "who", "why", "request_id")]
+    values = (at, before, after, who, why, request_id())
+    same = [literal(value, column.type) for value, column in zip(values, columns[1:], strict=True)]
+    query = select(jobs.c.key, *same).where(jobs.c.key.in_(keys)).order_by(jobs.c.key)
+    connection.execute(insert(job_events).from_select(columns, query))
 
 
 def of_job(connection: Connection, key: JobKey, after: int, limit: int) -> Sequence[RowMapping]:

@@ -91,10 +91,18 @@ def _locked(query: Select[Any]) -> Select[Any]:
     return query.with_for_update(key_share=True)
 
 
-def in_states(connection: Connection, states: Collection[str]) -> Sequence[RowMapping]:
-    """All jobs in these states, oldest first; locked."""
-    query = _locked(select(*JOB).where(jobs.c.state.in_(states)).order_by(jobs.c.key))
-    return connection.execute(query).mappings().all()
+def in_state(connection: Connection, state: str, but_rollback: str) -> Sequence[RowMapping]:
+    """All jobs in this state, oldest first, but for those whose rollback stands at `but_rollback`; locked."""
+    query = select(*JOB).where(jobs.c.state == state, func.coalesce(jobs.c.rollback, "") != but_rollback)
+    return connection.execute(_locked(query.order_by(jobs.c.key))).mappings().all()
+
+
+def keys_in_state(connection: Connection, state: str, crashes_below: int | None = None) -> list[JobKey]:
+    """The keys of all jobs in this state, with fewer crashes, oldest first; their rows are locked."""
+    query = select(jobs.c.key).where(jobs.c.state == state).order_by(jobs.c.key)
+    if crashes_below is not None:
+        query = query.where(jobs.c.crashes < crashes_below)
+    return list(connection.execute(_locked(query)).scalars())
 
 
 def ids_by_files(connection: Connection) -> tuple[set[str], set[str]]:
@@ -234,6 +242,11 @@ def state(connection: Connection, key: JobKey, *, attempt: int) -> RowMapping | 
     """`state`, `rollback` and `gives_way` of a job, if it still is at that attempt; locked."""
     wanted = {"wanted_key": key, "wanted_attempt": attempt}
     return connection.execute(_STATE, wanted).mappings().one_or_none()
+
+
+def change_all(connection: Connection, keys: Collection[JobKey], values: Mapping[str, Any]) -> None:
+    """Change jobs whose rows are locked."""
+    connection.execute(update(jobs).where(jobs.c.key.in_(keys)).values(**values))
 
 
 def change(connection: Connection, key: JobKey, *, attempt: int, state: str, values: Mapping[str, Any]) -> bool:

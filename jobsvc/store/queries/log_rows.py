@@ -6,14 +6,14 @@ the numbers tells how many there were.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, RowMapping, String, bindparam, cast, delete, func, insert, literal, select
 
 from jobsvc.identifiers import JobKey
-from jobsvc.store.tables import job_log
+from jobsvc.store.tables import job_log, jobs
 
 MAX_LINES = 1000
 """So many lines of a job are kept, the newest."""
@@ -62,6 +62,32 @@ def append(connection: Connection, key: JobKey, attempt: int, lines: Sequence[Li
     if last > MAX_LINES:
         connection.execute(_DROP, {"wanted_key": key, "up_to": last - MAX_LINES})
     return last
+
+
+def append_to_all(connection: Connection, keys: Collection[JobKey], at: datetime, level: str, text: str) -> None:
+    """Add a line to the logs of many jobs, which are locked: the same text, followed by what each has done.
+
+    In each the oldest line makes way for it, as in `append`.
+    """
+    line = select(func.max(job_log.c.line)).where(job_log.c.job_key == jobs.c.key).scalar_subquery()
+    counts = cast(jobs.c.done, String) + " done, " + cast(jobs.c.failed, String) + " refused"
+    values = {
+        "job_key": jobs.c.key,
+        "line": func.coalesce(line, 0) + 1,
+        "at": literal(at, job_log.c.at.type),
+        "attempt": jobs.c.attempt,
+        "level": literal(level),
+        "text": literal(f"{storable(text)}; ") + counts,
+        "by_kind": literal(False),
+    }
+    of_these = jobs.c.key.in_(keys)
+    connection.execute(_INSERT.from_select(list(values), select(*values.values()).where(of_these)))
+    full = [
+        {"wanted_key": key, "up_to": last - MAX_LINES}
+        for key, last in connection.execute(select(jobs.c.key, line).where(of_these, line > MAX_LINES))
+    ]
+    if full:
+        connection.execute(_DROP, full)
 
 
 def is_by_kind(connection: Connection, key: JobKey, line: int, attempt: int) -> bool:
