@@ -17,7 +17,7 @@ from jobsvc.kinds.contract import Batch, End, Kind, Refusal, Work
 from jobsvc.metrics.instruments import COMMIT_SECONDS
 from jobsvc.runs.commonest import Tally, counted, nothing_done, too_many
 from jobsvc.runs.crashes import NO_CRASH, on_probation
-from jobsvc.runs.ending import current, end_job, obey
+from jobsvc.runs.ending import current, end_job, locked, obey
 from jobsvc.runs.hooks import CheckpointEffects, span_fields
 from jobsvc.runs.progress import ProgressMeter
 from jobsvc.runs.sampling.sampler import Sampler
@@ -129,8 +129,10 @@ class Checkpoints:
         begun = monotonic()
         end, items = taken.end, taken.items
         with self._database.write(urgent_when=urgent) as connection:
-            job = current(connection, self._job)
-            refused_late = self._work.apply(CheckpointEffects(connection, job.key), items)
+            # Not locked yet: whoever asks something of the job need not wait for the items. It is obeyed below.
+            seen = current(connection, self._job, lock=False)
+            refused_late = self._work.apply(CheckpointEffects(connection, seen.key), items)
+            job = locked(connection, seen)
             written = self._said.write(connection, job.key)
             refusals = [*end.refused, *(taken.batch.refusal(number, error) for number, error in refused_late)]
             if refusals:

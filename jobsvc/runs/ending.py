@@ -104,12 +104,21 @@ def obey(connection: Connection, kind: Kind | None, job: Job, *, leaving: bool, 
     return after
 
 
-def current(connection: Connection, claimed: Job) -> Job:
-    """The job as it is now, if it still is the claimed attempt's to work on; locked. Raises AttemptLost."""
-    now = job_rows.state(connection, claimed.key, attempt=claimed.attempt)
+def current(connection: Connection, claimed: Job, *, lock: bool = True) -> Job:
+    """The job as it is now, if it still is the claimed attempt's to work on. Raises AttemptLost.
+
+    Without a `lock`, others may change it meanwhile on PostgreSQL: `locked` reads it again.
+    """
+    now = job_rows.state(connection, claimed.key, attempt=claimed.attempt, lock=lock)
     if now is None or now["state"] not in UNDER_WAY or now["rollback"]:
         raise AttemptLost
     return replace(claimed, state=State(now["state"]), gives_way=now["gives_way"])
+
+
+def locked(connection: Connection, seen: Job) -> Job:
+    """The same job that was `seen` in this transaction, as it is now; locked. Raises AttemptLost."""
+    # Who writes to SQLite has it to itself: nothing has changed.
+    return seen if connection.dialect.name == "sqlite" else current(connection, seen)
 
 
 def end_job(connection: Connection, kind: Kind | None, job: Job, after: State, *, at: datetime, **values: Any) -> State:

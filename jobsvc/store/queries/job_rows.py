@@ -225,12 +225,11 @@ def exists_on_probation(
     return connection.execute(query.limit(1)).one_or_none() is not None
 
 
-# Built once: these two are executed at every checkpoint.
-_STATE = _locked(
-    select(jobs.c.state, jobs.c.rollback, jobs.c.gives_way).where(
-        jobs.c.key == bindparam("wanted_key"), jobs.c.attempt == bindparam("wanted_attempt")
-    )
+# Built once: these are executed at every checkpoint.
+_STATE = select(jobs.c.state, jobs.c.rollback, jobs.c.gives_way).where(
+    jobs.c.key == bindparam("wanted_key"), jobs.c.attempt == bindparam("wanted_attempt")
 )
+_STATE_LOCKED = _locked(_STATE)
 _CHANGE = update(jobs).where(
     jobs.c.key == bindparam("wanted_key"),
     jobs.c.attempt == bindparam("wanted_attempt"),
@@ -238,10 +237,10 @@ _CHANGE = update(jobs).where(
 )
 
 
-def state(connection: Connection, key: JobKey, *, attempt: int) -> RowMapping | None:
-    """`state`, `rollback` and `gives_way` of a job, if it still is at that attempt; locked."""
+def state(connection: Connection, key: JobKey, *, attempt: int, lock: bool) -> RowMapping | None:
+    """`state`, `rollback` and `gives_way` of a job, if it still is at that attempt."""
     wanted = {"wanted_key": key, "wanted_attempt": attempt}
-    return connection.execute(_STATE, wanted).mappings().one_or_none()
+    return connection.execute(_STATE_LOCKED if lock else _STATE, wanted).mappings().one_or_none()
 
 
 def change_all(connection: Connection, keys: Collection[JobKey], values: Mapping[str, Any]) -> None:
