@@ -55,6 +55,8 @@ class ThreadEngine(Generic[C, S]):
     below it; it is never held while a job is claimed or run. `due_in` and `new_signals` are called with it held.
     """
 
+    tells_ahead = True
+
     def __init__(
         self,
         jobs: Jobs[C, S],

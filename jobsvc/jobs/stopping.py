@@ -62,6 +62,9 @@ class Run(Protocol):
 class Engine(Protocol):
     """Where runs happen."""
 
+    tells_ahead: bool
+    """Whether `asking` has the run take no item before anything is written, and needs to know which one it is."""
+
     def asking(self, running: Run | None = None) -> AbstractContextManager[Asking]:
         """Around a transaction, and around all its tries. `running`: the run that is to take no item meanwhile."""
 

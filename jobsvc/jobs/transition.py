@@ -91,7 +91,10 @@ def _turn(before: State, after: State) -> dict[str, Any]:
 
 def _note(connection: Connection, job: Job, after: State, at: datetime, why: str, values: dict[str, Any]) -> None:
     """Note in the job's log what nobody has asked for just now: where an attempt begins, where and why it ends."""
-    done, refused = job_rows.counts(connection, job.key)
+    if "done" in values and "failed" in values:
+        done, refused = values["done"], values["failed"]
+    else:
+        done, refused = job_rows.counts(connection, job.key)
     if after is State.RUNNING:
         attempt = values.get("attempt", job.attempt)
         text = f"attempt {attempt} begins at item {done + refused + 1}"

@@ -21,7 +21,7 @@ from jobsvc.kinds.contract import Kind
 from jobsvc.runs.crashes import NO_CRASH
 from jobsvc.runs.sharing.turns import next_turn
 from jobsvc.service.auditing.noting import OF_ACTION, note
-from jobsvc.service.lookup import Lookup, find
+from jobsvc.service.lookup import Lookup, Standing, find
 from jobsvc.service.notifier import Notifier
 from jobsvc.service.settling import Settling
 from jobsvc.store.again import again_on_conflict
@@ -153,15 +153,18 @@ class Steering:
 
     def _ask(self, request: Request, write: Callable[[Asking], T]) -> T:
         """Write what is asked of a job. Its run is told before, since the database may be slow to take it, or full."""
-        standing = self._lookup.standing(request.job_id)
-        # One that was asked already is not held again: requests without end would keep its run from obeying.
-        is_held = standing.state == State.RUNNING and request.is_allowed(standing.state)
-        with self._engine.asking(standing if is_held else None) as asking:
+        with self._engine.asking(self._to_hold(request) if self._engine.tells_ahead else None) as asking:
             try:
                 return write(asking)
             except DiskFull:
                 # There is the room of the reserve now, if there was one.
                 return write(asking)
+
+    def _to_hold(self, request: Request) -> Standing | None:
+        """The run that is to take no item while something is asked of it."""
+        standing = self._lookup.standing(request.job_id)
+        # One that was asked already is not held again: requests without end would keep its run from obeying.
+        return standing if standing.state == State.RUNNING and request.is_allowed(standing.state) else None
 
     @again_on_conflict
     def _moved(self, asking: Asking, request: Request) -> Move:

@@ -180,6 +180,8 @@ class KindEnvironment:
     def _shut_down(self) -> None:
         self._signals.shut_down()
 
+    tells_ahead = False
+
     def asking(self, running: object = None) -> AbstractContextManager[KindEnvironment]:
         return nullcontext(self)
 

@@ -63,6 +63,8 @@ class FleetEngine:
     `hold_back(connection, job)` says whether it is to have none now: somebody queues it again when it may have one.
     """
 
+    tells_ahead = False
+
     def __init__(
         self,
         task: Task,

@@ -15,6 +15,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from jobsvc.deadlines import BACKGROUND_SECONDS, Deadline, applied, current
 from jobsvc.store.errors import Conflict, DatabaseBusy, DatabaseDown, DiskFull, IdleTooLong, NotStorable
+from jobsvc.store.postgresql.liveness import see_that_connections_live
 
 POOLED_CONNECTIONS = 10
 """Idle connections that are kept."""
@@ -125,11 +126,11 @@ class Postgresql:
             # `_free` is the limit: the pool's own knows no deadlines.
             max_overflow=-1,
             pool_use_lifo=True,
-            pool_pre_ping=True,
             connect_args=connect_parameters(url, session, idle_seconds),
         )
         self._free = BoundedSemaphore(MAX_CONNECTIONS)
         event.listen(self.engine, "do_connect", _connect)
+        see_that_connections_live(self.engine)
         event.listen(self.engine, "begin", _begin)
         event.listen(self.engine, "before_cursor_execute", _before_statement)
         self.reading: Engine = self.engine.execution_options(
