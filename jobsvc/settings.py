@@ -110,7 +110,7 @@ class Settings:
     keep_audit_days: float = 365.0
     heartbeat: float = 2.0
     stalled_after: float = 7.0
-    sweep_every: int = 3
+    sweep_every: int = 2
     metrics_port: int = 0
     webhook_secret: str = field(default="", repr=False)
     webhook_allow_private: bool = False

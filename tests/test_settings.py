@@ -362,4 +362,4 @@ def test_what_makes_no_fleet_is_refused(given: dict[str, str], said: str) -> Non
 def test_a_fleet_has_settings() -> None:
     settings = Settings.load({"JOBSVC_ENGINE": "fleet", "DATABASE_URL": "postgresql://a:b@c/d"}, dotenv=None)
     assert settings.engine is EngineName.FLEET
-    assert (settings.heartbeat, settings.stalled_after, settings.sweep_every) == (2, 7, 3)
+    assert (settings.heartbeat, settings.stalled_after, settings.sweep_every) == (2, 7, 2)

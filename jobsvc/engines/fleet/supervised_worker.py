@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 FETCH_SECONDS = 1.0
 """Polling interval for entries that nobody tells of: after a lost connection, and those that are to begin later."""
 
+FETCH_UNTOLD_SECONDS = 0.5
+"""The same for a queue worker that does not listen."""
+
 LOOK_FOR_ABORTS_SECONDS = 1.0
 """The same for requests to stop."""
 
@@ -171,7 +174,7 @@ class SupervisedWorker(Generic[S]):
                 leave=self._leave,
                 queues=self._queues,
                 concurrency=self._slots,
-                fetch_job_polling_interval=FETCH_SECONDS,
+                fetch_job_polling_interval=FETCH_SECONDS if self._listen else FETCH_UNTOLD_SECONDS,
                 abort_job_polling_interval=LOOK_FOR_ABORTS_SECONDS,
                 listen_notify=self._listen,
                 delete_jobs=DeleteJobCondition.ALWAYS,
