@@ -22,9 +22,9 @@ fleet: $(VENV)/.dev .env
 install: $(VENV)/.runtime .env
 	$(BIN)/python -m jobsvc db upgrade
 
-## Run all tests.
+## Run all tests. On two cores: tests wait, too. What they start hundreds of times is compiled once.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
 
 ## Measure how fast the service is, and against what; takes some minutes. See docs/performance.md.
 bench: $(VENV)/.dev

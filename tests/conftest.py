@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tests.support.databases import BOTH, fresh, lay_out
 from tests.support.environment import Environment
 from tests.support.flights import unpack_flights
 from tests.support.gated import Gated
+from tests.support.rules import compile_rules_once
 from tests.support.server import Server
 from tests.support.stores import fresh_url
 from tests.support.waiting import Commits, noted_commits
@@ -30,6 +32,13 @@ class WholeAnswers(FlaskClient):
         answer = super().open(*args, **{"buffered": True, **kwargs})
         check_answer(self.application, answer)
         return answer
+
+
+@pytest.fixture(scope="session", autouse=True)
+def rules_compiled_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        compile_rules_once(patch)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +57,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "stores(*kinds): runs once for each kind of store of files")
     config.addinivalue_line("markers", "sqlite_only: among such tests, one whose subject is SQLite's file")
     config.addinivalue_line("markers", "postgresql_only: among such tests, one whose subject PostgreSQL alone has")
+
+
+def pytest_collection_finish() -> None:
+    # Thousands of tests, and what they import, stay to the end: the collector of garbage need not look at them.
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
