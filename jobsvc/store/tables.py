@@ -11,6 +11,8 @@ metadata = MetaData()
 _WITH_FILES = text("files_removed_at IS NULL")
 _HELD = text("held")
 _APPLIED = text("applied_from IS NOT NULL")
+_NOT_FORGOTTEN = text("deleted_at IS NULL")
+_STOPPED = text("stopped_by IS NOT NULL")
 
 jobs = Table(
     "jobs",
@@ -97,10 +99,24 @@ jobs = Table(
         postgresql_where=_WITH_FILES,
     ),
     Index("jobs_held", "user", "priority", "turn", "key", sqlite_where=_HELD, postgresql_where=_HELD),
-    # How many jobs there are in a state, of all users or of one.
-    Index("jobs_counted", "state", "deleted_at", "user"),
-    # All that is summed up of all jobs, so that it takes no look at their rows.
-    Index("jobs_figures", "kind", "state", "deleted_at", "done", "failed", "blank", "taken_back"),
+    # How many jobs there are in a state, of all users or of one; and a list of the latter, the newest first. SQLite
+    # looks at no row only if the index also has what it leaves out.
+    Index(
+        *("jobs_counted", "state", "user", "key", "deleted_at"),
+        sqlite_where=_NOT_FORGOTTEN,
+        postgresql_where=_NOT_FORGOTTEN,
+    ),
+    # A list of the jobs of a user and a kind in one state, the newest first.
+    Index(
+        *("jobs_of_user", "user", "kind", "state", "key", "deleted_at"),
+        sqlite_where=_NOT_FORGOTTEN,
+        postgresql_where=_NOT_FORGOTTEN,
+    ),
+    # All that is summed up of all jobs, so that it takes no look at their rows; and a list of the jobs of a kind in
+    # one state, the newest first.
+    Index("jobs_figures", "kind", "state", "key", "deleted_at", "done", "failed", "blank", "taken_back"),
+    # What an action on many jobs has stopped.
+    Index("jobs_stopped", "stopped_by", "state", sqlite_where=_STOPPED, postgresql_where=_STOPPED),
     Index("jobs_finished", "finished_at"),
     Index("jobs_applied", "applied_from", sqlite_where=_APPLIED, postgresql_where=_APPLIED),
     sqlite_autoincrement=True,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import nlargest
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, CursorResult, Select, func, select, union_all
+from sqlalchemy import ColumnElement, Connection, CursorResult, func, select, union_all
 
 from jobsvc.identifiers import JobKey
 from jobsvc.store.queries.job_rows import JOB
@@ -64,16 +65,39 @@ def span(connection: Connection, listed: Listed, after: JobKey | None) -> Span:
 
 def page(connection: Connection, listed: Listed, within: Span, limit: int) -> CursorResult[*tuple[Any, ...]]:
     """Jobs, newest first: to be read one after the other, and closed."""
+    states, by_state = listed.states, bool(listed.states)
+    if not by_state and listed.kind is not None and listed.text is None:
+        # The indexes on the kind have its jobs state by state.
+        states, by_state = _states_of(connection, listed.kind, listed.user), True
     query = select(*JOB)
-    if len(listed.states) > 1:
-        # An index has the keys of one state in their order, but not those of several.
-        each = (_keys(listed, within, limit).where(jobs.c.state == state).subquery() for state in listed.states)
-        query = query.where(jobs.c.key.in_(union_all(*(select(found.c.key) for found in each))))
+    if not by_state or len(states) == 1:
+        query = query.where(*listed.clauses(), *within.clauses(), *(jobs.c.state == state for state in states))
     else:
-        query = query.where(*listed.clauses(), *within.clauses(), *(jobs.c.state == state for state in listed.states))
+        query = query.where(jobs.c.key.in_(_youngest(connection, listed, states, within, limit)))
     return streamed(connection, query.order_by(jobs.c.key.desc()).limit(limit))
 
 
-def _keys(listed: Listed, within: Span, limit: int) -> Select[Any]:
-    query = select(jobs.c.key).where(*listed.clauses(), *within.clauses())
-    return query.order_by(jobs.c.key.desc()).limit(limit)
+def _youngest(
+    connection: Connection, listed: Listed, states: Sequence[str], within: Span, limit: int
+) -> Sequence[JobKey]:
+    """The keys of a page's jobs. An index has the keys of one state in their order, but not those of several."""
+    if not states:
+        return []
+    query = select(jobs.c.key).where(*listed.clauses(), *within.clauses()).order_by(jobs.c.key.desc()).limit(limit)
+    each = (query.where(jobs.c.state == state).subquery() for state in states)
+    return nlargest(limit, connection.execute(union_all(*(select(found.c.key) for found in each))).scalars())
+
+
+def _states_of(connection: Connection, kind: str, user: str | None) -> Sequence[str]:
+    """The states that jobs of this kind are in, of all users or of one: whatever they are called.
+
+    The indexes on the kind have the jobs in the order of their states. Each state is looked up from
+    the one before, which takes as many steps as there are states, however many jobs are in them.
+    """
+    which = [jobs.c.kind == kind]
+    if user is not None:
+        which += [jobs.c.user == user, jobs.c.deleted_at.is_(None)]
+    found = select(func.min(jobs.c.state).label("state")).where(*which).cte(recursive=True)
+    following = select(func.min(jobs.c.state)).where(*which, jobs.c.state > found.c.state).scalar_subquery()
+    found = found.union_all(select(following).where(found.c.state.is_not(None)))
+    return connection.execute(select(found.c.state).where(found.c.state.is_not(None))).scalars().all()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 from sqlalchemy import update
 
 from jobsvc.identifiers import JobKey
+from jobsvc.jobs.job import Job
 from jobsvc.service.lookup import Listed
 from jobsvc.store.queries.listing import job_pages
 from jobsvc.store.queries.listing.job_pages import Span
@@ -16,24 +18,81 @@ from tests.support.environment import Environment
 from tests.support.many_jobs import add_jobs
 from tests.support.plans import plan_of
 
-SORTED = "USE TEMP B-TREE FOR ORDER BY"
-
 
 def plan(env: Environment, listed: Listed, within: Span) -> list[str]:
     return plan_of(env, lambda connection: job_pages.page(connection, listed, within, 100).close())
 
 
-def test_the_jobs_in_one_state_are_read_in_the_order_of_an_index(idle: Environment) -> None:
-    found = plan(idle, Listed(states=("succeeded",)), Span(None, JobKey(1000)))
-    assert found == ["SEARCH jobs USING INDEX jobs_listed (state=? AND key<?)"]
+FILTERS = [
+    Listed(states=states, kind=kind, user=user)
+    for states in ((), ("succeeded",), ("succeeded", "failed", "paused"))
+    for kind in (None, "ticks", "unknown")
+    for user in (None, "Ann", "nobody")
+]
+"""All filters without a text: of what jobs have, and of what none has."""
 
 
-def test_of_several_states_only_a_pages_worth_of_each_is_sorted(idle: Environment) -> None:
-    found = plan(idle, Listed(states=("succeeded", "failed")), Span(None, None))
-    assert found.count("SEARCH jobs USING INDEX jobs_listed (state=?)") == 2
-    # Only the jobs with the keys that these have found.
-    assert [line for line in found if line == SORTED or line.startswith("SCAN jobs")] in ([], [SORTED])
-    assert "SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)" in found
+@pytest.fixture
+def some(idle: Environment) -> Environment:
+    add_jobs(idle.database, 50, "succeeded", "ticks", "Ann")
+    add_jobs(idle.database, 50, "failed", "gated", "Ann")
+    add_jobs(idle.database, 50, "failed", "ticks", "Bob")
+    add_jobs(idle.database, 50, "succeeded", "gated", "Bob")
+    return idle
+
+
+@pytest.mark.parametrize("below", [None, 100], ids=["first", "later"])
+@pytest.mark.parametrize("listed", FILTERS, ids=str)
+def test_a_page_is_read_from_an_index_that_has_all_of_the_filter(
+    some: Environment, listed: Listed, below: int | None
+) -> None:
+    found = plan(some, listed, Span(None, None if below is None else JobKey(below)))
+
+    # With no filter, the table itself is read from its end.
+    assert [line for line in found if line.startswith("SCAN jobs")] == (
+        ["SCAN jobs"] if listed == Listed() and below is None else []
+    )
+    assert not any("TEMP B-TREE" in line for line in found), found
+    wanted = [
+        *(["user"] if listed.user else []),
+        *(["kind", "state"] if listed.kind else ["state"] * bool(listed.states)),
+    ]
+    searched = [set(re.findall(r"(\w+)=\?", line)) for line in found if line.startswith("SEARCH jobs USING")]
+    # Rows that were found are read by their keys; the states of a kind are looked up by the kind.
+    assert all(names in ({"rowid"}, set(wanted), set(wanted) - {"state"}) for names in searched), found
+    if listed.kind != "unknown" and listed.user != "nobody" and wanted:
+        assert set(wanted) in searched
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("listed", FILTERS, ids=str)
+def test_a_page_has_the_youngest_jobs_that_the_filter_finds(some: Environment, listed: Listed) -> None:
+    def fits(job: Job) -> bool:
+        asked = ((listed.kind, job.kind), (listed.user, job.user))
+        named = all(wanted is None or wanted == has for wanted, has in asked)
+        return named and (not listed.states or job.state in listed.states)
+
+    every = [job.id for job in some.service.page(limit=1000).jobs if fits(job)]
+    assert len(every) in (0, 50, 100, 200)
+    first = some.service.page(listed, limit=30)
+    assert [job.id for job in first.jobs] == every[:30]
+    if every:
+        later = some.service.page(listed, limit=30, after=first.next)
+        assert [job.id for job in later.jobs] == every[30:60]
+
+
+@pytest.mark.both_databases
+def test_a_job_in_a_state_that_nobody_knows_is_in_a_list_by_its_kind(some: Environment) -> None:
+    (odd,) = add_jobs(some.database, 1, "dreaming", "ticks", "Cid")
+    for user in (None, "Cid"):
+        assert some.service.page(Listed(kind="ticks", user=user), limit=10).jobs[0].id == odd
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("listed", FILTERS, ids=str)
+def test_no_page_is_found_by_reading_all_jobs(some: Environment, listed: Listed) -> None:
+    found = plan(some, listed, Span(None, JobKey(100)))
+    assert not any(re.search(r"Seq Scan on jobs|SCAN jobs", line) for line in found), found
 
 
 @pytest.mark.parametrize(
