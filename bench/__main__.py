@@ -9,7 +9,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench import connections, fleet, import_speed, many_jobs, paused_memory, resume, start, steering, upload, viewers
+from bench import (
+    connections,
+    export,
+    fleet,
+    import_speed,
+    many_jobs,
+    paused_memory,
+    resume,
+    rollback,
+    start,
+    steering,
+    upload,
+    viewers,
+)
 from bench.measure import Stopwatch
 from bench.report import Measured, broken
 from bench.results import LAST, Results, here
@@ -24,6 +37,8 @@ SUBJECTS: dict[str, Callable[[Workshop], Iterator[Measured]]] = {
     "connections": connections.rows,
     "paused_memory": paused_memory.rows,
     "upload": upload.rows,
+    "export": export.rows,
+    "rollback": rollback.rows,
     "resume": resume.rows,
     "start": start.rows,
     "fleet": fleet.rows,

@@ -33,17 +33,18 @@ class Client:
     def get(self, path: str) -> Answer:
         return self._ask("GET", path)
 
-    def post(self, path: str) -> Answer:
-        return self._ask("POST", path)
+    def post(self, path: str, told: Any = None) -> Answer:
+        """`told` is sent as JSON."""
+        return self._ask("POST", path, None if told is None else json.dumps(told))
 
     def delete(self, path: str) -> Answer:
         return self._ask("DELETE", path)
 
-    def _ask(self, method: str, path: str) -> Answer:
+    def _ask(self, method: str, path: str, body: str | None = None) -> Answer:
         watch = Stopwatch()
         connection = HTTPConnection("127.0.0.1", self._port, timeout=TIMEOUT_SECONDS)
         try:
-            connection.request(method, path)
+            connection.request(method, path, body, {} if body is None else {"Content-Type": "application/json"})
             response = connection.getresponse()
             body = response.read()
         finally:

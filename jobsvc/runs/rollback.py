@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
+from time import monotonic
 
 from sqlalchemy import Connection, RowMapping
 
@@ -31,8 +33,11 @@ from jobsvc.traces.spans import span
 
 log = logging.getLogger(__name__)
 
-ITEMS_PER_BATCH = 2000
+FIRST_ITEMS, LEAST_ITEMS, MOST_ITEMS = 2000, 100, 50_000
 """How many items are undone in one transaction; other jobs go on between two of them."""
+
+BATCH_SECONDS = 0.02
+"""About how long a transaction is to take where nobody waits: a stop of another job may have to wait for it."""
 
 
 FULL_PAUSE_SECONDS = 5.0
@@ -87,6 +92,29 @@ class RollbackClaims(Claims):
         return job.rollback == Rollback.RUNNING
 
 
+class BatchSize:
+    """How many items to undo in the next transaction, by how long the ones before took.
+
+    One number, which any thread writes: each batch corrects it.
+    """
+
+    def __init__(self) -> None:
+        self._items = FIRST_ITEMS
+
+    def next(self, *, busy: bool) -> int:
+        """`busy` says whether others wait for their turn to write."""
+        return min(self._items, FIRST_ITEMS) if busy else self._items
+
+    def took(self, items: int, seconds: float) -> None:
+        """So many were undone. The last ones of a job, few as they may be, do not tell that more would fit."""
+        fitting = round(items * BATCH_SECONDS / max(seconds, 0.001))
+        if seconds > BATCH_SECONDS:
+            # At most by half: it may have been the disk, this once.
+            self._items = max(LEAST_ITEMS, self._items // 2, min(self._items, fitting))
+        elif 2 * items >= self._items:
+            self._items = min(MOST_ITEMS, 2 * self._items, max(self._items, fitting))
+
+
 class Rollbacks:
     """Claims jobs whose rollback was asked for, and rolls them back. Safe to share among threads.
 
@@ -100,6 +128,8 @@ class Rollbacks:
         self._files = files
         self._kinds = kinds
         self._now = now
+        self._sizes: defaultdict[str, BatchSize] = defaultdict(BatchSize)
+        """By kind: what one rollback has found out serves the next."""
         self.claims = RollbackClaims(database, now)
 
     def claim(self) -> Job | None:
@@ -191,13 +221,17 @@ class Rollbacks:
     @again_on_conflict
     def _undo_some(self, job: Job) -> int:
         """One batch; returns how many items were undone."""
+        size = self._sizes[job.kind]
+        limit = size.next(busy=self._database.is_busy)
         # What is removed gives room back; that much in advance, a full disk has in reserve.
         with self._database.write(reserve=True) as connection:
+            begun = monotonic()
             current = self._current(connection, job)
-            undone = self._kind(job).undo(CheckpointEffects(connection, job.key), ITEMS_PER_BATCH)
+            undone = self._kind(job).undo(CheckpointEffects(connection, job.key), limit)
             if undone:
                 proved = NO_CRASH if current.crashes else {}
                 _change(connection, current, **_taken_back(current, undone), **proved)
+        size.took(undone, monotonic() - begun)
         return undone
 
     @again_on_conflict

@@ -77,9 +77,9 @@ class BaselineCSV(Kind):
 
     def undo(self, effects: Effects, limit: int) -> int:
         mine = records.c.job_key == effects.job_key
-        lowest = select(records.c.row).where(mine).order_by(records.c.row.desc()).limit(limit).subquery()
-        first = select(func.min(lowest.c.row)).scalar_subquery()
-        return effects.execute(delete(records).where(mine, records.c.row >= first)).rowcount
+        last_kept = select(records.c.row).where(mine).order_by(records.c.row.desc()).offset(limit).limit(1)
+        after = func.coalesce(last_kept.scalar_subquery(), 0)
+        return effects.execute(delete(records).where(mine, records.c.row > after)).rowcount
 
 
 class _Records(CsvWork):
