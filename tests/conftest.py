@@ -144,11 +144,19 @@ def services(app: Flask) -> Services:
 
 @pytest.fixture
 def make_server(tmp_path: Path, database_url: str) -> Iterator[Callable[..., Server]]:
-    """Makes server processes (not yet started), on `tmp_path / "data"`; all are killed at the end."""
+    """Makes server processes (not yet started), on `tmp_path / "data"`; all are killed at the end.
+
+    A new data directory has its database already, as after a first start, unless it is not to be `laid_out`.
+    """
     servers: list[Server] = []
 
-    def make(command: list[str] | None = None, data_dir: Path | None = None, **settings: str) -> Server:
-        server = Server(data_dir or tmp_path / "data", command, **{"DATABASE_URL": database_url, **settings})
+    def make(
+        command: list[str] | None = None, data_dir: Path | None = None, *, laid_out: bool = True, **settings: str
+    ) -> Server:
+        chosen = {"DATABASE_URL": database_url, **settings}
+        server = Server(data_dir or tmp_path / "data", command, **chosen)
+        if laid_out and not chosen["DATABASE_URL"]:
+            lay_out(server.data_dir, "")
         servers.append(server)
         return server
 

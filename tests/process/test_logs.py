@@ -52,7 +52,7 @@ def requests_of(server: Server, path: str) -> list[dict[str, Any]]:
 
 
 def test_every_line_is_json_and_tells_of_the_start_of_requests_of_runs_and_of_the_end(make_server: MakeServer) -> None:
-    server = make_server(JOBSVC_KINDS=TALKATIVE).start()
+    server = make_server(laid_out=False, JOBSVC_KINDS=TALKATIVE).start()
     status, job = ask(server, "/kinds/talkative/jobs", b"do,cell\nsay,1\n", X_Request_ID="front-1")
     assert status == 201
     server.wait_for(job["id"], "succeeded")

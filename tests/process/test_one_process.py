@@ -69,7 +69,7 @@ def test_a_second_process_is_refused_with_the_pid_of_the_first_and_the_way_out(
 def test_what_cannot_work_or_is_unsafe_is_refused(
     options: list[str], settings: dict[str, str], words: list[str], make_server: MakeServer
 ) -> None:
-    server = make_server([*GUNICORN, *options], **settings)
+    server = make_server([*GUNICORN, *options], laid_out=False, **settings)
     said = refused(server)
     for word in words:
         assert word in said

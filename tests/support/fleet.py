@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,7 @@ class Fleet:
         }
         self.webs: list[Server] = []
         self.workers: list[WorkerProcess] = []
+        self._asking: psycopg.Connection[Any] | None = None
 
     def start_web(self, processes: int = 1, **settings: str) -> Server:
         return self.make_web(processes, **settings).start()
@@ -118,8 +119,13 @@ class Fleet:
 
     def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """Ask the database directly; values stand for `%s`."""
-        with psycopg.connect(self.url) as connection:
-            return connection.execute(statement.encode(), values).fetchall()
+        # One connection for all questions: to poll with a new one each time would keep a core busy.
+        if self._asking is not None:
+            with suppress(psycopg.OperationalError):
+                return self._asking.execute(statement.encode(), values).fetchall()
+            self._asking.close()
+        self._asking = psycopg.connect(self.url, autocommit=True)
+        return self._asking.execute(statement.encode(), values).fetchall()
 
     def total_done(self) -> int:
         """How many items of all jobs have taken effect."""
@@ -176,6 +182,8 @@ class Fleet:
         return "\n".join(f"--- {log.name}\n{log.read_text()[-1500:]}" for log in logs if log.exists())
 
     def close(self) -> None:
+        if self._asking is not None:
+            self._asking.close()
         for worker in self.running_workers():
             worker.kill()
         for web in self.webs:
