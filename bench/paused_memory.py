@@ -1,4 +1,4 @@
-"""What paused jobs cost: memory, while their threads are kept and after, and processor time."""
+"""What paused jobs cost with default settings: memory, and processor time. Each was running when it was paused."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.measure import KIB, cpu_seconds, memory
-from bench.report import Row, at_most, unjudged
+from bench.measure import KIB, MIB, cpu_seconds, memory
+from bench.report import Measured, Row, Series, at_most, unjudged
 from bench.workshop import Running, Workshop, wait_until
+from jobsvc.settings import Settings
 
 KIND = "bench.crawling:Crawling"
 ROUTE = "/kinds/crawling/jobs"
 
-SLOTS = 50
-"""So many are begun and paused together; a page of running jobs holds them."""
+SLOTS = Settings().max_running
+"""So many are begun and paused together."""
 
-BLOCKED_AT_MOST_KB = 20
-PARKED_AT_MOST_KB = 1
+AT_MOST_KB = 5
 GO_KB = 21.6
 """Memory of one paused job of the original Go service; measured once, since it can't be run here."""
 
@@ -27,42 +27,43 @@ ENOUGH_JOBS = 1000
 CPU_AT_MOST_SECONDS = 0.05
 CPU_WITHIN_SECONDS = 10.0
 
-
-def rows(workshop: Workshop) -> Iterator[Row]:
-    scale = workshop.scale
-    blocked, cpu = _pause_many(workshop, scale.blocked_jobs, park_after=3600)
-    what, against = f"memory of a paused job, of {scale.blocked_jobs:,}, blocked", "Go, measured before"
-    row = at_most(what, blocked, BLOCKED_AT_MOST_KB, unit="KB", reference=GO_KB, against=against)
-    yield row if scale.blocked_jobs >= ENOUGH_JOBS else unjudged(row, "too few to judge")
-    parked, _ = _pause_many(workshop, scale.parked_jobs, park_after=0)
-    what = f"memory of a paused job, of {scale.parked_jobs:,}, parked"
-    row = at_most(what, parked, PARKED_AT_MOST_KB, unit="KB", digits=2)
-    yield row if scale.parked_jobs >= ENOUGH_JOBS else unjudged(row, "too few to judge")
-    most = CPU_AT_MOST_SECONDS * scale.quiet_seconds / CPU_WITHIN_SECONDS
-    what = f"CPU of {scale.blocked_jobs:,} paused jobs over {scale.quiet_seconds:.0f} s"
-    yield at_most(what, cpu, most, unit="s", digits=2)
+POINTS = 10
+"""How often the memory is read on the way."""
 
 
-def _pause_many(workshop: Workshop, count: int, park_after: int) -> tuple[float, float]:
-    """Memory per paused job in KB, and the processor time that all of them use while nobody asks."""
-    file = workshop.part(10)
-    batches = count // SLOTS
-    # The first ones bring what all share: code, the database's caches, the allocator's arenas.
-    warming = max(1, batches // 10)
-    with workshop.server(
-        JOBSVC_KINDS=KIND, JOBSVC_MAX_RUNNING=str(SLOTS), JOBSVC_PARK_AFTER=str(park_after)
-    ) as running:
-        for _ in range(warming):
+def rows(workshop: Workshop) -> Iterator[Measured]:
+    count, quiet = workshop.scale.paused_jobs, workshop.scale.quiet_seconds
+    with workshop.server(JOBSVC_KINDS=KIND) as running:
+        points = _pause_many(running, workshop.part(10), count)
+        cpu = cpu_seconds(running.pid)
+        time.sleep(quiet)
+        cpu = cpu_seconds(running.pid) - cpu
+    yield Series("paused memory", "paused jobs", "memory of the process in MB", tuple(points))
+    (_, idle), first, *_, last = points
+    yield _memory_row(f"memory of a paused job, of {count:,}, over the idle process", (0.0, idle), last, count)
+    yield _memory_row(f"memory of a paused job, of {count:,}, without the first tenth", first, last, count)
+    most = CPU_AT_MOST_SECONDS * quiet / CPU_WITHIN_SECONDS
+    yield at_most(f"CPU of {count:,} paused jobs over {quiet:.0f} s", cpu, most, unit="s", digits=2)
+
+
+def _memory_row(what: str, begin: tuple[float, float], end: tuple[float, float], count: int) -> Row:
+    """What each job takes between two points of (jobs, MB)."""
+    each = (end[1] - begin[1]) * MIB / KIB / (end[0] - begin[0])
+    row = at_most(what, each, AT_MOST_KB, unit="KB", reference=GO_KB, against="Go, measured before")
+    return row if count >= ENOUGH_JOBS else unjudged(row, "too few to judge")
+
+
+def _pause_many(running: Running, file: Path, count: int) -> list[tuple[float, float]]:
+    """Pause about so many jobs; returns (paused jobs, memory in MB) before them, and after each tenth."""
+    points, paused = [(0.0, memory(running.pid) / MIB)], 0
+    for tenth in range(1, POINTS + 1):
+        while paused < count * tenth // POINTS:
             _pause_some(running, file)
-        before = memory(running.pid)
-        for _ in range(batches - warming):
-            _pause_some(running, file)
+            paused += SLOTS
         # Threads that end have some moments for it.
         time.sleep(1.0)
-        per_job = (memory(running.pid) - before) / ((batches - warming) * SLOTS) / KIB
-        cpu = cpu_seconds(running.pid)
-        time.sleep(workshop.scale.quiet_seconds)
-        return per_job, cpu_seconds(running.pid) - cpu
+        points.append((float(paused), memory(running.pid) / MIB))
+    return points
 
 
 def _pause_some(running: Running, file: Path) -> None:
@@ -77,4 +78,4 @@ def _pause_some(running: Running, file: Path) -> None:
         answer = running.pause(job_id)
         assert answer.status == 200, answer
         assert answer.json["state"] == "paused", answer
-        assert answer.json["attempt"] == 1, "the job never ran, and so has no thread"
+        assert answer.json["attempt"] == 1, "the job never ran, and so has left nothing behind"

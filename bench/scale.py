@@ -21,8 +21,7 @@ class Scale:
     """Pairs of windows, without and with open pages; odd."""
     watched_rows: int
     """Rows of each of the files that are imported meanwhile."""
-    blocked_jobs: int
-    parked_jobs: int
+    paused_jobs: int
     quiet_seconds: float
     """For how long the processor time of paused jobs is counted."""
     copies: int
@@ -44,8 +43,7 @@ FULL = Scale(
     pauses=250,
     windows=15,
     watched_rows=336_776,
-    blocked_jobs=5_000,
-    parked_jobs=2_000,
+    paused_jobs=5_000,
     quiet_seconds=10.0,
     copies=16,
     first_items=15,
@@ -62,8 +60,7 @@ QUICK = Scale(
     pauses=15,
     windows=3,
     watched_rows=200_000,
-    blocked_jobs=150,
-    parked_jobs=150,
+    paused_jobs=150,
     quiet_seconds=2.0,
     copies=4,
     first_items=5,
