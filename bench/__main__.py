@@ -14,6 +14,7 @@ from bench import (
     export,
     fleet,
     import_speed,
+    lists,
     many_jobs,
     paused_memory,
     resume,
@@ -41,6 +42,7 @@ SUBJECTS: dict[str, Callable[[Workshop], Iterator[Measured]]] = {
     "rollback": rollback.rows,
     "resume": resume.rows,
     "start": start.rows,
+    "lists": lists.rows,
     "fleet": fleet.rows,
 }
 

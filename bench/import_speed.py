@@ -25,8 +25,9 @@ LOOP_BATCH = 1000
 WHAT = "one upload, POST's answer to succeeded"
 WHAT_QUOTED = "the same, quotes around every field"
 WHAT_PARTLY_QUOTED = "the same, quotes around one field of every row"
-LOOP_AT_LEAST = 1.5
-SHELL_AT_LEAST = 0.8
+LOOP_AT_LEAST = 2.5
+QUOTED_AT_LEAST = 1.5
+SHELL_AT_LEAST = 1.0
 
 
 def rows(workshop: Workshop) -> Iterator[Row]:
@@ -41,13 +42,13 @@ def rows(workshop: Workshop) -> Iterator[Row]:
             shell_pairs.append((ours, count / _shell(workshop, shell, file)))
     yield times(WHAT, *middle_pair(loop_pairs), unit="rows/s", against="obvious loop", at_least=LOOP_AT_LEAST)
     if shell_pairs:
-        against = "sqlite3 .import"
+        against = "sqlite3 .import, on the disk"
         yield times(WHAT, *middle_pair(shell_pairs), unit="rows/s", against=against, at_least=SHELL_AT_LEAST)
     else:
         yield not_measured(WHAT, "the sqlite3 shell is not installed", f"at least {SHELL_AT_LEAST} x")
     for what, other in ((WHAT_QUOTED, workshop.quoted(count)), (WHAT_PARTLY_QUOTED, workshop.partly_quoted(count))):
         pairs = [(count / _ours(workshop, other), count / _loop(workshop, other)) for _ in range(workshop.scale.rounds)]
-        yield times(what, *middle_pair(pairs), unit="rows/s", against="obvious loop", at_least=LOOP_AT_LEAST)
+        yield times(what, *middle_pair(pairs), unit="rows/s", against="obvious loop", at_least=QUOTED_AT_LEAST)
 
 
 def _ours(workshop: Workshop, file: Path) -> float:
@@ -85,10 +86,14 @@ def _loop(workshop: Workshop, file: Path) -> float:
 
 
 def _shell(workshop: Workshop, shell: str, file: Path) -> float:
-    """SQLite's own shell, in C: one table of text columns without an index, in one transaction."""
+    """SQLite's own shell, in C: one table of text columns without an index, in one transaction.
+
+    What it has imported is on the disk when it returns: FULL waits for that at the commit, as ours does. With its
+    rollback journal it writes a new database once, and so is quicker than with a log.
+    """
     path = workshop.fresh_path("shell")
     watch = Stopwatch()
-    subprocess.run([shell, path, f".import --csv {file} flights"], check=True)
+    subprocess.run([shell, "-cmd", "PRAGMA synchronous=FULL", path, f".import --csv {file} flights"], check=True)
     seconds = watch.seconds
     path.unlink()
     return seconds

@@ -35,9 +35,12 @@ class Results:
             else:
                 self.series.append(one)
 
+    def named(self, name: str) -> Series:
+        """A series, one without points if it was not measured."""
+        return next((series for series in self.series if series.name == name), Series(name, "", "", ()))
+
     def points(self, name: str) -> tuple[tuple[float, float], ...]:
-        """The points of a series; none if it was not measured."""
-        return next((series.points for series in self.series if series.name == name), ())
+        return self.named(name).points
 
     @property
     def missed(self) -> list[Row]:

@@ -33,6 +33,12 @@ class Scale:
     """Odd, too."""
     silent_seconds: float
     """For how long clients keep the server waiting."""
+    listed_jobs: int
+    """Jobs among which a page is looked for."""
+    looks: int
+    """Times that each page is asked for."""
+    plots: bool
+    """Whether to measure what only the plots show."""
 
 
 FULL = Scale(
@@ -50,6 +56,9 @@ FULL = Scale(
     unfinished_jobs=10_000,
     start_rounds=3,
     silent_seconds=120.0,
+    listed_jobs=1_000_000,
+    looks=41,
+    plots=True,
 )
 
 QUICK = Scale(
@@ -66,5 +75,8 @@ QUICK = Scale(
     first_items=5,
     unfinished_jobs=3_000,
     start_rounds=1,
-    silent_seconds=10.0,
+    silent_seconds=5.0,
+    listed_jobs=50_000,
+    looks=15,
+    plots=False,
 )

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from contextlib import closing
 
 from bench.measure import percentile
-from bench.report import Row, at_most
+from bench.report import Measured, Series, at_most
 from bench.workshop import Running, Workshop, wait_until
 
 SLOTS = 8
 """The default of JOBSVC_MAX_RUNNING."""
 
-PAUSE_AT_MOST_MS = {8: 25, 64: 50}
-LOOK_AT_MOST_MS = 25
+PAUSE_AT_MOST_MS = {8: 20, 64: 30}
+LOOK_AT_MOST_MS = 20
 LOOKS_PER_PAUSE = 4
 IDLE_LOOKS = 200
 
@@ -24,7 +24,8 @@ HELD_SECONDS = 0.03
 """How long a job is left paused before what it has done is counted again."""
 
 
-def rows(workshop: Workshop) -> Iterator[Row]:
+def rows(workshop: Workshop) -> Iterator[Measured]:
+    points: list[tuple[float, float]] = []
     for submitted, most in PAUSE_AT_MOST_MS.items():
         load = _Load(workshop, submitted)
         load.measure()
@@ -40,6 +41,8 @@ def rows(workshop: Workshop) -> Iterator[Row]:
             reference=percentile(load.idle_looks, 99),
             against="idle",
         )
+        points += [(submitted, pause) for pause in load.pauses]
+    yield Series("pauses", "jobs submitted", "ms until a pause was answered", tuple(points))
 
 
 class _Load:

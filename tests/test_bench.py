@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from bench.report import Row, Series, at_most, at_most_more, at_most_times, broken, not_measured, times, unjudged
-from bench.results import Results, here
+from bench.results import BEFORE, Results, here
+
+PAUSES = Series("pauses", "jobs submitted", "ms", ((8, 1.5), (8, 2.5), (64, 2.25)))
 
 ROWS = [
     times("imports", 250.0, 100.0, unit="rows/s", against="the loop", at_least=2.5),
@@ -61,3 +63,19 @@ def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert read == results
     assert read.points("pauses") == ((8, 1.5), (64, 2.25))
     assert read.points("nothing of the kind") == ()
+
+
+def test_the_same_figures_make_the_same_plots(tmp_path: Path) -> None:
+    plots = pytest.importorskip("bench.plots", exc_type=ImportError)
+    now = Results({}, series=[Series("many jobs", "jobs", "rows/s", ((1, 100), (64, 90))), PAUSES])
+    before = Results({}, series=[Series("many jobs", "jobs", "rows/s", ((1, 50), (64, 20)))])
+
+    first, again = (plots.draw(now, before, tmp_path / name) for name in ("first", "again"))
+
+    assert [path.name for path in first] == ["many-jobs.svg", "pauses.svg"]
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in again]
+    assert ">before<" in first[0].read_text()
+
+
+def test_the_figures_of_the_design_before_can_be_read() -> None:
+    assert dict(Results.read(BEFORE).points("many jobs")) == {1: 86150, 64: 33286}
