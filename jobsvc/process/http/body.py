@@ -39,12 +39,13 @@ class DirectBody(Body):  # type: ignore[misc]
         if isinstance(reader, Continuing):
             reader.begin()
             reader = reader.reader
-        # What has arrived with the head, or was read ahead, comes first.
-        held = self.buf.tell() or self._unreader.buf.getbuffer().nbytes
-        if held or not isinstance(reader, LengthReader):
-            data = self.read(min(held, len(buffer)) or len(buffer))
-            buffer[: len(data)] = data
-            return len(data)
+        # What has arrived with the head, or was read ahead, comes first, and nothing is waited for.
+        if held := self.buf.tell():
+            return _put(self.read(min(held, len(buffer))), buffer)
+        if not isinstance(reader, LengthReader):
+            return _put(self.read(len(buffer)), buffer)
+        if held := self._unreader.buf.getbuffer().nbytes:
+            return _put(self._read_reader(min(held, len(buffer))), buffer)
         if not reader.length:
             return 0
         try:
@@ -55,3 +56,8 @@ class DirectBody(Body):  # type: ignore[misc]
             raise
         reader.length -= size
         return size
+
+
+def _put(data: bytes, buffer: memoryview) -> int:
+    buffer[: len(data)] = data
+    return len(data)

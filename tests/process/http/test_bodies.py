@@ -75,6 +75,11 @@ def test_what_was_read_before_is_not_received_again(pair: Pair) -> None:
     assert received(body, 10) == body.read() == b""
 
 
+def test_what_has_arrived_is_received_without_waiting_for_more(pair: Pair) -> None:
+    _, request = begun(pair, head() + BODY[:10], silent=0.1)
+    assert received(request.body, 10) == BODY[:10]
+
+
 def test_a_client_that_waits_is_told_to_go_on_once(pair: Pair) -> None:
     _, request = begun(pair, head(also=b"Expect: 100-continue\r\n"))
     pair[1].sendall(BODY[:10])
@@ -95,8 +100,9 @@ def test_a_body_of_chunks_is_received_too(pair: Pair) -> None:
     assert received(request.body, 10) == b""
 
 
-def test_after_a_body_that_breaks_off_no_request_is_looked_for(pair: Pair) -> None:
-    _, request = begun(pair, head() + BODY[:1000])
+@pytest.mark.parametrize("arrived", [0, 1000])
+def test_after_a_body_that_breaks_off_no_request_is_looked_for(pair: Pair, arrived: int) -> None:
+    _, request = begun(pair, head() + BODY[:arrived])
     pair[1].close()
     with pytest.raises(ClientGone):
         received(request.body, 10_000)
