@@ -356,6 +356,8 @@ MAY_CATCH_ALL = {
     "engines/fleet/supervised_worker.py": "the top of a worker: another one begins in its place",
     "kinds/work.py": "Work.take: what an item raises is kept until the items before it are committed",
     "kinds/item_work.py": "the same, for items of which some are under way at once",
+    "store/commits/group_commit.py": "the top of a thread: what a checkpoint raises is its future's",
+    "store/commits/at_once.py": "the same, where the future has its value at once",
     "kinds/item_threads.py": "the top of a thread: what an item raises is its future's",
 }
 """Where every exception may be caught, and why there."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 Cursor: TypeAlias = Mapping[str, Any]
@@ -62,3 +62,29 @@ class Batch(ABC):
     @abstractmethod
     def refusal(self, item: int, error: str) -> Refusal:
         """The refusal of the job's `item`-th item, for the reason `error`; with its place in the file if it has one."""
+
+
+class Rest(Batch):
+    """The items of `whole` from the index `start` on, where those before it are committed."""
+
+    def __init__(self, whole: Batch, items: Iterable[Any], start: int) -> None:
+        self._whole, self.items, self._start = whole, items, start
+
+    def end(self, taken: int) -> End:
+        return self._since_start(self._whole.end(self._start + taken))
+
+    def end_after(self, item: int) -> End:
+        return self._since_start(self._whole.end_after(item))
+
+    def _since_start(self, end: End) -> End:
+        """Without the refused rows and blank lines before this batch: the batches there report them."""
+        if not self._start:
+            return end
+        before = self._whole.end(self._start)
+        return replace(end, refused=end.refused[len(before.refused) :], blank=end.blank - before.blank)
+
+    def taken_before(self, item: int) -> int:
+        return self._whole.taken_before(item) - self._start
+
+    def refusal(self, item: int, error: str) -> Refusal:
+        return self._whole.refusal(item, error)

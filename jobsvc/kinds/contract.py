@@ -28,7 +28,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol
 
-from jobsvc.kinds.batch import Batch, Cursor, End, Refusal
+from jobsvc.kinds.batch import Batch, Cursor, End, Refusal, Rest
 from jobsvc.kinds.context import (
     LOG_LEVELS,
     JobContext,
@@ -70,6 +70,7 @@ __all__ = [
     "Refusal",
     "Refused",
     "RefusedLate",
+    "Rest",
     "StopSign",
     "Taken",
     "Work",

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
-from jobsvc.kinds.batch import Batch, End, Refusal
+from jobsvc.kinds.batch import Batch, Rest
 
 
 def cut_smaller(batches: Iterable[Batch], begin: Callable[[], Callable[[int], bool]]) -> Iterator[Batch]:
@@ -27,15 +26,15 @@ def cut_smaller(batches: Iterable[Batch], begin: Callable[[], Callable[[int], bo
                 break
 
 
-class _CutBatch(Batch):
+class _CutBatch(Rest):
     """Some items of `whole`, from the index `start` on, until `enough` says so."""
 
     def __init__(self, whole: Batch, items: Iterator[Any], start: int, enough: Callable[[int], bool]) -> None:
-        self._whole, self._source, self._start, self._enough = whole, items, start, enough
+        super().__init__(whole, self._draw(), start)
+        self._source, self._enough = items, enough
         self.drawn = 0
         self.cut = False
         """Whether `enough` ended it; if so, `whole` may have more items."""
-        self.items = self._draw()
 
     def _draw(self) -> Iterator[Any]:
         for item in self._source:
@@ -44,22 +43,3 @@ class _CutBatch(Batch):
             if self._enough(self.drawn):
                 self.cut = True
                 return
-
-    def end(self, taken: int) -> End:
-        return self._since_start(self._whole.end(self._start + taken))
-
-    def end_after(self, item: int) -> End:
-        return self._since_start(self._whole.end_after(item))
-
-    def _since_start(self, end: End) -> End:
-        """Without the refused rows and blank lines before this batch: the batches there report them."""
-        if not self._start:
-            return end
-        before = self._whole.end(self._start)
-        return replace(end, refused=end.refused[len(before.refused) :], blank=end.blank - before.blank)
-
-    def taken_before(self, item: int) -> int:
-        return self._whole.taken_before(item) - self._start
-
-    def refusal(self, item: int, error: str) -> Refusal:
-        return self._whole.refusal(item, error)

@@ -59,6 +59,10 @@ class Work(ABC):
     warnings: Sequence[str] = ()
     """What the job's owner should know of its file, seen when it was opened at the beginning."""
 
+    reads_ahead: bool = False
+    """Whether `batches` and `take` may go on with the next batch while the one before is committed, which calls
+    `apply` on another thread. Not for kinds that act at once."""
+
     failure: BaseException | None = None
     """What an item raised: the job fails with it, once the items before it are committed."""
 

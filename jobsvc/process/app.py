@@ -12,6 +12,7 @@ from jobsvc.kinds.contract import Kind
 from jobsvc.logs.setup import configure
 from jobsvc.process.engines import Engines, threads
 from jobsvc.process.http.waiting_place import PLACE
+from jobsvc.process.interpreter_lock import take_short_turns
 from jobsvc.process.locks import Locks
 from jobsvc.process.parts import build_core
 from jobsvc.process.start_line import log_start
@@ -101,6 +102,7 @@ def create_app(
     settings = settings or Settings.load()
     traces = []
     if own_process:
+        take_short_turns()
         configure(settings)
         traces = sending("web")
     locks = _lock(settings)

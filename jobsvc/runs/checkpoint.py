@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
@@ -13,15 +14,15 @@ from sqlalchemy import Connection
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.run_log import RunLog
 from jobsvc.jobs.states import State
-from jobsvc.kinds.contract import Batch, End, Kind, Refusal, Work
+from jobsvc.kinds.contract import Batch, End, Kind, Refusal, Rest, Work
 from jobsvc.metrics.instruments import COMMIT_SECONDS
 from jobsvc.runs.commonest import Tally, counted, nothing_done, too_many
 from jobsvc.runs.crashes import NO_CRASH, on_probation
 from jobsvc.runs.ending import current, end_job, locked, obey
 from jobsvc.runs.hooks import CheckpointEffects, span_fields
 from jobsvc.runs.progress import ProgressMeter
-from jobsvc.runs.sampling.sampler import Sampler
-from jobsvc.runs.sampling.throughput import Throughput
+from jobsvc.runs.sampling.sampler import Known, Sampler
+from jobsvc.runs.sampling.throughput import Throughput, Told
 from jobsvc.store.again import again_on_conflict, done_again, is_conflict
 from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseBusy
@@ -35,15 +36,47 @@ REASONS_LOOKED_AT = 1000
 """Among how many refused rows to look for the commonest reason, if no row was done."""
 
 
+PART_ITEMS = 1000
+"""So many items are written between two looks whether somebody is in a hurry."""
+
+
 @dataclass(frozen=True)
-class Committed:
-    """As much of a batch as is committed."""
+class Ready:
+    """As much of a batch as is to be committed."""
 
     batch: Batch
     end: End
     items: Sequence[Any]
     too_many: bool
     """Whether it ends with the one refused row that is more than the job may have."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a transaction has written; it counts once that is committed."""
+
+    state: State
+    items: int
+    """How many of the items that were ready are among it: fewer than all where somebody was in a hurry."""
+    done: int
+    refused: int
+    blank: int
+    warned: int
+    said: int
+    proved: bool
+    told: Told | None
+    sampled: Known | None
+
+
+@dataclass
+class _Pending:
+    """A checkpoint that is being written."""
+
+    ready: Ready
+    leaving: Callable[[], bool]
+    urgent: Callable[[], bool]
+    written: Future[Written]
+    begun: float
 
 
 class Checkpoints:
@@ -92,89 +125,163 @@ class Checkpoints:
         self._max_refused = most_refused
         self._throughput = Throughput(now, job.done + job.failed)
         self._sampler = Sampler(now, job.key, job.done, job.failed)
+        self._pending: _Pending | None = None
         self._note_seconds = COMMIT_SECONDS.labels(kind=job.kind).observe
 
     def commit(
         self, batch: Batch, items: Sequence[Any], *, leaving: Callable[[], bool], urgent: Callable[[], bool]
     ) -> State:
-        """Commit the items of a batch that were taken.
+        """`begin` and `settle`."""
+        self.begin(batch, items, leaving=leaving, urgent=urgent)
+        return self.settle()
 
-        Whatever was asked of the job is obeyed in the same transaction (see `ending.py`):
-        the state that it has afterwards is returned. It is `failed` if more rows are
-        refused than the job may have. `leaving` says whether the process
-        is shutting down, `urgent` whether somebody waits for this run to stop.
-        While others keep the database locked it is tried again, and no further item
-        begins; a process that is leaving does not wait for them. Raises
-        AttemptLost, with nothing committed, if the job is no longer this run's.
+    def begin(
+        self, batch: Batch, items: Sequence[Any], *, leaving: Callable[[], bool], urgent: Callable[[], bool]
+    ) -> State:
+        """Begin to commit the items of a batch that were taken. What was begun before is to be settled.
+
+        `leaving` says whether the process is shutting down, `urgent` whether somebody waits for this run to stop.
+        Both may be asked on another thread, and must not block. Returns `running`: more is known once it is settled.
         """
-        taken = self._up_to_limit(batch, items)
-        self._meter.count(len(taken.items) + len(taken.end.refused))
-        done, refused, blank = self._done, self._refused, self._blank
-        with span("checkpoint", span_fields(self._job)) as told:
-            state = done_again(
-                lambda: self._commit(taken, leaving, urgent),
-                when=lambda error: _may_pass(error, leaving),
-            )
-            told.note(
-                {
-                    "jobsvc.items.done": self._done - done,
-                    "jobsvc.items.refused": self._refused - refused,
-                    "jobsvc.items.blank": self._blank - blank,
-                    "jobsvc.job.state": state,
-                }
-            )
+        ready = self._up_to_limit(batch, items)
+        self._meter.count(len(ready.items) + len(ready.end.refused))
+        self._pending = self._submitted(ready, leaving, urgent)
+        return State.RUNNING
+
+    def settle(self) -> State:
+        """Wait until what was begun is committed; returns the job's state afterwards, `running` if nothing was begun.
+
+        Whatever was asked of the job is obeyed in the same transaction (see `ending.py`). Of a batch
+        whose items have no effect before, what is left when it stops is left out, and
+        the job's cursor stands before it. The state is `failed` if more rows are
+        refused than the job may have.
+
+        While others keep the database locked it is tried again; a process that is leaving does
+        not wait for them. Raises AttemptLost, with nothing committed, if the job is no longer this run's.
+        """
+        state = State.RUNNING
+        while self._pending is not None:
+            pending, self._pending = self._pending, None
+            written = self._settled(pending)
+            state, ready = written.state, pending.ready
+            if state is State.RUNNING and written.items < len(ready.items):
+                left = ready.items[written.items :]
+                rest = self._up_to_limit(Rest(ready.batch, left, written.items), left)
+                self._pending = self._submitted(rest, pending.leaving, pending.urgent)
         return state
 
-    def _commit(self, taken: Committed, leaving: Callable[[], bool], urgent: Callable[[], bool]) -> State:
+    def _settled(self, pending: _Pending) -> Written:
+        """What was written, and is committed."""
+        tries = self._tries(pending)
+
+        def try_once() -> Written:
+            return next(tries).written.result()
+
+        with span("checkpoint", span_fields(self._job)) as told:
+            written = done_again(try_once, when=lambda error: _may_pass(error, pending.leaving))
+            told.note(
+                {
+                    "jobsvc.items.done": written.done - self._done,
+                    "jobsvc.items.refused": written.refused - self._refused,
+                    "jobsvc.items.blank": written.blank - self._blank,
+                    "jobsvc.job.state": written.state,
+                }
+            )
+        self._note(written, pending.begun)
+        return written
+
+    def _tries(self, pending: _Pending) -> Iterator[_Pending]:
+        """The one that was begun, and new ones for as long as they are asked for."""
+        yield pending
+        while True:
+            yield self._submitted(pending.ready, pending.leaving, pending.urgent)
+
+    def abandon(self) -> None:
+        """Wait until what was begun is committed, or failed to be: the run ends for another reason."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            wait([pending.written])
+
+    def _submitted(self, ready: Ready, leaving: Callable[[], bool], urgent: Callable[[], bool]) -> _Pending:
         begun = monotonic()
-        end, items = taken.end, taken.items
-        with self._database.write(urgent_when=urgent) as connection:
-            # Not locked yet: whoever asks something of the job need not wait for the items. It is obeyed below.
-            seen = current(connection, self._job, lock=False)
-            refused_late = self._work.apply(CheckpointEffects(connection, seen.key), items)
-            job = locked(connection, seen)
-            written = self._said.write(connection, job.key)
-            refusals = [*end.refused, *(taken.batch.refusal(number, error) for number, error in refused_late)]
-            if refusals:
-                _store(connection, job, refusals)
-            done = self._done + len(items) - len(refused_late)
-            refused = self._refused + len(refusals)
-            blank = self._blank + end.blank
-            values: dict[str, Any] = {"cursor": end.cursor, "position": end.position}
-            values |= {"done": done, "failed": refused, "blank": blank}
-            values |= self._meter.figures(end.position) | self._new_warnings() | self._made()
-            # A checkpoint without any item proves nothing: its run has broken off at its first item.
-            proved = self._counts and bool(items or end.refused or end.blank)
-            if proved:
-                values |= NO_CRASH
-            if taken.too_many or (refused_late and self._over_limit(refused)):
-                values["error"] = too_many(refused, self._max_refused)
-                state = end_job(connection, self._kind, job, State.FAILED, at=self._now(), **self._with_header(values))
-            else:
-                values = self._with_header(values)
-                state = obey(connection, self._kind, job, leaving=leaving(), at=self._now(), **values)
-            last = state is not State.RUNNING
-            told = self._throughput.add(connection, done + refused, last=last)
-            sampled = self._sampler.add(connection, done, refused, last=last)
-        self._throughput.noted(told)
-        self._sampler.noted(sampled)
-        self._note_seconds(monotonic() - begun)
-        self._done, self._refused, self._blank, self._columns_saved = done, refused, blank, True
-        self._warned = len(self._work.warnings)
-        self._said.written(written)
+
+        def write(connection: Connection, hurry: Callable[[], bool]) -> Written:
+            return self._write(connection, ready, leaving, lambda: urgent() or hurry())
+
+        return _Pending(ready, leaving, urgent, self._database.submit(write, urgent), begun)
+
+    def _write(
+        self, connection: Connection, ready: Ready, leaving: Callable[[], bool], hurry: Callable[[], bool]
+    ) -> Written:
+        # Not locked yet: whoever asks something of the job need not wait for the items. It is obeyed below.
+        seen = current(connection, self._job, lock=False)
+        count, refused_late = self._apply(CheckpointEffects(connection, seen.key), ready.items, hurry)
+        job = locked(connection, seen)
+        is_whole = count == len(ready.items)
+        end = ready.end if is_whole else ready.batch.end(count)
+        said = self._said.write(connection, job.key)
+        refusals = [*end.refused, *(ready.batch.refusal(number, error) for number, error in refused_late)]
+        if refusals:
+            _store(connection, job, refusals)
+        done = self._done + count - len(refused_late)
+        refused = self._refused + len(refusals)
+        blank = self._blank + end.blank
+        values: dict[str, Any] = {"cursor": end.cursor, "position": end.position}
+        values |= {"done": done, "failed": refused, "blank": blank}
+        warned = len(self._work.warnings)
+        values |= self._meter.figures(end.position) | self._new_warnings() | self._made()
+        # A checkpoint without any item proves nothing: its run has broken off at its first item.
+        proved = self._counts and bool(count or end.refused or end.blank)
         if proved:
+            values |= NO_CRASH
+        if (ready.too_many and is_whole) or (refused_late and self._over_limit(refused)):
+            values["error"] = too_many(refused, self._max_refused)
+            state = end_job(connection, self._kind, job, State.FAILED, at=self._now(), **self._with_header(values))
+        else:
+            values = self._with_header(values)
+            state = obey(connection, self._kind, job, leaving=leaving(), at=self._now(), **values)
+        last = state is not State.RUNNING
+        told = self._throughput.add(connection, done + refused, last=last)
+        sampled = self._sampler.add(connection, done, refused, last=last)
+        return Written(state, count, done, refused, blank, warned, said, proved, told, sampled)
+
+    def _apply(
+        self, effects: CheckpointEffects, items: Sequence[Any], hurry: Callable[[], bool]
+    ) -> tuple[int, Sequence[tuple[int, str]]]:
+        """Make the effects of the items, of all or, where somebody is in a hurry, of the first ones.
+
+        Returns of how many, and which of these are refused after all.
+        """
+        if self._work.acts_at_once() or len(items) <= PART_ITEMS:
+            return len(items), self._work.apply(effects, items)
+        refused: list[tuple[int, str]] = []
+        for start in range(0, len(items), PART_ITEMS):
+            if start and hurry():
+                return start, refused
+            refused += self._work.apply(effects, items[start : start + PART_ITEMS])
+        return len(items), refused
+
+    def _note(self, written: Written, begun: float) -> None:
+        """It is committed."""
+        self._throughput.noted(written.told)
+        self._sampler.noted(written.sampled)
+        self._note_seconds(monotonic() - begun)
+        self._done, self._refused, self._blank = written.done, written.refused, written.blank
+        self._columns_saved = True
+        self._warned = written.warned
+        self._said.written(written.said)
+        if written.proved:
             self._counts = False
             if on_probation(self._job):
                 self._when_cleared()
-        return state
 
-    def _up_to_limit(self, batch: Batch, items: Sequence[Any]) -> Committed:
+    def _up_to_limit(self, batch: Batch, items: Sequence[Any]) -> Ready:
         """The batch ends right after the row that is one refused row too many, if there is one."""
         end = batch.end(len(items))
         if not end.refused or not self._over_limit(self._refused + len(end.refused)):
-            return Committed(batch, end, items, too_many=False)
+            return Ready(batch, end, items, too_many=False)
         last = end.refused[max(0, (self._max_refused or 0) - self._refused)]
-        return Committed(batch, batch.end_after(last.item), items[: batch.taken_before(last.item)], too_many=True)
+        return Ready(batch, batch.end_after(last.item), items[: batch.taken_before(last.item)], too_many=True)
 
     def _over_limit(self, refused: int) -> bool:
         return self._max_refused is not None and refused > self._max_refused
@@ -208,18 +315,21 @@ class Checkpoints:
         them were refused; else `succeeded`. A pause comes too late here (see `ending.py`).
         Raises AttemptLost.
         """
-        with self._database.write(urgent=True) as connection:
-            job = current(connection, self._job)
-            written = self._said.write(connection, job.key)
-            values = self._header() | self._new_warnings() | self._made()
-            after = State.SUCCEEDED
-            if self._refused and not self._done:
-                after, values["error"] = State.FAILED, self._nothing_done(connection)
-            state = end_job(connection, self._kind, job, after, at=self._now(), **values)
-            self._throughput.add(connection, self._done + self._refused, last=True)
-            self._sampler.add(connection, self._done, self._refused, last=True)
+        state, written = self._database.submit(self._end, lambda: False).result()
         self._said.written(written)
         return state
+
+    def _end(self, connection: Connection, _hurry: Callable[[], bool]) -> tuple[State, int]:
+        job = current(connection, self._job)
+        written = self._said.write(connection, job.key)
+        values = self._header() | self._new_warnings() | self._made()
+        after = State.SUCCEEDED
+        if self._refused and not self._done:
+            after, values["error"] = State.FAILED, self._nothing_done(connection)
+        state = end_job(connection, self._kind, job, after, at=self._now(), **values)
+        self._throughput.add(connection, self._done + self._refused, last=True)
+        self._sampler.add(connection, self._done, self._refused, last=True)
+        return state, written
 
     def _nothing_done(self, connection: Connection) -> str:
         rows = refused_rows.of_job(connection, self._job.key, 0, REASONS_LOOKED_AT)

@@ -18,11 +18,11 @@ from jobsvc.jobs import obedience
 from jobsvc.jobs.job import Job, Place
 from jobsvc.jobs.run_log import RunLog
 from jobsvc.jobs.states import HOOKS, STOPPING, WITHOUT_OUTPUT, State
-from jobsvc.kinds.contract import JobContext, JobFailed, JobInfo, Kind
+from jobsvc.kinds.contract import JobContext, JobFailed, JobInfo, Kind, Work
 from jobsvc.kinds.csv.format import DEFAULT_MAX_ROW_BYTES
 from jobsvc.logs.about import about
 from jobsvc.logs.private import PRIVATE
-from jobsvc.runs.checkpoint import Checkpoints
+from jobsvc.runs.checkpoint import PART_ITEMS, Checkpoints
 from jobsvc.runs.claims import RunClaims
 from jobsvc.runs.ending import AttemptLost, break_off, ended_by_run, fail
 from jobsvc.runs.hooks import job_info, log_fields, span_fields, tell
@@ -40,8 +40,7 @@ from jobsvc.traces.spans import span
 log = logging.getLogger(__name__)
 
 BATCH_ITEMS = 8000
-BATCH_ITEMS_WHEN_BUSY = 500
-"""About how many quick items are committed together: fewer when others wait for their turn to write."""
+"""About how many quick items are committed together."""
 
 
 class Runner:
@@ -193,28 +192,48 @@ class Runner:
                 has_header=place.columns is not None,
                 most_refused=info.params.most_refused,
             )
-            for batch in work.batches():
-                with signals.items_under_way() if work.acts_at_once() else nullcontext():
-                    items, stopped = work.take(batch, signals.stop.is_set)
-                work.flush()
-                if stopped:
-                    # Waits until what is asked is written. A run that was not stopped does not wait: if something
-                    # is written in time, the checkpoint obeys it all the same.
-                    signals.acknowledge()
-                state = checkpoints.commit(
-                    batch,
-                    items,
-                    leaving=lambda: signals.leaving,
-                    urgent=(lambda: True) if stopped else signals.stop.is_set,
-                )
-                if work.failure is not None:
-                    raise work.failure
-                if stopped or state is not State.RUNNING:
-                    return state
-                if (shortage := self._room.shortage()) is not None:
-                    raise NoRoom(shortage)
-            work.finish()
-            return checkpoints.end()
+            try:
+                return self._take_all(work, signals, checkpoints)
+            finally:
+                checkpoints.abandon()
+
+    def _take_all(self, work: Work, signals: Signals, checkpoints: Checkpoints) -> State:
+        """Take and commit batch after batch. Where the work `reads_ahead`, one is taken while the one before is
+        committed."""
+        ahead = work.reads_ahead and not work.acts_at_once()
+        for batch in work.batches():
+            with signals.items_under_way() if work.acts_at_once() else nullcontext():
+                items, stopped = work.take(batch, signals.stop.is_set)
+            if (state := checkpoints.settle()) is not State.RUNNING:
+                return state
+            self._check_room()
+            work.flush()
+            if stopped:
+                # Waits until what is asked is written. A run that was not stopped does not wait: if something
+                # is written in time, the checkpoint obeys it all the same.
+                signals.acknowledge()
+            commit = checkpoints.begin if ahead and not stopped else checkpoints.commit
+            state = commit(
+                batch,
+                # Of items that had no effect yet, few: somebody waits.
+                items[:PART_ITEMS] if stopped and not work.acts_at_once() else items,
+                leaving=lambda: signals.leaving,
+                urgent=(lambda: True) if stopped else signals.stop.is_set,
+            )
+            if work.failure is not None:
+                raise work.failure
+            if stopped or state is not State.RUNNING:
+                return state
+        if (state := checkpoints.settle()) is not State.RUNNING:
+            return state
+        self._check_room()
+        work.finish()
+        return checkpoints.end()
+
+    def _check_room(self) -> None:
+        """Raises NoRoom if the disks are short of it."""
+        if (shortage := self._room.shortage()) is not None:
+            raise NoRoom(shortage)
 
     def _give_way(self, job: Job, error: FilesDown, signals: Signals, said: RunLog) -> State | None:
         """The store of the files is away: the job stops at its checkpoint as it was asked to, or fails if it was not.
@@ -295,9 +314,6 @@ class Runner:
         except KeyError:
             raise JobFailed(f"there is no kind {job.kind!r} any more; is it missing in JOBSVC_KINDS?") from None
 
-    def _batch_items(self) -> int:
-        return BATCH_ITEMS_WHEN_BUSY if self._database.is_busy else BATCH_ITEMS
-
     def _context(
         self, job: Job, info: JobInfo, place: Place, signals: Signals, said: RunLog, output: OutputSize
     ) -> JobContext:
@@ -313,7 +329,7 @@ class Runner:
             open_output=output.open,
             read=self._database.read,
             stopped=signals.stop,
-            batch_items=self._batch_items,
+            batch_items=lambda: BATCH_ITEMS,
             max_row_bytes=self._max_row_bytes,
             log=said,
             owner=job.scope,

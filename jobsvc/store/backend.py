@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from jobsvc.deadlines import Deadline
+from jobsvc.store.commits.at_once import Begin, Committer
 
 
 class Backend(Protocol):
@@ -40,6 +41,9 @@ class Backend(Protocol):
 
     def contended(self) -> bool:
         """Whether writers are waiting for their turn."""
+
+    def committer(self, begin: Begin) -> Committer:
+        """What commits the checkpoints of runs, in transactions that `begin`."""
 
     def lock_for_migrations(self, connection: Connection) -> None:
         """Wait, in the migrations' transaction, until no other process applies any."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, make_url, select
@@ -10,6 +11,7 @@ from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from jobsvc.deadlines import Deadline, current
 from jobsvc.store.backend import Backend
+from jobsvc.store.commits.at_once import T, Write
 from jobsvc.store.disk.room import Room
 from jobsvc.store.errors import DatabaseClosed, DatabaseDown, DiskFull
 from jobsvc.store.postgresql.backend import IDLE_SECONDS, Postgresql
@@ -45,6 +47,7 @@ class Database:
         self._url = url
         self._reading = self.backend.reading
         self._writing = self.backend.writing
+        self._committer = self.backend.committer(lambda urgent: self.write(urgent_when=urgent))
         self._closed = False
 
     @contextmanager
@@ -84,6 +87,10 @@ class Database:
             except DiskFull:
                 self._room.note_full(urgent=spare)
                 raise
+
+    def submit(self, write: Write[T], urgent: Callable[[], bool]) -> Future[T]:
+        """Have `write` write in a transaction that others may share: see `Committer`."""
+        return self._committer.submit(write, urgent)
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
@@ -136,6 +143,7 @@ class Database:
     def close(self) -> None:
         """Write nothing from now on: another process may, any moment. Closes the connections that are not in use."""
         self._closed = True
+        self._committer.close()
         self.backend.engine.dispose()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from jobsvc.service.core import Core
 from jobsvc.service.new_job import NewJob, checked
 from jobsvc.service.results import Results
 from jobsvc.settings import Settings
+from jobsvc.store.commits.at_once import AtOnce, T, Write
 from jobsvc.store.database import Database
 from jobsvc.store.queries import log_rows, refused_rows
 from jobsvc.testing.faults import Fault, FaultType, Killed, Probe
@@ -78,6 +80,10 @@ class CrashingDatabase(Database):
             yield connection
             self.probe.before_commit()
         self.probe.after_commit()
+
+    def submit(self, write: Write[T], urgent: Callable[[], bool]) -> Future[T]:
+        """On the thread of the run: the probe counts what it does, in order."""
+        return AtOnce(lambda urgent: self.write(urgent_when=urgent)).submit(write, urgent)
 
     @contextmanager
     def read(self, *, within: float | None = None) -> Iterator[Connection]:

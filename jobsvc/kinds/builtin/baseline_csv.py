@@ -83,6 +83,8 @@ class BaselineCSV(Kind):
 
 
 class _Records(CsvWork):
+    reads_ahead = True
+
     def __init__(self, context: JobContext) -> None:
         super().__init__(context)
         self._key = context.key

@@ -66,6 +66,8 @@ class BulkTeam(Kind):
 
 
 class _Teams(CsvWork):
+    reads_ahead = True
+
     def __init__(self, context: JobContext) -> None:
         super().__init__(context)
         self._batch_items = context.batch_items

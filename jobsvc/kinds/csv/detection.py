@@ -50,7 +50,9 @@ def detected_delimiter(file: BinaryIO, form: CsvFormat) -> str:
 
 
 def _widths(sample: bytes, form: CsvFormat) -> list[int]:
-    """How many fields the header and the rows have; 0 for one that is no row."""
+    """How many fields the header and the rows have; 0 for one that is no row. None where nothing is separated."""
+    if form.delimiter.encode() not in sample:
+        return []
     return [len(row.fields) for row in first_rows(io.BytesIO(sample), 0, form, SAMPLE_ROWS).rows]
 
 

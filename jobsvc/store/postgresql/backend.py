@@ -14,6 +14,7 @@ from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from jobsvc.deadlines import BACKGROUND_SECONDS, Deadline, applied, current
+from jobsvc.store.commits.at_once import AtOnce, Begin, Committer
 from jobsvc.store.errors import Conflict, DatabaseBusy, DatabaseDown, DiskFull, IdleTooLong, NotStorable
 from jobsvc.store.postgresql.liveness import see_that_connections_live
 
@@ -153,6 +154,9 @@ class Postgresql:
 
     def contended(self) -> bool:
         return False
+
+    def committer(self, begin: Begin) -> Committer:
+        return AtOnce(begin)
 
     def lock_for_migrations(self, connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATIONS_LOCK})

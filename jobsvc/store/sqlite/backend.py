@@ -14,6 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from jobsvc.deadlines import Deadline, applied, current
+from jobsvc.store.commits.at_once import Begin, Committer
+from jobsvc.store.commits.group_commit import GroupCommit
 from jobsvc.store.sqlite.errors import end_broken_transactions, translated
 from jobsvc.store.sqlite.log import KEPT_BYTES, BoundedLog
 from jobsvc.store.sqlite.read_gate import ReadGate
@@ -74,6 +76,9 @@ class Sqlite:
 
     def contended(self) -> bool:
         return self._turn.is_wanted
+
+    def committer(self, begin: Begin) -> Committer:
+        return GroupCommit(begin, self._turn.is_wanted_urgently)
 
     def lock_for_migrations(self, connection: Connection) -> None:
         """A write transaction has the database to itself."""

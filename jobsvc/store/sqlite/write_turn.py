@@ -48,6 +48,11 @@ class WriteTurn:
         """Whether somebody waits for the turn at this moment."""
         return bool(self._waiting)
 
+    def is_wanted_urgently(self) -> bool:
+        """Whether somebody waits for the turn at this moment who goes ahead of batches."""
+        with self._lock:
+            return any(waiter.urgent() for waiter in self._waiting)
+
     @contextmanager
     def held(self, urgent: Callable[[], bool] = _never, within: float | None = None) -> Iterator[None]:
         """Wait for the turn, and have it for the block's length.

@@ -1,0 +1,1 @@
+"""How what several runs hand over to be written is committed: together, or each by itself."""
