@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from bench.client import Answer, Client
 from bench.measure import MIB, forget_peak, memory, middle_pair, peak_memory
-from bench.report import Row, at_most_more, times
+from bench.report import Measured, Series, at_most_more, times
 from bench.workshop import Running, Workshop
 
 APP = "bench.raw_upload:app"
@@ -18,7 +18,7 @@ BODY_AT_LEAST = 0.95
 MAX_MORE_MIB = 32
 
 
-def rows(workshop: Workshop) -> Iterator[Row]:
+def rows(workshop: Workshop) -> Iterator[Measured]:
     file = workshop.large()
     size = f"{file.stat().st_size / 1e6:.0f} MB"
     speeds = _speeds(workshop, file)
@@ -30,6 +30,12 @@ def rows(workshop: Workshop) -> Iterator[Row]:
     peak, idle = _peak(workshop, file)
     what = f"peak memory, {size} arrives and is processed"
     yield at_most_more(what, peak, idle, MAX_MORE_MIB, unit="MB", against="idle")
+    if workshop.scale.plots:
+        points = [(0.0, idle)]
+        for smaller in (workshop.part(100_000), workshop.flights):
+            points.append((smaller.stat().st_size / 1e6, _peak(workshop, smaller)[0]))
+        points.append((file.stat().st_size / 1e6, peak))
+        yield Series("file memory", "size of the file in MB", "most memory of the process in MB", tuple(points))
 
 
 class Speeds(NamedTuple):
