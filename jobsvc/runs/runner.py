@@ -329,7 +329,7 @@ class Runner:
             open_output=output.open,
             read=self._database.read,
             stopped=signals.stop,
-            batch_items=lambda: BATCH_ITEMS,
+            batch_items=lambda: PART_ITEMS if signals.stop.is_set() else BATCH_ITEMS,
             max_row_bytes=self._max_row_bytes,
             log=said,
             owner=job.scope,

@@ -27,6 +27,9 @@ from jobsvc.kinds.errors import Reason, Refused
 
 ROWS_PER_BATCH = 2000
 
+ROWS_AT_A_TIME = 1000
+"""Rows that are read by one call: enough to make the calls cheap, few enough to be done within a millisecond."""
+
 FIELDS_AT_A_TIME = 200_000
 """Of rows that are padded: they have as many as the header, however few bytes they are. Others have no more than bytes,
 of which `LineBuffer` bounds how many there are."""
@@ -104,7 +107,7 @@ class CsvSource:
         while self._buffer.fill(count := min(wanted(), self._most_rows)):
             batch: WholeBatch | MixedBatch | None = None
             if not self._buffer.overlong:
-                batch = self._whole_batch(count, simple, rows or _each(row))
+                batch = self._whole_batch(wanted, simple, rows or _each(row))
             if batch is None:
                 batch = self._mixed_batch(row, count)
             yield batch
@@ -114,22 +117,47 @@ class CsvSource:
                 self._buffer.consume(batch.line_count)
             self._cursor = batch.next_cursor()
 
-    def _whole_batch(self, count: int, simple: SimpleParser | None, rows: RowsParser) -> WholeBatch | None:
-        """Rows without any fault; None if there may be one."""
-        lines = self._buffer.lines[:count]
+    def _whole_batch(
+        self, wanted: Callable[[], int], simple: SimpleParser | None, rows: RowsParser
+    ) -> WholeBatch | None:
+        """Rows without any fault; None if the first of them may have one.
+
+        They are read in pieces: a call that reads many at once keeps all other threads from
+        the interpreter for as long as it takes.
+        """
+        items: list[Any] = []
+        ends: list[int] = []
+        first = 0
+        while first < (count := min(wanted(), self._most_rows, len(self._buffer.lines))):
+            lines = self._buffer.lines[first : min(first + ROWS_AT_A_TIME, count)]
+            found = self._whole_rows(self._cursor["row"] + len(items), lines, simple, rows)
+            if found is None:
+                break
+            items += found[0]
+            ends += [first + end for end in found[1]]
+            first += len(lines)
+            if ends[-1] < first:
+                # Its last row goes on in lines that are yet to be read.
+                break
+        return WholeBatch(self._cursor, items, self._buffer.lines[: ends[-1]], ends) if items else None
+
+    def _whole_rows(
+        self, first: int, lines: list[bytes], simple: SimpleParser | None, rows: RowsParser
+    ) -> tuple[list[Any], Sequence[int]] | None:
+        """The items of rows that begin with the row `first`, and with how many lines each ends; None if there may be
+        a fault."""
         data = b"".join(lines)
         text = None if max(map(len, lines)) > self._form.max_row_bytes else self._text(data)
         if text is None:
             return None
-        first = self._cursor["row"]
         if simple is not None and (found := self._simple_lines(data, text)) is not None:
             items = simple(first, found)
-            return None if items is None else WholeBatch(self._cursor, items, lines, range(1, len(lines) + 1))
+            return None if items is None else (items, range(1, len(lines) + 1))
         fields, ends = self._fields(text, len(lines))
         if not fields or (ends[-1] > len(fields) and len(data) > self._form.max_row_bytes):
             return None
         items = rows(first, fields) if self._fit_rows(fields) else None
-        return None if items is None else WholeBatch(self._cursor, items, lines[: ends[-1]], ends)
+        return None if items is None else (items, ends)
 
     def _text(self, data: bytes) -> str | None:
         try:
