@@ -157,7 +157,7 @@ def test_a_wrong_key_at_the_login_has_a_line_with_its_id_and_without_its_secret(
     assert told(known) == ("login", "refused", None, None, bob.key.id, "127.0.0.1")
     assert told(unknown) == ("login", "refused", None, None, None, "127.0.0.1")
     assert known["status"] == unknown["status"] == 401
-    assert bob.text.rpartition("_")[2] not in str((known, unknown))
+    assert bob.text.split("_", 2)[2] not in str((known, unknown))
     assert "x" * 40 not in str((known, unknown))
 
 
