@@ -19,7 +19,6 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
@@ -44,11 +43,6 @@ MAX_CONNECTIONS = 4
 POOL_SECONDS = 5.0
 """How long a query waits for a connection. The next one that needs one then has the pool try at once: by itself the
 pool would try later and later while the database is away, and be late by as much as that was."""
-
-
-SWITCH_SECONDS = 0.0005
-"""How long a thread keeps the interpreter lock when others want it. Python's 5 ms would be added to each answer of
-the database to a run, once for each other run that computes, and to each request to stop."""
 
 
 class WorkerProcess(Process[S], Protocol[S]):
@@ -118,7 +112,6 @@ class FleetWorker(Generic[S]):
         A run that does not end within the bound ends with the process: its job is
         found without a worker, and goes on elsewhere.
         """
-        sys.setswitchinterval(SWITCH_SECONDS)
         asyncio.run(self._main())
 
     async def _main(self) -> None:
