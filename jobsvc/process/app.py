@@ -130,11 +130,13 @@ def _build(
     key_use = KeyUse(database, core.now)
     recorder = Recorder(database, core.now)
     app = Flask(__name__, static_folder=None)
+    in_flight = _count_requests(app, settings)
+    core.runner.give_way = in_flight.give_way
     process = WebProcess(
         database,
         locks,
         [*engines.parts, action_thread, follower, pruner, key_use, recorder, *traces],
-        _count_requests(app, settings),
+        in_flight,
         Readiness(database, core.room),
         shutdown_seconds=settings.shutdown_timeout,
     )

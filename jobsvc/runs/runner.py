@@ -73,6 +73,10 @@ class Runner:
         self.when_overtaken: Callable[[], None] = lambda: None
         """Called when jobs with a high priority may wait for a slot that nobody has asked for; to be set as that."""
 
+        self.give_way: Callable[[], None] = lambda: None
+        """Waits for moments in which others are to have the processor; called between two pieces of work that take
+        milliseconds. To be set as that."""
+
     def claim(self) -> Job | None:
         """See `RunClaims`."""
         job = self._claims.claim()
@@ -314,6 +318,13 @@ class Runner:
         except KeyError:
             raise JobFailed(f"there is no kind {job.kind!r} any more; is it missing in JOBSVC_KINDS?") from None
 
+    def _batch_items(self, signals: Signals) -> int:
+        """Asked before each piece of a batch is read."""
+        if signals.stop.is_set():
+            return PART_ITEMS
+        self.give_way()
+        return BATCH_ITEMS
+
     def _context(
         self, job: Job, info: JobInfo, place: Place, signals: Signals, said: RunLog, output: OutputSize
     ) -> JobContext:
@@ -329,7 +340,7 @@ class Runner:
             open_output=output.open,
             read=self._database.read,
             stopped=signals.stop,
-            batch_items=lambda: PART_ITEMS if signals.stop.is_set() else BATCH_ITEMS,
+            batch_items=partial(self._batch_items, signals),
             max_row_bytes=self._max_row_bytes,
             log=said,
             owner=job.scope,

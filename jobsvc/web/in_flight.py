@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from threading import Condition
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.wsgi import ClosingIterator
@@ -21,20 +22,27 @@ def when_closed(answer: Iterable[bytes], environ: WSGIEnvironment, done: Callabl
     return ClosingIterator(answer, done)
 
 
+FIRST_SECONDS = 0.05
+"""For so long a request that has come goes ahead of threads that compute: far longer than most take."""
+
+
 class InFlight:
     """WSGI middleware that counts the requests whose answers are not yet sent whole.
 
-    `_changed` guards `_count`.
+    `_changed` guards `_count` and `_first_until`.
     """
 
     def __init__(self, app: WSGIApplication) -> None:
         self._app: Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]] = app
         self._changed = Condition()
         self._count = 0
+        self._first_until = 0.0
+        """When the latest request will have been first for long enough; on the monotonic clock."""
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         with self._changed:
             self._count += 1
+            self._first_until = monotonic() + FIRST_SECONDS
         exchange = Exchange(environ)
 
         def done() -> None:
@@ -48,6 +56,13 @@ class InFlight:
             raise
         return when_closed(answer, environ, done)
 
+    def give_way(self) -> None:
+        """Wait until no request is to go first. For threads that compute: each takes the interpreter's lock from
+        requests, which want it for moments only, but often."""
+        if monotonic() < self._first_until:
+            with self._changed:
+                self._changed.wait_for(lambda: monotonic() >= self._first_until, FIRST_SECONDS)
+
     def wait(self, seconds: float) -> bool:
         """Wait until no request is being answered. Returns False if that takes longer than `seconds`."""
         with self._changed:
@@ -56,6 +71,8 @@ class InFlight:
     def _done(self) -> None:
         with self._changed:
             self._count -= 1
+            # Also where another one goes on: it is not waited for by everybody again and again.
+            self._first_until = 0.0
             self._changed.notify_all()
 
 
