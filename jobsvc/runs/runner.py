@@ -39,7 +39,7 @@ from jobsvc.traces.spans import span
 
 log = logging.getLogger(__name__)
 
-BATCH_ITEMS = 8000
+BATCH_ITEMS = 4000
 """About how many quick items are committed together."""
 
 
@@ -208,9 +208,8 @@ class Runner:
         for batch in work.batches():
             with signals.items_under_way() if work.acts_at_once() else nullcontext():
                 items, stopped = work.take(batch, signals.stop.is_set)
-            if (state := checkpoints.settle()) is not State.RUNNING:
+            if ahead and (state := self._settled(checkpoints)) is not State.RUNNING:
                 return state
-            self._check_room()
             work.flush()
             if stopped:
                 # Waits until what is asked is written. A run that was not stopped does not wait: if something
@@ -228,11 +227,19 @@ class Runner:
                 raise work.failure
             if stopped or state is not State.RUNNING:
                 return state
-        if (state := checkpoints.settle()) is not State.RUNNING:
+            if not ahead:
+                self._check_room()
+        if ahead and (state := self._settled(checkpoints)) is not State.RUNNING:
             return state
-        self._check_room()
         work.finish()
         return checkpoints.end()
+
+    def _settled(self, checkpoints: Checkpoints) -> State:
+        """Where the job is once what was begun is committed. Raises NoRoom."""
+        state = checkpoints.settle()
+        if state is State.RUNNING:
+            self._check_room()
+        return state
 
     def _check_room(self) -> None:
         """Raises NoRoom if the disks are short of it."""

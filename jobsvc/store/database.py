@@ -90,7 +90,13 @@ class Database:
 
     def submit(self, write: Write[T], urgent: Callable[[], bool]) -> Future[T]:
         """Have `write` write in a transaction that others may share: see `Committer`."""
-        return self._committer.submit(write, urgent)
+
+        def translated(connection: Connection, hurry: Callable[[], bool]) -> T:
+            # Of several that share a transaction, one may fail by itself.
+            with self._translating():
+                return write(connection, hurry)
+
+        return self._committer.submit(translated, urgent)
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:

@@ -106,8 +106,6 @@ class GroupCommit:
                         joined.pop()
                     if monotonic() >= until or entry.urgent() or self._others_in_a_hurry():
                         break
-        except _NothingToKeep:
-            return
         except BaseException as error:
             # Nothing of it is committed. Whoever could not even begin would fare no better now.
             for entry in joined or self._all_waiting():
@@ -118,20 +116,24 @@ class GroupCommit:
 
     def _write(self, connection: Connection, entry: _Entry, values: list[Any]) -> bool:
         """Write one, and add what it returns. Returns whether it did; if not, what the others wrote stays."""
-        savepoint = connection.begin_nested() if values else None
+        if not values:
+            # There is nothing to keep: where it fails, the transaction does.
+            values.append(self._value(connection, entry))
+            return True
+        savepoint = connection.begin_nested()
         try:
-            value = entry.context.run(entry.write, connection, self._is_somebody_in_a_hurry)
+            value = self._value(connection, entry)
         except BaseException as error:
-            if savepoint is None:
-                entry.done.set_exception(error)
-                raise _NothingToKeep from error
+            # Raises where the whole transaction is broken.
             savepoint.rollback()
             entry.done.set_exception(error)
             return False
-        if savepoint is not None:
-            savepoint.commit()
+        savepoint.commit()
         values.append(value)
         return True
+
+    def _value(self, connection: Connection, entry: _Entry) -> Any:
+        return entry.context.run(entry.write, connection, self._is_somebody_in_a_hurry)
 
     def _next(self) -> _Entry | None:
         with self._changed:
@@ -153,7 +155,3 @@ class GroupCommit:
 
     def _is_somebody_in_a_hurry(self) -> bool:
         return self._others_in_a_hurry() or self._is_urgent()
-
-
-class _NothingToKeep(Exception):
-    """The first of a transaction has failed: it is rolled back, and those that wait come with the next."""

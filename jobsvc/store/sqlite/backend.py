@@ -26,6 +26,9 @@ POOLED_CONNECTIONS = 4
 
 PAGE_BYTES = 16 * 1024
 
+CACHE_KIB = 1024
+"""Pages that each connection keeps, half of SQLite's own: there are some connections, and the system keeps pages too."""
+
 STATEMENTS_CACHED = 64
 """Prepared statements each connection keeps; the long ones of bulk inserts must stay among them."""
 
@@ -129,6 +132,7 @@ def _prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
     cursor.execute(f"PRAGMA journal_size_limit={KEPT_BYTES}")
     cursor.close()
 
