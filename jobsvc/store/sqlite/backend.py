@@ -27,7 +27,7 @@ POOLED_CONNECTIONS = 4
 PAGE_BYTES = 16 * 1024
 
 CACHE_KIB = 1024
-"""Pages that each connection keeps, half of SQLite's own: there are some connections, and the system keeps pages too."""
+"""Pages that each connection keeps, half of SQLite's own: there are some connections, and the system keeps pages."""
 
 STATEMENTS_CACHED = 64
 """Prepared statements each connection keeps; the long ones of bulk inserts must stay among them."""
