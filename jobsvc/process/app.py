@@ -131,7 +131,7 @@ def _build(
     recorder = Recorder(database, core.now)
     app = Flask(__name__, static_folder=None)
     in_flight = _count_requests(app, settings)
-    core.runner.give_way = in_flight.give_way
+    core.runner.others_first_for = in_flight.first_for
     process = WebProcess(
         database,
         locks,

@@ -42,6 +42,9 @@ log = logging.getLogger(__name__)
 BATCH_ITEMS = 4000
 """About how many quick items are committed together."""
 
+GIVE_WAY_SECONDS = 0.003
+"""How long a run that gives way waits until it looks again whether it may go on."""
+
 
 class Runner:
     """Claims queued jobs (see `RunClaims`) and runs them. Safe to share among threads."""
@@ -73,9 +76,8 @@ class Runner:
         self.when_overtaken: Callable[[], None] = lambda: None
         """Called when jobs with a high priority may wait for a slot that nobody has asked for; to be set as that."""
 
-        self.give_way: Callable[[], None] = lambda: None
-        """Waits for moments in which others are to have the processor; called between two pieces of work that take
-        milliseconds. To be set as that."""
+        self.others_first_for: Callable[[], float] = lambda: 0.0
+        """For how many seconds others are to have the processor, unless they are done before; to be set as that."""
 
     def claim(self) -> Job | None:
         """See `RunClaims`."""
@@ -326,11 +328,10 @@ class Runner:
             raise JobFailed(f"there is no kind {job.kind!r} any more; is it missing in JOBSVC_KINDS?") from None
 
     def _batch_items(self, signals: Signals) -> int:
-        """Asked before each piece of a batch is read."""
-        if signals.stop.is_set():
-            return PART_ITEMS
-        self.give_way()
-        return BATCH_ITEMS
+        """Asked before each piece of a batch is read: gives way to others."""
+        while (seconds := self.others_first_for()) > 0 and not signals.stop.wait(min(seconds, GIVE_WAY_SECONDS)):
+            pass
+        return 1 if signals.stop.is_set() else BATCH_ITEMS
 
     def _context(
         self, job: Job, info: JobInfo, place: Place, signals: Signals, said: RunLog, output: OutputSize

@@ -29,7 +29,7 @@ FIRST_SECONDS = 0.05
 class InFlight:
     """WSGI middleware that counts the requests whose answers are not yet sent whole.
 
-    `_changed` guards `_count` and `_first_until`.
+    `_changed` guards `_count` and the writing of `_first_until`.
     """
 
     def __init__(self, app: WSGIApplication) -> None:
@@ -56,12 +56,13 @@ class InFlight:
             raise
         return when_closed(answer, environ, done)
 
-    def give_way(self) -> None:
-        """Wait until no request is to go first. For threads that compute: each takes the interpreter's lock from
-        requests, which want it for moments only, but often."""
-        if monotonic() < self._first_until:
-            with self._changed:
-                self._changed.wait_for(lambda: monotonic() >= self._first_until, FIRST_SECONDS)
+    def first_for(self) -> float:
+        """Seconds for which a request is to go first from now on, unless it is answered before; 0: there is none.
+
+        For threads that compute: each takes the interpreter's lock from requests, which
+        want it for moments only, but often.
+        """
+        return max(0.0, self._first_until - monotonic())
 
     def wait(self, seconds: float) -> bool:
         """Wait until no request is being answered. Returns False if that takes longer than `seconds`."""

@@ -12,9 +12,11 @@ from flask import Flask
 from werkzeug.test import run_wsgi_app
 
 from jobsvc.jobs.states import State
+from jobsvc.service.new_job import NewJob
 from jobsvc.web import in_flight
 from jobsvc.web.in_flight import InFlight
-from tests.support.waiting import TIMEOUT, wait_for
+from tests.support.environment import WHO, Environment
+from tests.support.waiting import TIMEOUT, poll, wait_for
 
 
 class Held:
@@ -50,41 +52,52 @@ def held() -> Iterable[Held]:
     held.end()
 
 
-def gives_way(held: Held) -> Thread:
-    thread = Thread(target=held.counted.give_way)
-    thread.start()
-    return thread
-
-
-def test_who_computes_waits_until_the_request_is_answered(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_is_first_until_it_is_answered(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(in_flight, "FIRST_SECONDS", TIMEOUT)
+    assert held.counted.first_for() == 0
     held.begin()
-    thread = gives_way(held)
-    thread.join(0.05)
-    assert thread.is_alive()
+    assert TIMEOUT / 2 < held.counted.first_for() <= TIMEOUT
     held.end()
-    thread.join(TIMEOUT)
-    assert not thread.is_alive()
+    assert held.counted.first_for() == 0
 
 
 def test_a_request_that_takes_long_is_first_for_a_moment_only(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(in_flight, "FIRST_SECONDS", 0.02)
+    monkeypatch.setattr(in_flight, "FIRST_SECONDS", 0.01)
     held.begin()
-    for _ in range(3):
-        thread = gives_way(held)
-        thread.join(TIMEOUT)
-        assert not thread.is_alive()
+    poll(lambda: held.counted.first_for() == 0, TIMEOUT, "the moment to be over")
 
 
-def test_where_nobody_asks_nobody_waits(held: Held) -> None:
-    held.counted.give_way()
+def test_a_run_waits_while_others_are_first_and_no_longer_once_it_is_to_stop(env: Environment) -> None:
+    """The run that somebody waits for must not give way to the request that waits for it."""
+    waits = Event()
+
+    def first() -> float:
+        waits.set()
+        return TIMEOUT
+
+    env.runner.others_first_for = first
+    job_id = env.service.new_id(WHO, "baselineCSV")
+    env.files.input(job_id).write_text("date,n\n" + "2026-01-01,1\n" * 5000)
+    job = env.service.submit(NewJob(id=job_id, kind="baselineCSV", user=WHO, params={}))
+    assert waits.wait(TIMEOUT)
+    env.service.pause(job.id, WHO, TIMEOUT)
+    assert env.job(job).state is State.PAUSED
+    assert env.job(job).done <= 1
+    env.runner.others_first_for = lambda: 0.0
+    env.service.resume(job.id, WHO, TIMEOUT)
+    assert env.wait_for(job, State.SUCCEEDED).done == 5000
 
 
 def test_runs_of_the_service_give_way_between_two_pieces_of_a_batch(
     make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(InFlight, "give_way", lambda _: asked.append(1))
+
+    def asked_for(_: InFlight) -> float:
+        asked.append(1)
+        return 0.0
+
+    monkeypatch.setattr(InFlight, "first_for", asked_for)
     app = make_app()
     rows = "date,n\n" + "2026-01-01,1\n" * 5000
     answer = app.test_client().post("/uploadCSV", data={"file": (io.BytesIO(rows.encode()), "rows.csv")})
