@@ -12,7 +12,7 @@ from jobsvc.kinds.contract import Kind
 from jobsvc.logs.setup import configure
 from jobsvc.process.engines import Engines, threads
 from jobsvc.process.http.waiting_place import PLACE
-from jobsvc.process.interpreter_lock import take_short_turns
+from jobsvc.process.interpreter import leave_out_what_stays, take_short_turns
 from jobsvc.process.locks import Locks
 from jobsvc.process.parts import build_core
 from jobsvc.process.start_line import log_start
@@ -107,10 +107,13 @@ def create_app(
         traces = sending("web")
     locks = _lock(settings)
     try:
-        return _build(settings, locks, own_process, extra_kinds, traces)
+        app = _build(settings, locks, own_process, extra_kinds, traces)
     except BaseException:
         locks.release()
         raise
+    if own_process:
+        leave_out_what_stays()
+    return app
 
 
 def _build(

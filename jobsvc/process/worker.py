@@ -16,7 +16,7 @@ from jobsvc.engines.fleet.worker import FleetWorker
 from jobsvc.files.tidying import tidy_strays
 from jobsvc.identifiers import EntryId, JobKey, Purpose
 from jobsvc.process.fleet_engines import FleetQueues
-from jobsvc.process.interpreter_lock import take_short_turns
+from jobsvc.process.interpreter import leave_out_what_stays, take_short_turns
 from jobsvc.process.metrics_port import MetricsPort
 from jobsvc.process.parts import ROLLBACKS_AT_ONCE, Part, build_core, webhook_sender
 from jobsvc.process.start_line import log_start
@@ -85,6 +85,7 @@ def work(settings: Settings, *, concurrency: int, queues: Sequence[str], name: s
         # The worker ends if a process with the engine `threads` has taken the database while it was away.
         lock.watch(partial(os.kill, pid, SIGTERM))
         take_short_turns()
+        leave_out_what_stays()
         worker.run()
     finally:
         lock.release()

@@ -1,11 +1,12 @@
-"""How long a thread keeps Python's interpreter lock while others wait for it."""
+"""How Python's interpreter is shared by threads that compute and threads that answer."""
 
 from __future__ import annotations
 
+import gc
 import sys
 
 SWITCH_SECONDS = 0.0005
-"""See docs/decisions/0074-one-write-path.md for what others cost."""
+"""How long a thread keeps the interpreter's lock while others wait for it."""
 
 
 def take_short_turns() -> None:
@@ -16,3 +17,12 @@ def take_short_turns() -> None:
     only when it has to.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
+
+
+def leave_out_what_stays() -> None:
+    """Have the collector of garbage pass over everything that there is by now, as it stays as long as the process.
+
+    All threads wait while it looks at some hundred thousand objects, again and again.
+    """
+    gc.collect()
+    gc.freeze()
