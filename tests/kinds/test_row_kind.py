@@ -21,7 +21,7 @@ from jobsvc.store.database import Database
 from jobsvc.testing import run
 from jobsvc.web.services import Services
 from tests.support.gated import Gate
-from tests.support.waiting import TIMEOUT, wait_for
+from tests.support.waiting import TIMEOUT, poll, wait_for
 
 USER = "Jon-Doe"
 
@@ -394,7 +394,8 @@ class TestOwnSource:
         h.jobs.pause(job_id, USER, 0)
         gate.open(1)
         assert h.wait(job_id, State.PAUSED).percent == 50.0
-        assert kind.closed == 1
+        # Its run closes it right after the commit that is seen here.
+        poll(lambda: kind.closed == 1, TIMEOUT, "it to be closed")
         gate.open()
         h.resume(job_id)
         h.wait(job_id, State.SUCCEEDED)
