@@ -84,6 +84,11 @@ def test_every_file_and_module_that_is_named_is_there(page: Path) -> None:
 
 
 @page
+def test_no_merge_was_left_unfinished(page: Path) -> None:
+    assert re.findall(r"^(?:<{7}|>{7}|={7}$).*", page.read_text(), re.MULTILINE) == []
+
+
+@page
 def test_every_make_target_that_is_named_is_in_the_makefile(page: Path) -> None:
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {found for text in quoted(page.read_text()) for found in re.findall(r"\bmake ([a-z][\w-]*)", text)}

@@ -141,12 +141,13 @@ class Checkpoints:
         """Begin to commit the items of a batch that were taken. What was begun before is to be settled.
 
         `leaving` says whether the process is shutting down, `urgent` whether somebody waits for this run to stop.
-        Both may be asked on another thread, and must not block. Returns `running`: more is known once it is settled.
+        Both may be asked on another thread, and must not block. Returns what `settle` does if it is committed by
+        then, as it is where nothing is committed meanwhile; else `running`: more is known once it is settled.
         """
         ready = self._up_to_limit(batch, items)
         self._meter.count(len(ready.items) + len(ready.end.refused))
         self._pending = self._submitted(ready, leaving, urgent)
-        return State.RUNNING
+        return self.settle() if self._pending.written.done() else State.RUNNING
 
     def settle(self) -> State:
         """Wait until what was begun is committed; returns the job's state afterwards, `running` if nothing was begun.
