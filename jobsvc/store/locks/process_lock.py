@@ -24,6 +24,9 @@ LOCK = 7_032_002
 
 RETRY_SECONDS = 0.05
 
+OWN_SECONDS = 2.0
+"""How long the server may take to hear that this process has closed the connection which held the lock."""
+
 CHECK_SECONDS = 2.0
 """How often to check the connection that holds the lock."""
 
@@ -57,6 +60,8 @@ class ProcessLock:
         self._try = text(f"SELECT pg_try_advisory_lock{'_shared' if shared else ''}(:lock)")
         self._shared = shared
         self._host = socket.gethostname()
+        self._me = f"process {os.getpid()} on {self._host},"
+        """How this process is described as the holder."""
         name = f"jobsvc {os.getpid()} {os.getppid()} {self._host}".encode()[:MAX_NAME_BYTES].decode(errors="ignore")
         self._engine = create_engine(
             url,
@@ -73,14 +78,16 @@ class ProcessLock:
 
         With `handover_seconds` above 0 this process is a server's worker. If the
         holder is a child of the same parent, it is most likely the worker that this one
-        replaces in a reload: wait up to that long for its end.
+        replaces in a reload: wait up to that long for its end. What this process itself has just let go of,
+        the server may have yet to hear of: that is waited for, too.
         """
-        deadline = monotonic() + handover_seconds
+        begun = monotonic()
         try:
             self._connection = self._engine.connect()
             while not self._try_lock():
                 who, sibling = self._holder()
-                if not (sibling and monotonic() < deadline):
+                seconds = max(handover_seconds, OWN_SECONDS) if who.startswith(self._me) else handover_seconds
+                if not (sibling and monotonic() < begun + seconds):
                     raise DatabaseInUse(self._explain(who))
                 sleep(RETRY_SECONDS)
         except SQLAlchemyError as error:
