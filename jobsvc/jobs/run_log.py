@@ -34,10 +34,11 @@ class Unheard(NamedTuple):
 
 
 class RunLog:
-    """Implements `kinds.contract.Log`; its lines may be said on any thread, and are written on that of the run.
+    """Implements `kinds.contract.Log`; its lines may be said on any thread, and are written by one thread at a time:
+    that of the run, or the one that commits for it.
 
     As many lines wait to be written as a job keeps: the newest. `_lock` guards `_waiting`, `_said` and
-    `_written`; `_unheard` is the run's thread's alone.
+    `_written`; `_unheard` is the writer's alone.
     """
 
     def __init__(self, attempt: int, now: Callable[[], datetime]) -> None:

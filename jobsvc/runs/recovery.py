@@ -74,7 +74,7 @@ def _settle_all(
     settled: list[Job] = []
     # Also on a full disk the service starts, so that it can be read, and something removed.
     with database.write(urgent=True) as connection:
-        _interrupt_all(connection, now(), DIED)
+        _interrupt_all(connection, now(), DIED, crashes_below=min(SUSPECT_AFTER, max_crashes))
         for state in LEFT_BEHIND:
             # A rollback that is wanted has had no attempt that could have died.
             for row in job_rows.in_state(connection, state, but_rollback=Rollback.WANTED):
@@ -86,12 +86,12 @@ def _settle_all(
     return settled
 
 
-def _interrupt_all(connection: Connection, at: datetime, why: str) -> None:
+def _interrupt_all(connection: Connection, at: datetime, why: str, *, crashes_below: int) -> None:
     """What `leave_behind` does with jobs that were running, for all that are no suspects, at once.
 
     Each of the others is held back for a time of its own, or has failed.
     """
-    keys = job_rows.keys_in_state(connection, State.RUNNING, crashes_below=SUSPECT_AFTER)
+    keys = job_rows.keys_in_state(connection, State.RUNNING, crashes_below=crashes_below)
     _take_all(connection, keys, State.RUNNING, State.INTERRUPTED, at, why, not_before=None)
     if keys:
         log.warning("%d jobs were running when their runs ended: %s", len(keys), State.INTERRUPTED)

@@ -42,7 +42,10 @@ log = logging.getLogger(__name__)
 BATCH_ITEMS = 4000
 """About how many quick items are committed together."""
 
-GIVE_WAY_SECONDS = 0.003
+GIVE_WAY_SECONDS = 0.05
+"""How long a run gives way at most before each piece that it reads."""
+
+LOOK_SECONDS = 0.003
 """How long a run that gives way waits until it looks again whether it may go on."""
 
 
@@ -199,14 +202,15 @@ class Runner:
                 most_refused=info.params.most_refused,
             )
             try:
-                return self._take_all(work, signals, checkpoints)
+                return self._take_all(job, work, signals, checkpoints)
             finally:
                 checkpoints.abandon()
 
-    def _take_all(self, work: Work, signals: Signals, checkpoints: Checkpoints) -> State:
+    def _take_all(self, job: Job, work: Work, signals: Signals, checkpoints: Checkpoints) -> State:
         """Take and commit batch after batch. Where the work `reads_ahead`, one is taken while the one before is
         committed."""
-        ahead = work.reads_ahead and not work.acts_at_once()
+        # Of a job that has crashed, the cursor is to stand as near as can be before the row that ends the process.
+        ahead = work.reads_ahead and not work.acts_at_once() and job.crashes <= 1
         for batch in work.batches():
             with signals.items_under_way() if work.acts_at_once() else nullcontext():
                 items, stopped = work.take(batch, signals.stop.is_set)
@@ -328,9 +332,11 @@ class Runner:
             raise JobFailed(f"there is no kind {job.kind!r} any more; is it missing in JOBSVC_KINDS?") from None
 
     def _batch_items(self, signals: Signals) -> int:
-        """Asked before each piece of a batch is read: gives way to others."""
-        while (seconds := self.others_first_for()) > 0 and not signals.stop.wait(min(seconds, GIVE_WAY_SECONDS)):
-            pass
+        """Asked before each piece of a batch is read: gives way to others, for a moment however many there are."""
+        until = monotonic() + GIVE_WAY_SECONDS
+        while (seconds := min(self.others_first_for(), until - monotonic())) > 0:
+            if signals.stop.wait(min(seconds, LOOK_SECONDS)):
+                break
         return 1 if signals.stop.is_set() else BATCH_ITEMS
 
     def _context(

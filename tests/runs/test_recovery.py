@@ -12,6 +12,7 @@ from jobsvc.clock import now
 from jobsvc.jobs import transition
 from jobsvc.jobs.states import Rollback, State
 from jobsvc.kinds.contract import Effects
+from jobsvc.runs.recovery import recover
 from jobsvc.store.queries import job_rows, log_rows
 from jobsvc.store.queries.log_rows import Line
 from tests.support.environment import WHO, Environment
@@ -71,6 +72,15 @@ def texts(env: Environment, job_id: str) -> list[str]:
     """The lines of a job's log."""
     with env.database.read() as connection:
         return [line["text"] for line in log_rows.of_job(connection, env.service.get(job_id).key, 0, 10**6)]
+
+
+def test_where_one_crash_is_the_most_that_a_job_may_have_it_has_failed(idle: Environment) -> None:
+    job = idle.submit()
+    claimed = idle.runner.claim()
+    assert claimed is not None
+    assert idle.job(job).crashes == 1
+    recover(idle.database, idle.files, now, resume=True, kinds=idle.kinds, max_crashes=1)
+    assert idle.job(job).state is State.FAILED
 
 
 def test_each_of_many_jobs_has_its_own_history_and_log(idle: Environment, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
-WAIT_MS = 15_000
+WAIT_MS = 30_000
 """How long a page waits for what a test expects. A machine may be busy."""
 
 _TELL_VIOLATIONS = """

@@ -11,7 +11,9 @@ import pytest
 from flask import Flask
 from werkzeug.test import run_wsgi_app
 
+from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
+from jobsvc.runs import runner
 from jobsvc.service.new_job import NewJob
 from jobsvc.web import in_flight
 from jobsvc.web.in_flight import InFlight
@@ -67,8 +69,11 @@ def test_a_request_that_takes_long_is_first_for_a_moment_only(held: Held, monkey
     poll(lambda: held.counted.first_for() == 0, TIMEOUT, "the moment to be over")
 
 
-def test_a_run_waits_while_others_are_first_and_no_longer_once_it_is_to_stop(env: Environment) -> None:
+def test_a_run_waits_while_others_are_first_and_no_longer_once_it_is_to_stop(
+    env: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The run that somebody waits for must not give way to the request that waits for it."""
+    monkeypatch.setattr(runner, "GIVE_WAY_SECONDS", TIMEOUT)
     waits = Event()
 
     def first() -> float:
@@ -76,9 +81,7 @@ def test_a_run_waits_while_others_are_first_and_no_longer_once_it_is_to_stop(env
         return TIMEOUT
 
     env.runner.others_first_for = first
-    job_id = env.service.new_id(WHO, "baselineCSV")
-    env.files.input(job_id).write_text("date,n\n" + "2026-01-01,1\n" * 5000)
-    job = env.service.submit(NewJob(id=job_id, kind="baselineCSV", user=WHO, params={}))
+    job = submit(env)
     assert waits.wait(TIMEOUT)
     env.service.pause(job.id, WHO, TIMEOUT)
     assert env.job(job).state is State.PAUSED
@@ -86,6 +89,20 @@ def test_a_run_waits_while_others_are_first_and_no_longer_once_it_is_to_stop(env
     env.runner.others_first_for = lambda: 0.0
     env.service.resume(job.id, WHO, TIMEOUT)
     assert env.wait_for(job, State.SUCCEEDED).done == 5000
+
+
+def test_where_others_are_first_all_the_time_a_run_gives_way_for_a_moment_only(
+    env: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "GIVE_WAY_SECONDS", 0.001)
+    env.runner.others_first_for = lambda: TIMEOUT
+    assert env.wait_for(submit(env), State.SUCCEEDED).done == 5000
+
+
+def submit(env: Environment) -> Job:
+    job_id = env.service.new_id(WHO, "baselineCSV")
+    env.files.input(job_id).write_text("date,n\n" + "2026-01-01,1\n" * 5000)
+    return env.service.submit(NewJob(id=job_id, kind="baselineCSV", user=WHO, params={}))
 
 
 def test_runs_of_the_service_give_way_between_two_pieces_of_a_batch(

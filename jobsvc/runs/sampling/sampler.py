@@ -26,7 +26,7 @@ class Known(NamedTuple):
 
 
 class Sampler:
-    """Of one run, for its thread alone.
+    """Of one run, for one thread at a time: its own, or that which commits for it.
 
     What a run has done since its last point before it fails, or is killed, has no point of its own. The
     next run's begin shows it: there the counters are others, and no run time has passed.

@@ -21,7 +21,7 @@ class Told:
 
 
 class Throughput:
-    """Of one run, for its thread alone.
+    """Of one run, for one thread at a time: its own, or that which commits for it.
 
     Items are told once in `BUCKET_SECONDS`, evenly over the time since those told before. What a run has
     done in the last of these before it fails, or is killed, is not told.

@@ -16,9 +16,10 @@ from threading import Condition, Thread
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, NestedTransaction
 
 from jobsvc.store.commits.at_once import AtOnce, Begin, T, Write
+from jobsvc.store.errors import DatabaseBusy, DatabaseDown
 
 GROUP_SECONDS = 0.025
 """After so long no further checkpoint joins a transaction: about how long others wait for their turn to write."""
@@ -88,9 +89,11 @@ class GroupCommit:
                         return
                 self._write_group()
         finally:
-            # Whatever ended it: what is handed over later begins another one.
+            # Whatever ended it: what is handed over later begins another one, and nobody waits for this one.
             with self._changed:
                 self._thread = None
+                while self._waiting:
+                    self._waiting.popleft().done.set_exception(DatabaseBusy("the thread that commits has ended"))
 
     def _write_group(self) -> None:
         """One transaction: the first that waits, and those that come within GROUP_SECONDS, until somebody is in a
@@ -124,8 +127,7 @@ class GroupCommit:
         try:
             value = self._value(connection, entry)
         except BaseException as error:
-            # Raises where the whole transaction is broken.
-            savepoint.rollback()
+            _roll_back(savepoint, error)
             entry.done.set_exception(error)
             return False
         savepoint.commit()
@@ -155,3 +157,12 @@ class GroupCommit:
 
     def _is_somebody_in_a_hurry(self) -> bool:
         return self._others_in_a_hurry() or self._is_urgent()
+
+
+def _roll_back(savepoint: NestedTransaction, error: BaseException) -> None:
+    """Undo what one has written that failed with `error`. Raises where the whole transaction is broken."""
+    try:
+        savepoint.rollback()
+    except Exception as broken:
+        # What has broken it says more than that it is broken.
+        raise (error if isinstance(error, DatabaseDown) else broken) from broken
