@@ -132,8 +132,8 @@ class Checkpoints:
         self, batch: Batch, items: Sequence[Any], *, leaving: Callable[[], bool], urgent: Callable[[], bool]
     ) -> State:
         """`begin` and `settle`."""
-        self.begin(batch, items, leaving=leaving, urgent=urgent)
-        return self.settle()
+        state = self.begin(batch, items, leaving=leaving, urgent=urgent)
+        return self.settle() if state is State.RUNNING else state
 
     def begin(
         self, batch: Batch, items: Sequence[Any], *, leaving: Callable[[], bool], urgent: Callable[[], bool]
