@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import BinaryIO
 
-READ_BYTES = 512 * 1024
+READ_BYTES = 256 * 1024
 """How much is read at a time."""
 
 _END = re.compile(rb"\r\n|[\r\n]")
