@@ -35,7 +35,6 @@ MAX_ERROR_CHARACTERS = 500
 REASONS_LOOKED_AT = 1000
 """Among how many refused rows to look for the commonest reason, if no row was done."""
 
-
 PART_ITEMS = 1000
 """So many items are written between two looks whether somebody is in a hurry."""
 
@@ -59,11 +58,15 @@ class Written:
     items: int
     """How many of the items that were ready are among it: fewer than all where somebody was in a hurry."""
     done: int
+    """The job's counter as it is then, and so are the next two."""
     refused: int
     blank: int
     warned: int
+    """How many of the work's warnings it has."""
     said: int
+    """What `RunLog.written` is to be told."""
     proved: bool
+    """Whether it shows that the attempt is no crash."""
     told: Told | None
     sampled: Known | None
 
