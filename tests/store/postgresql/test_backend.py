@@ -31,7 +31,7 @@ from jobsvc.store.tables import jobs, metadata, records
 from jobsvc.store.types import Jsonb
 from tests.support.databases import postgresql
 from tests.support.server import ROOT
-from tests.support.waiting import TIMEOUT
+from tests.support.waiting import TIMEOUT, poll
 
 NOW = datetime(2026, 1, 31, 10, tzinfo=UTC)
 
@@ -276,7 +276,7 @@ def test_one_process_has_the_lock_and_the_next_learns_who(url: str) -> None:
     watcher = ProcessLock(url)
     assert f"process {os.getpid()} on " in (watcher.holder() or "")
     first.release()
-    assert watcher.holder() is None
+    poll(lambda: watcher.holder() is None, TIMEOUT, "the server to hear of the closed connection")
     again = ProcessLock(url)
     again.acquire(0)
     again.release()
