@@ -1,5 +1,6 @@
 """How gunicorn runs the service. Every value follows from a setting, or a comment says why."""
 
+import gc
 import logging
 import math
 import os
@@ -91,6 +92,8 @@ def pre_fork(server, worker):
 def post_fork(server, worker):
     """What the worker measures has its room on the disk before it is measured."""
     shared_files.reserve()
+    # What a start makes stays, so that there is nothing to collect: create_app turns it on again.
+    gc.disable()
 
 
 def on_reload(server):

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import psycopg
 
@@ -40,9 +41,9 @@ WORKERS, SLOTS = 2, 2
 def rows(workshop: Workshop) -> Iterator[Row]:
     of_two, of_one = [], []
     for _ in range(workshop.scale.rounds):
-        two, one = _speed(workshop, 2), _speed(workshop, 1)
+        one, two = _speeds(workshop)
         of_two.append((two, one))
-        of_one.append((one, max(_loop_speed(workshop, batch) for batch in LOOP_BATCHES)))
+        of_one.append((one, _loop_speed(workshop)))
     against = "obvious loop with COPY"
     yield times(
         "fleet: one worker, one job", *middle_pair(of_one), unit="rows/s", against=against, at_least=LOOP_AT_LEAST
@@ -60,10 +61,11 @@ def rows(workshop: Workshop) -> Iterator[Row]:
         if cores >= CORES_NEEDED
         else unjudged(speed, f"at least 1.7 x on two free cores; here are {cores} in all")
     )
-    made = [pause.milliseconds for pause in pauses(workshop, workshop.scale.pauses)]
+    with _fleet(workshop, WORKERS, SLOTS) as fleet:
+        made = [pause.milliseconds for pause in _pause_many(fleet, workshop, workshop.scale.pauses)]
+        slowest = max(_goes_on_after(fleet) for _ in range(workshop.scale.rounds))
     what = f"fleet: pause answered across processes, p99 of {len(made)}"
     yield at_most(what, percentile(made, 99), PAUSE_AT_MOST_MS, unit="ms")
-    slowest = max(_goes_on_after(workshop) for _ in range(workshop.scale.rounds))
     what = f"fleet: a killed worker's job goes on, slowest of {workshop.scale.rounds}"
     yield at_most(what, slowest, GOES_ON_WITHIN_SECONDS, unit="s")
 
@@ -84,40 +86,54 @@ def _fleet(workshop: Workshop, workers: int, concurrency: int, **settings: str) 
         postgresql.stop()
 
 
-def _speed(workshop: Workshop, workers: int) -> float:
-    """Rows a second of as many workers, with one job each, from the last upload's answer to the end."""
+def _speeds(workshop: Workshop) -> tuple[float, float]:
+    """Rows a second of one worker with one job, and then of two with a job each."""
+    with _fleet(workshop, 1, concurrency=1) as fleet:
+        one = _speed(workshop, fleet, 1)
+        fleet.start_worker(concurrency=1)
+        return one, _speed(workshop, fleet, 2)
+
+
+def _speed(workshop: Workshop, fleet: Fleet, jobs: int) -> float:
+    """Rows a second of so many jobs, from the last upload's answer to the end."""
     file = workshop.part(workshop.scale.import_rows)
-    with _fleet(workshop, workers, concurrency=1) as fleet:
-        began = fleet.total_done()
-        jobs = [fleet.webs[0].upload(file, date_column="time_hour") for _ in range(workers)]
-        watch = Stopwatch()
-        already = fleet.total_done() - began
-        fleet.wait_all(jobs)
-        return (workers * workshop.scale.import_rows - already) / watch.seconds
+    began = fleet.total_done()
+    ids = [fleet.webs[0].upload(file, date_column=DATE_COLUMN) for _ in range(jobs)]
+    watch = Stopwatch()
+    already = fleet.total_done() - began
+    fleet.wait_all(ids)
+    return (jobs * workshop.scale.import_rows - already) / watch.seconds
 
 
-def _loop_speed(workshop: Workshop, batch: int) -> float:
+def _loop_speed(workshop: Workshop) -> float:
     """Rows a second of what people write first: csv.reader, json.dumps, COPY row by row; committed with each batch."""
-    file, count = workshop.part(workshop.scale.import_rows), workshop.scale.import_rows
     postgresql = OwnPostgresql(workshop.fresh_path("postgresql"))
     try:
-        with psycopg.connect(postgresql.url) as connection, file.open(newline="", encoding="utf-8") as text:
-            watch = Stopwatch()
-            reader = csv.reader(text)
-            date = next(reader).index(DATE_COLUMN)
-            numbered = ((1, row, fields[date][:10], json.dumps(fields)) for row, fields in enumerate(reader, 1))
-            while some := list(islice(numbered, batch)):
-                with (
-                    connection.cursor() as cursor,
-                    cursor.copy('COPY records (job_key, "row", date, data) FROM STDIN') as copy,
-                ):
-                    for values in some:
-                        copy.write_row(values)
-                connection.commit()
-            seconds = watch.seconds
-            assert connection.execute("SELECT count(*) FROM records").fetchone() == (count,)
+        with psycopg.connect(postgresql.url) as connection:
+            return max(_loop(workshop, connection, batch) for batch in LOOP_BATCHES)
     finally:
         postgresql.stop()
+
+
+def _loop(workshop: Workshop, connection: psycopg.Connection[Any], batch: int) -> float:
+    file, count = workshop.part(workshop.scale.import_rows), workshop.scale.import_rows
+    connection.execute("TRUNCATE records")
+    connection.commit()
+    with file.open(newline="", encoding="utf-8") as text:
+        watch = Stopwatch()
+        reader = csv.reader(text)
+        date = next(reader).index(DATE_COLUMN)
+        numbered = ((1, row, fields[date][:10], json.dumps(fields)) for row, fields in enumerate(reader, 1))
+        while some := list(islice(numbered, batch)):
+            with (
+                connection.cursor() as cursor,
+                cursor.copy('COPY records (job_key, "row", date, data) FROM STDIN') as copy,
+            ):
+                for values in some:
+                    copy.write_row(values)
+            connection.commit()
+        seconds = watch.seconds
+    assert connection.execute("SELECT count(*) FROM records").fetchone() == (count,)
     return count / seconds
 
 
@@ -136,37 +152,50 @@ class Pause:
 
 def pauses(workshop: Workshop, count: int, **settings: str) -> list[Pause]:
     """So many pauses, each answered through a web process that runs nothing, while all slots are busy."""
+    with _fleet(workshop, WORKERS, SLOTS, **settings) as fleet:
+        return _pause_many(fleet, workshop, count)
+
+
+def _pause_many(fleet: Fleet, workshop: Workshop, count: int) -> list[Pause]:
+    """Leaves nothing behind that runs."""
     file = workshop.part(workshop.scale.steered_rows)
     chance = random.Random(1)
     made: list[Pause] = []
-    with _fleet(workshop, WORKERS, SLOTS, **settings) as fleet:
-        client = Client(fleet.webs[0].port)
-        while len(made) < count:
-            running = [job["id"] for job in client.get("/jobs?state=running").json["jobs"]]
-            if len(running) < WORKERS * SLOTS:
-                # One that was resumed is queued for a moment.
-                if not client.get("/jobs?state=queued").json["jobs"]:
-                    fleet.webs[0].upload(file, date_column=DATE_COLUMN)
-                continue
-            time.sleep(chance.uniform(0, 0.05))
-            job_id = chance.choice(running)
-            begun = time.monotonic()
-            answer = client.post(f"/jobs/{job_id}/pause")
-            ended = time.monotonic()
-            if answer.status == 200 and answer.json["state"] == "paused":
-                made.append(Pause(job_id, begun, ended))
-                client.post(f"/jobs/{job_id}/resume")
+    client = Client(fleet.webs[0].port)
+    while len(made) < count:
+        running = _in_state(client, "running")
+        if len(running) < WORKERS * SLOTS:
+            # One that was resumed is queued for a moment.
+            if not _in_state(client, "queued"):
+                fleet.webs[0].upload(file, date_column=DATE_COLUMN)
+            continue
+        time.sleep(chance.uniform(0, 0.05))
+        job_id = chance.choice(running)
+        begun = time.monotonic()
+        answer = client.post(f"/jobs/{job_id}/pause")
+        ended = time.monotonic()
+        if answer.status == 200 and answer.json["state"] == "paused":
+            made.append(Pause(job_id, begun, ended))
+            client.post(f"/jobs/{job_id}/resume")
+    for job_id in [*_in_state(client, "running"), *_in_state(client, "queued")]:
+        client.post(f"/jobs/{job_id}/terminate?wait=30")
     return made
 
 
-def _goes_on_after(workshop: Workshop) -> float:
+def _in_state(client: Client, state: str) -> list[str]:
+    return [job["id"] for job in client.get(f"/jobs?state={state}").json["jobs"]]
+
+
+def _goes_on_after(fleet: Fleet) -> float:
     """Seconds from a worker's SIGKILL until its job runs again, with default settings."""
-    with _fleet(workshop, workers=2, concurrency=2) as fleet:
-        job_id = fleet.ticks(100_000)
-        wait_until(lambda: fleet.worker_of(job_id) is not None)
-        victim = fleet.worker_of(job_id)
-        assert victim is not None
-        watch = Stopwatch()
-        victim.kill()
-        wait_until(lambda: bool(fleet.webs[0].job(job_id)["attempt"] == 2))
-        return watch.seconds
+    job_id = fleet.ticks(100_000)
+    wait_until(lambda: fleet.worker_of(job_id) is not None)
+    victim = fleet.worker_of(job_id)
+    assert victim is not None
+    watch = Stopwatch()
+    victim.kill()
+    wait_until(lambda: bool(fleet.webs[0].job(job_id)["attempt"] == 2))
+    seconds = watch.seconds
+    fleet.webs[0].post(f"/jobs/{job_id}/terminate?wait=30")
+    fleet.start_worker(SLOTS)
+    return seconds

@@ -27,21 +27,18 @@ ENOUGH_JOBS = 1000
 CPU_AT_MOST_SECONDS = 0.05
 CPU_WITHIN_SECONDS = 10.0
 
-POINTS = 10
-"""How often the memory is read on the way."""
-
 
 def rows(workshop: Workshop) -> Iterator[Measured]:
     count, quiet = workshop.scale.paused_jobs, workshop.scale.quiet_seconds
     with workshop.server(JOBSVC_KINDS=KIND) as running:
-        points = _pause_many(running, workshop.part(10), count)
+        points = _pause_many(running, workshop.part(10), count, workshop.scale.memory_points)
         cpu = cpu_seconds(running.pid)
         time.sleep(quiet)
         cpu = cpu_seconds(running.pid) - cpu
     yield Series("paused memory", "paused jobs", "memory of the process in MB", tuple(points))
     (_, idle), first, *_, last = points
     yield _memory_row(f"memory of a paused job, of {count:,}, over the idle process", (0.0, idle), last, count)
-    yield _memory_row(f"memory of a paused job, of {count:,}, without the first tenth", first, last, count)
+    yield _memory_row(f"memory of a paused job, of {count:,}, without the first part", first, last, count)
     most = CPU_AT_MOST_SECONDS * quiet / CPU_WITHIN_SECONDS
     yield at_most(f"CPU of {count:,} paused jobs over {quiet:.0f} s", cpu, most, unit="s", digits=2)
 
@@ -53,11 +50,11 @@ def _memory_row(what: str, begin: tuple[float, float], end: tuple[float, float],
     return row if count >= ENOUGH_JOBS else unjudged(row, "too few to judge")
 
 
-def _pause_many(running: Running, file: Path, count: int) -> list[tuple[float, float]]:
-    """Pause about so many jobs; returns (paused jobs, memory in MB) before them, and after each tenth."""
+def _pause_many(running: Running, file: Path, count: int, parts: int) -> list[tuple[float, float]]:
+    """Pause about so many jobs; returns (paused jobs, memory in MB) before them, and after each of so many parts."""
     points, paused = [(0.0, memory(running.pid) / MIB)], 0
-    for tenth in range(1, POINTS + 1):
-        while paused < count * tenth // POINTS:
+    for part in range(1, parts + 1):
+        while paused < count * part // parts:
             _pause_some(running, file)
             paused += SLOTS
         # Threads that end have some moments for it.

@@ -22,6 +22,8 @@ class Scale:
     watched_rows: int
     """Rows of each of the files that are imported meanwhile."""
     paused_jobs: int
+    memory_points: int
+    """How often the memory is read while they become more; 3 at least."""
     quiet_seconds: float
     """For how long the processor time of paused jobs is counted."""
     copies: int
@@ -50,6 +52,7 @@ FULL = Scale(
     windows=15,
     watched_rows=336_776,
     paused_jobs=5_000,
+    memory_points=10,
     quiet_seconds=10.0,
     copies=16,
     first_items=15,
@@ -65,18 +68,19 @@ QUICK = Scale(
     rounds=1,
     import_rows=60_000,
     crowd_rows=1_000,
-    steered_rows=80_000,
+    steered_rows=60_000,
     pauses=8,
     windows=1,
     watched_rows=200_000,
     paused_jobs=80,
+    memory_points=3,
     quiet_seconds=1.0,
     copies=2,
     first_items=3,
     unfinished_jobs=1_000,
     start_rounds=1,
     silent_seconds=4.0,
-    listed_jobs=20_000,
+    listed_jobs=12_000,
     looks=9,
     plots=False,
 )

@@ -79,8 +79,8 @@ class _Load:
         self._file = workshop.part(workshop.scale.watched_rows)
         self._chance = random.Random(PAGES)
         small = workshop.part(1)
-        for _ in range(PAGES):
-            running.wait_succeeded(running.upload(small))
+        for job_id in [running.upload(small) for _ in range(PAGES)]:
+            running.wait_succeeded(job_id)
 
     def measure(self, windows: _Windows, pages: int) -> None:
         """One window, with so many open pages."""

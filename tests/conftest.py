@@ -19,7 +19,7 @@ from tests.support.databases import BOTH, fresh, lay_out
 from tests.support.environment import Environment
 from tests.support.flights import unpack_flights
 from tests.support.gated import Gated
-from tests.support.rules import compile_rules_once
+from tests.support.made_once import make_once
 from tests.support.server import Server
 from tests.support.stores import fresh_url
 from tests.support.waiting import Commits, noted_commits
@@ -35,9 +35,9 @@ class WholeAnswers(FlaskClient):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def rules_compiled_once() -> Iterator[None]:
+def made_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        compile_rules_once(patch)
+        make_once(patch)
         yield
 
 
@@ -63,6 +63,8 @@ def pytest_collection_finish() -> None:
     # Thousands of tests, and what they import, stay to the end: the collector of garbage need not look at them.
     gc.collect()
     gc.freeze()
+    # What each test makes is some ten thousand objects, most of which go without the collector.
+    gc.set_threshold(10_000, 20, 20)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

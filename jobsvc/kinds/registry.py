@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.metadata import entry_points
 from inspect import isabstract
 from pkgutil import resolve_name
@@ -79,14 +80,22 @@ def _problem(kind: Kind) -> str | None:
         return f"its `name` must be letters, digits and underscores, not {name!r}"
     if not (isinstance(kind.Params, type) and issubclass(kind.Params, KindParams)):
         return "its `Params` must be a subclass of KindParams"
-    try:
-        kind.Params.model_json_schema(by_alias=True)
-    except PydanticUserError as error:
-        return f"its `Params` have no JSON schema, from which clients learn them: {error.message}"
+    if no_schema := _no_schema(kind.Params):
+        return f"its `Params` have no JSON schema, from which clients learn them: {no_schema}"
     taken = TAKEN & {field.alias or name for name, field in kind.Params.model_fields.items()}
     if taken:
         return f"every job has {', '.join(sorted(taken))}: its `Params` can have none of that name"
     return _row_problem(kind) if isinstance(kind, RowKind) else None
+
+
+@cache
+def _no_schema(params: type[KindParams]) -> str | None:
+    """Why there is none; to find out takes as long as all else that is looked at."""
+    try:
+        params.model_json_schema(by_alias=True)
+    except PydanticUserError as error:
+        return error.message
+    return None
 
 
 def _row_problem(kind: RowKind) -> str | None:

@@ -22,7 +22,9 @@ def take_short_turns() -> None:
 def leave_out_what_stays() -> None:
     """Have the collector of garbage pass over everything that there is by now, as it stays as long as the process.
 
-    All threads wait while it looks at some hundred thousand objects, again and again.
+    All threads wait while it looks at some hundred thousand objects, again and again. From now on it works, also
+    where a start has left it aside until here.
     """
     gc.collect()
     gc.freeze()
+    gc.enable()

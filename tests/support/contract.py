@@ -117,7 +117,9 @@ class Contract:
         described = content[seen.mimetype]
         if seen.method == "HEAD" or "$ref" not in described["schema"]:
             return
-        body = orjson.loads(_LONE_HALF.sub(rb"\1?", seen.body))
+        # A search of all of a long answer takes longer than all else that is done with it.
+        text = _LONE_HALF.sub(rb"\1?", seen.body) if b"\\ud" in seen.body else seen.body
+        body = orjson.loads(text)
         wrong = [f"{error.instance_path}: {error.message}" for error in self._check(described["schema"]["$ref"])(body)]
         assert wrong == [], f"{seen}: the body is not as the contract has it; {HOW}"
         name = body["type"] if seen.mimetype == PROBLEM else body.get("errorType")

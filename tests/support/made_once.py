@@ -1,0 +1,64 @@
+"""What is the same in every application of the tests, made once for all.
+
+Thousands of tests make an application each, and half of what that takes would be such things.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import EntryPoints, entry_points
+from types import CodeType
+from typing import Any
+
+import pytest
+from flask import Flask
+from jinja2 import BytecodeCache
+from jinja2.bccache import Bucket
+from werkzeug.routing import Rule
+
+from jobsvc.kinds import registry
+
+_RULES: dict[tuple[str, bool], Callable[..., Any]] = {}
+"""By the rule and whether names that it does not have are appended. Written by any thread, the same."""
+
+
+def make_once(patch: pytest.MonkeyPatch) -> None:
+    _compile_rules_once(patch)
+    patch.setattr(Flask, "jinja_options", {"bytecode_cache": _Templates()})
+    # A test that adds a package adds a place where it is found.
+    patch.setattr(registry, "entry_points", lambda group: _entry_points(group, tuple(sys.path)))
+
+
+def _compile_rules_once(patch: pytest.MonkeyPatch) -> None:
+    compiled = Rule._compile_builder
+
+    def once(self: Rule, append_unknown: bool = True) -> Callable[..., Any]:
+        key = (self.rule, append_unknown)
+        if self.defaults or self.subdomain or self.host:
+            return compiled(self, append_unknown)
+        if key not in _RULES:
+            _RULES[key] = compiled(self, append_unknown)
+        return _RULES[key]
+
+    patch.setattr(Rule, "_compile_builder", once)
+
+
+class _Templates(BytecodeCache):
+    """The code of templates, by what names each and by its text. Written by any thread, the same."""
+
+    def __init__(self) -> None:
+        self._codes: dict[tuple[str, str], CodeType] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._codes.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        assert bucket.code is not None
+        self._codes[bucket.key, bucket.checksum] = bucket.code
+
+
+@cache
+def _entry_points(group: str, _places: tuple[str, ...]) -> EntryPoints:
+    return entry_points(group=group)
