@@ -189,7 +189,8 @@ def _in_state(client: Client, state: str) -> list[str]:
 def _goes_on_after(fleet: Fleet) -> float:
     """Seconds from a worker's SIGKILL until its job runs again, with default settings."""
     job_id = fleet.ticks(100_000)
-    wait_until(lambda: fleet.worker_of(job_id) is not None)
+    # A worker that has taken the job's entry, and has not begun the run, has lost no attempt.
+    wait_until(lambda: bool(fleet.webs[0].job(job_id)["state"] == "running"))
     victim = fleet.worker_of(job_id)
     assert victim is not None
     watch = Stopwatch()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 
@@ -15,6 +17,9 @@ from matplotlib import pyplot  # noqa: E402 (it takes what was set before)
 
 from bench.measure import percentile  # noqa: E402
 from bench.results import BEFORE, LAST, Results  # noqa: E402
+
+HOPS = Path(__file__).with_name("hops.json")
+"""What `python -m bench.pause_hops` has printed last; it is committed, too."""
 
 PLOTS = Path(__file__).parents[1] / "docs" / "plots"
 
@@ -28,6 +33,7 @@ def main() -> int:
         print(f"there is no {error.filename}; a full run of `make bench` writes {LAST.name}", file=sys.stderr)
         return 1
     draw(now, before, PLOTS)
+    draw_hops(json.loads(HOPS.read_text()), PLOTS / "pause-hops.svg")
     return 0
 
 
@@ -70,6 +76,22 @@ def _shares(path: Path, title: str, name: str, now: Results) -> Path | None:
         axes.axvline(percentile(figures, 99), color=line[0].get_color(), linestyle=":")
     axes.legend(title="dotted: the 99th percentile")
     return _saved(path, title, name, now, figure, axes, shares=True)
+
+
+def draw_hops(told: dict[str, Any], path: Path) -> None:
+    """A bar for each of two pauses, one after the other: on what way it is, from when to when."""
+    examples = told["examples"]
+    figure, axes = pyplot.subplots(figsize=INCHES, layout="constrained")
+    for number, hop in enumerate(one["hop"] for one in examples["median"]):
+        ways = [example[number] for example in examples.values()]
+        lengths, begins = [way["end"] - way["begin"] for way in ways], [way["begin"] for way in ways]
+        axes.barh(list(examples), lengths, left=begins, height=0.5, label=hop)
+    axes.set_title(f"Two pauses in a fleet, hop by hop: the median and p99 of {told['pauses']}")
+    axes.set_xlabel("ms since the request")
+    axes.invert_yaxis()
+    figure.legend(loc="outside lower center", ncols=2, fontsize="small")
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
 
 
 def _saved(

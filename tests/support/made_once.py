@@ -16,6 +16,10 @@ import pytest
 from flask import Flask
 from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
+from sqlalchemy import Engine
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.util import LRUCache
 from werkzeug.routing import Rule
 
 from jobsvc.kinds import registry
@@ -26,6 +30,7 @@ _RULES: dict[tuple[str, bool], Callable[..., Any]] = {}
 
 def make_once(patch: pytest.MonkeyPatch) -> None:
     _compile_rules_once(patch)
+    _compile_statements_once(patch)
     patch.setattr(Flask, "jinja_options", {"bytecode_cache": _Templates()})
     # A test that adds a package adds a place where it is found.
     patch.setattr(registry, "entry_points", lambda group: _entry_points(group, tuple(sys.path)))
@@ -43,6 +48,16 @@ def _compile_rules_once(patch: pytest.MonkeyPatch) -> None:
         return _RULES[key]
 
     patch.setattr(Rule, "_compile_builder", once)
+
+
+def _compile_statements_once(patch: pytest.MonkeyPatch) -> None:
+    """All engines share the statements that SQLAlchemy has compiled, which it keeps by their dialect."""
+    compiled = LRUCache[Any, Any](5000)
+    shared = property(lambda self: compiled, lambda self, _own: None)
+    patch.setattr(Engine, "_compiled_cache", shared, raising=False)
+    for dialect in (SQLiteDialect_pysqlite, PGDialect_psycopg):
+        patch.setattr(dialect, "__eq__", lambda self, other: type(self) is type(other))
+        patch.setattr(dialect, "__hash__", lambda self: hash(type(self)))
 
 
 class _Templates(BytecodeCache):
