@@ -132,7 +132,7 @@ _REMOVE_ROWS = """
     BEGIN
         FOREACH name IN ARRAY ARRAY{tables} LOOP
             -- To give a table new files takes ten times as long as to remove a few rows.
-            IF pg_relation_size(name) > 262144 THEN
+            IF pg_relation_size(name) > 32768 THEN
                 EXECUTE format('TRUNCATE %s CASCADE', name);
             ELSIF pg_relation_size(name) > 0 THEN
                 EXECUTE format('DELETE FROM %s', name);
