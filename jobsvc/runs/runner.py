@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from datetime import datetime
 from functools import partial
-from threading import Lock
 from time import monotonic
 
 from sqlalchemy import Connection
@@ -80,9 +79,6 @@ class Runner:
         self.when_overtaken: Callable[[], None] = lambda: None
         """Called when jobs with a high priority may wait for a slot that nobody has asked for; to be set as that."""
 
-        self._counting = Lock()
-        self._running = 0
-        """How many runs there are at this moment; `_counting` guards its changes."""
         self.others_first_for: Callable[[], float] = lambda: 0.0
         """For how many seconds others are to have the processor, unless they are done before; to be set as that."""
 
@@ -108,26 +104,12 @@ class Runner:
         Returns the state that the run left the job in; None if the job was taken
         from it, in which case it left no effect.
         """
-        with (
-            self._counted(),
-            span(f"run {job.kind}", span_fields(job)) as told,
-            about(**log_fields(job), **told.fields),
-        ):
+        with span(f"run {job.kind}", span_fields(job)) as told, about(**log_fields(job), **told.fields):
             state = self._run(job, signals)
             told.note({"jobsvc.job.state": state})
             if state is State.FAILED:
                 told.fail(state)
             return state
-
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        with self._counting:
-            self._running += 1
-        try:
-            yield
-        finally:
-            with self._counting:
-                self._running -= 1
 
     def _run(self, job: Job, signals: Signals) -> State | None:
         log.info("the run begins: %d items done so far", job.done + job.failed)
@@ -350,12 +332,8 @@ class Runner:
             raise JobFailed(f"there is no kind {job.kind!r} any more; is it missing in JOBSVC_KINDS?") from None
 
     def _batch_items(self, signals: Signals) -> int:
-        """Asked before each piece of a batch is read: gives way to others, for a moment however many there are.
-
-        A run that is alone need not: it takes hardly anything from a request, and would wait for each that looks how
-        far it is.
-        """
-        until = monotonic() + (GIVE_WAY_SECONDS if self._running > 1 else 0.0)
+        """Asked before each piece of a batch is read: gives way to others, for a moment however many there are."""
+        until = monotonic() + GIVE_WAY_SECONDS
         while (seconds := min(self.others_first_for(), until - monotonic())) > 0:
             if signals.stop.wait(min(seconds, LOOK_SECONDS)):
                 break
