@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from jobsvc.kinds import Kind
+from jobsvc.logs import about
 from jobsvc.process.app import create_app
 from jobsvc.settings import Settings
 from jobsvc.web.services import Services
@@ -39,6 +40,16 @@ def made_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         make_once(patch)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_to_the_next() -> Iterator[None]:
+    """What a test's requests tell of themselves ends with them: an answer that stays open gives it to later tests."""
+    yield
+    left = about.current()
+    if left:
+        about.begin(about.NOTHING)
+        pytest.fail(f"an answer was not closed: the thread still works for {dict(left)}")
 
 
 @pytest.fixture(scope="session")

@@ -49,7 +49,7 @@ def test_a_failure_of_the_service_is_a_problem_document_that_tells_nothing_of_it
         database.execute("DROP TABLE team_members")
     # The contract has no such answer.
     client.application.test_client_class = FlaskClient
-    answer = client.application.test_client().get("/teams")
+    answer = client.application.test_client().get("/teams", buffered=True)
     assert_problem(answer, 500)
     assert "team_members" not in answer.text
     assert "Traceback" not in answer.text

@@ -92,7 +92,7 @@ def test_a_failure_of_the_service_has_them_too(app: Flask) -> None:
         raise ZeroDivisionError
 
     # The contract has no such answer.
-    answer = FlaskClient(app, app.response_class).get("/healthz")
+    answer = FlaskClient(app, app.response_class).get("/healthz", buffered=True)
     assert answer.status_code == 500
     assert_headers(answer, "a failure", secure=False)
 

@@ -18,6 +18,7 @@ from jobsvc.service.monitoring.disks import Disk
 from jobsvc.service.monitoring.overview import Rate
 from jobsvc.web.dashboard import service_page
 from jobsvc.web.dashboard.charting import HEIGHT, WIDTH, chart
+from tests.conftest import WholeAnswers
 from tests.support.browser import PAGE_VIEW, Browser
 from tests.support.gated import Gated
 from tests.support.requests import held, submit_gated
@@ -96,6 +97,7 @@ def test_no_secret_is_shown(tmp_path: Path, database_url: str, monkeypatch: pyte
     # Where there is no .env.
     monkeypatch.chdir(tmp_path)
     app = create_app(own_process=False)
+    app.test_client_class = WholeAnswers
     try:
         html = shown(app, EVE)
     finally:
