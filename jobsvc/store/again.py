@@ -46,6 +46,20 @@ def done_again(transaction: Callable[[], T], when: Callable[[BaseException], boo
 
     Raises that error if this did not help, or if the thread's deadline has come.
     """
+    # Most go well, and tenacity's objects hold each other: what the transaction has, a whole batch perhaps, would stay
+    # until the collector of garbage comes.
+    try:
+        return transaction()
+    except BaseException as error:
+        if not when(error):
+            raise
+        failed = [error]
+
+    def tried() -> T:
+        if failed:
+            raise failed.pop()
+        return transaction()
+
     again = Retrying(
         retry=retry_if_exception(when),
         wait=wait_random_exponential(multiplier=0.02, max=MAX_STEP_ASIDE_SECONDS),
@@ -53,7 +67,7 @@ def done_again(transaction: Callable[[], T], when: Callable[[BaseException], boo
         before_sleep=_tell,
         reraise=True,
     )
-    return again(transaction)
+    return again(tried)
 
 
 def again_on_conflict(transaction: Callable[P, T]) -> Callable[P, T]:
