@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from bench.measure import Stopwatch, middle_pair
 from bench.report import Measured, Series, times
-from bench.workshop import Running, Workshop, wait_until
+from bench.workshop import Running, Workshop
 
 JOBS = 64
 AT_LEAST = 0.9
@@ -52,10 +52,7 @@ def _many(workshop: Workshop, jobs: int, **settings: str) -> Crowd:
     with workshop.server(None, **settings) as running:
         watch = Stopwatch()
         ids = [running.upload(file) for _ in range(jobs)]
-        if jobs == 1:
-            running.wait_succeeded(ids[0])
-        else:
-            _wait_all_ended(running)
+        running.wait_succeeded(*ids)
         seconds = watch.seconds
         took = [_run_seconds(running, job_id) for job_id in ids]
     return Crowd(jobs * each / seconds, each / max(took), each / min(took))
@@ -67,7 +64,3 @@ def _run_seconds(running: Running, job_id: str) -> float:
     assert state == "succeeded", state
     begun, ended = map(datetime.fromisoformat, times)
     return (ended - begun).total_seconds()
-
-
-def _wait_all_ended(running: Running) -> None:
-    wait_until(lambda: not running.in_state("queued") and not running.in_state("running"))

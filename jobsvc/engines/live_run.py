@@ -29,7 +29,8 @@ class Claim(Protocol):
 class RunSignals(Protocol):
     """What a run looks at before every item."""
 
-    stop: Event
+    @property
+    def stop(self) -> Event: ...
 
     def shut_down(self) -> None: ...
 

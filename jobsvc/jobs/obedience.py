@@ -29,10 +29,12 @@ def note(database: Database, job: Job, left: State | None, at: datetime) -> None
     try:
         with database.read(within=READ_SECONDS) as connection:
             events = event_rows.latest(connection, job.key, 2)
-            attempt = job_rows.by_key(connection, job.key)["attempt"]
+            # A rollback that has begun is another attempt, and has no line in the history.
+            if left is None and job_rows.by_key(connection, job.key)["attempt"] != job.attempt:
+                return
     except DatabaseDown:
         return
-    asked = _asked(events, left) if attempt == job.attempt else None
+    asked = _asked(events, left)
     if asked is not None:
         seconds = max(0.0, (at - asked["at"]).total_seconds())
         STOP_SECONDS.labels(action=ASKED_BY[State(asked["to"])]).observe(seconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
@@ -107,6 +107,8 @@ class JobContext:
     """For items that take long or wait; see ItemAbandoned."""
     batch_items: Callable[[], int] = field(repr=False)
     """About how many quick items the next batch should have; asked before each."""
+    turn: Callable[[], AbstractContextManager[object]] = field(default=nullcontext, repr=False)
+    """Around what computes for some milliseconds and waits for nothing: other runs do so afterwards."""
     max_row_bytes: int = DEFAULT_MAX_ROW_BYTES
     """The longest row of an upload that is taken, in bytes."""
     log: Log = field(default=nowhere, repr=False)

@@ -34,7 +34,7 @@ class Effects(Protocol):
 class Taken(NamedTuple):
     """What `Work.take` has done of a batch."""
 
-    items: list[Any]
+    items: Sequence[Any]
     """Those that were taken, from the batch's first on without a gap."""
     stopped: bool
     """Whether it ended early: since it was told to, or since an item was abandoned or has failed (`Work.failure`)."""
@@ -89,9 +89,14 @@ class Work(ABC):
 
     def take(self, batch: Batch, should_stop: Callable[[], bool]) -> Taken:
         """Take a batch's items one after the other, looking before each whether to stop. Outside every transaction."""
+        process = None if type(self).process is Work.process else self.process
+        if process is None and isinstance(batch.items, Sequence):
+            for count, _ in enumerate(batch.items):
+                if should_stop():
+                    return Taken(batch.items[:count], stopped=True)
+            return Taken(batch.items, stopped=False)
         items: list[Any] = []
         add = items.append
-        process = None if type(self).process is Work.process else self.process
         for item in batch.items:
             if should_stop():
                 return Taken(items, stopped=True)

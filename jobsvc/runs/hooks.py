@@ -20,8 +20,8 @@ from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import HOOKS, State
 from jobsvc.kinds.contract import JobInfo, Kind
 from jobsvc.logs.private import PRIVATE
-from jobsvc.store.bulk_insert import bulk_insert
-from jobsvc.store.insert_new import insert_new
+from jobsvc.store.inserts.bulk import bulk_insert
+from jobsvc.store.inserts.new import insert_new
 from jobsvc.traces.spans import Value
 
 log = logging.getLogger(__name__)
@@ -81,6 +81,15 @@ def contained(kind: Kind) -> Iterator[None]:
         raise
     except BaseException as error:
         raise KindBroke(f"{kind.name} raised {type(error).__name__}: {error}") from error
+
+
+def has_hook(kinds: Mapping[str, Kind], job: Job, state: State) -> bool:
+    """Whether the job's kind has something to do when the job comes to that state."""
+    name, kind = HOOKS.get(state), kinds.get(job.kind)
+    if name is None or kind is None:
+        return False
+    hook = getattr(kind, name)
+    return getattr(hook, "__func__", hook) is not getattr(Kind, name)
 
 
 def tell(kinds: Mapping[str, Kind], job: Job, after: State | None = None) -> None:

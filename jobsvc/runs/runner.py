@@ -25,10 +25,11 @@ from jobsvc.logs.private import PRIVATE
 from jobsvc.runs.checkpoint import PART_ITEMS, Checkpoints
 from jobsvc.runs.claims import RunClaims
 from jobsvc.runs.ending import AttemptLost, break_off, ended_by_run, fail
-from jobsvc.runs.hooks import job_info, log_fields, span_fields, tell
+from jobsvc.runs.hooks import has_hook, job_info, log_fields, span_fields, tell
 from jobsvc.runs.progress import ProgressMeter
 from jobsvc.runs.recording import until_recorded
 from jobsvc.runs.recovery import interrupt
+from jobsvc.runs.sharing.processor_turns import ProcessorTurns
 from jobsvc.runs.sharing.user_slots import UserSlots
 from jobsvc.runs.signals import Signals
 from jobsvc.store.database import Database
@@ -42,7 +43,7 @@ log = logging.getLogger(__name__)
 BATCH_ITEMS = 4000
 """About how many quick items are committed together."""
 
-GIVE_WAY_SECONDS = 0.05
+GIVE_WAY_SECONDS = 0.01
 """How long a run gives way at most before each piece that it reads."""
 
 LOOK_SECONDS = 0.003
@@ -81,6 +82,7 @@ class Runner:
 
         self.others_first_for: Callable[[], float] = lambda: 0.0
         """For how many seconds others are to have the processor, unless they are done before; to be set as that."""
+        self._turns = ProcessorTurns()
 
     def claim(self) -> Job | None:
         """See `RunClaims`."""
@@ -122,7 +124,7 @@ class Runner:
         ended_at = self._now()
         self._clear_files(job, state)
         obedience.note(self._database, job, state, ended_at)
-        if state in HOOKS:
+        if state is not None and has_hook(self._kinds, job, state):
             try:
                 tell(self._kinds, self._reread(job), state)
             except DatabaseDown:
@@ -355,6 +357,7 @@ class Runner:
             read=self._database.read,
             stopped=signals.stop,
             batch_items=partial(self._batch_items, signals),
+            turn=partial(self._turns.turn, signals.stop),
             max_row_bytes=self._max_row_bytes,
             log=said,
             owner=job.scope,

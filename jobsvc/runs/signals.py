@@ -2,11 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Condition, Event
 from time import monotonic
 from typing import Protocol
+
+
+class StopEvent(Event):
+    """An Event that also wakes its run where that waits for something else.
+
+    The run's own thread alone waits, and writes `_wakes`. `set` first sets the flag and then reads it, and the run
+    first writes it and then reads the flag: one of them sees the other.
+    """
+
+    _longest_wait: float | None = None
+    """Seconds after which the run has to look by itself; None: whoever sets it wakes the run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._wakes: Event | None = None
+
+    def set(self) -> None:
+        super().set()
+        if (woken := self._wakes) is not None:
+            woken.set()
+
+    @contextmanager
+    def waking(self, woken: Event) -> Iterator[float | None]:
+        """Within the block, `woken` is set too when this is. Gives for how many seconds at most to wait for it."""
+        self._wakes = woken
+        try:
+            yield self._longest_wait
+        finally:
+            self._wakes = None
 
 
 class Signals:
@@ -27,7 +56,7 @@ class Signals:
     __slots__ = ("_asked", "_being_asked", "shutting_down", "stop")
 
     def __init__(self) -> None:
-        self.stop = Event()
+        self.stop = StopEvent()
         self.shutting_down = False
         self._asked = Condition()
         self._being_asked = 0
@@ -124,11 +153,13 @@ LOOK_SECONDS = 0.05
 """Polling interval of a thread that waits for an AbortableEvent: whether to abort."""
 
 
-class AbortableEvent(Event):
+class AbortableEvent(StopEvent):
     """An Event that is also set once `should_abort` says yes, until it is cleared: an abort is asked for only once.
 
     It is also set as long as `is_closed` says yes: then clearing it does nothing.
     """
+
+    _longest_wait = LOOK_SECONDS
 
     def __init__(self, should_abort: Callable[[], bool], is_closed: Callable[[], bool] = lambda: False) -> None:
         super().__init__()

@@ -48,6 +48,9 @@ MAX_DELAY_SECONDS = 3600.0
 RETRY_SECONDS = 1.0
 """The pause after the database did not answer, or no thread could be started."""
 
+ASIDE_SECONDS = 0.05
+"""How long after a change to look: whoever has made it is answered first, and most changes have no message."""
+
 LEASE_SECONDS = 5.0
 """How much longer than its attempt a message is kept from other processes that send."""
 
@@ -165,7 +168,7 @@ class WebhookSender:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._closing or self._wanted, self._longest_wait(due_in))
-                if self._closing:
+                if self._changed.wait_for(lambda: self._closing, ASIDE_SECONDS):
                     return
                 # Before the look, so that what comes during it isn't missed.
                 self._wanted = False

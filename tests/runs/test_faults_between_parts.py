@@ -27,10 +27,10 @@ from jobsvc.service.core import Core
 from jobsvc.service.jobs import JobService
 from jobsvc.service.new_job import NewJob
 from jobsvc.settings import Settings
-from jobsvc.store import insert_new
 from jobsvc.store.database import Database
 from jobsvc.store.disk.open_room import open_room
 from jobsvc.store.errors import DiskFull
+from jobsvc.store.inserts import new
 from jobsvc.store.locks import process_lock
 from jobsvc.store.locks.process_lock import ProcessLock
 from jobsvc.store.migrate import prepare
@@ -120,7 +120,7 @@ def test_a_claim_that_broke_off_is_not_taken_up_by_a_run_when_the_job_is_being_r
 
 
 def test_no_two_advisory_locks_have_the_same_number() -> None:
-    numbers = [postgresql.MIGRATIONS_LOCK, postgresql.SUSPECTS_LOCK, process_lock.LOCK, insert_new._LOCKS]
+    numbers = [postgresql.MIGRATIONS_LOCK, postgresql.SUSPECTS_LOCK, process_lock.LOCK, new._LOCKS]
     assert len(set(numbers)) == len(numbers)
 
 

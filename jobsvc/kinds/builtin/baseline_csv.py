@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import count, repeat
 from typing import Annotated, Any, TypeAlias
 
 import orjson
@@ -30,6 +29,7 @@ from jobsvc.kinds.csv.text import shortened
 from jobsvc.kinds.csv.upload_check import settled
 from jobsvc.kinds.csv.work import CsvWork
 from jobsvc.kinds.preview.dates import better_formats, columns_of_dates
+from jobsvc.store.inserts.columns import Columns, Same
 from jobsvc.store.tables import records
 
 Record: TypeAlias = tuple[int, int, str, str]
@@ -88,7 +88,7 @@ class _Records(CsvWork):
     def __init__(self, context: JobContext) -> None:
         super().__init__(context)
         self._key = context.key
-        self._batch_items = context.batch_items
+        self._batch_items, self._turn = context.batch_items, context.turn
         self._dry_run: bool = context.params.dry_run
         self._default_date = (context.uploaded_at or context.created_at).date().isoformat()
         try:
@@ -101,7 +101,7 @@ class _Records(CsvWork):
         self._dates = Dates(self._date_format)
 
     def batches(self) -> Iterator[Batch]:
-        return self.source.batches(self._record, self._simple_records, self._records, self._batch_items)
+        return self.source.batches(self._record, self._simple_records, self._records, self._batch_items, self._turn)
 
     def apply(self, effects: Effects, items: Sequence[Record]) -> Sequence[RefusedLate]:
         if self._dry_run:
@@ -143,21 +143,26 @@ class _Records(CsvWork):
             day = found
         return self._key, row, day, orjson.dumps(fields).decode()
 
-    def _records(self, first_row: int, rows: list[list[str]]) -> list[Record] | None:
+    def _records(self, first_row: int, rows: list[list[str]]) -> Columns | None:
         """The same from many rows at once; None if one of them has no date."""
         index = self._date_index
         days = None if index is None else self._dates.find_all([fields[index] for fields in rows])
         if index is not None and days is None:
             return None
-        return list(zip(repeat(self._key), count(first_row), days or repeat(self._default_date), _json_of_each(rows)))
+        return self._columns(first_row, days, _json_of_each(rows))
 
-    def _simple_records(self, first_row: int, lines: SimpleLines) -> list[Record] | None:
+    def _simple_records(self, first_row: int, lines: SimpleLines) -> Columns | None:
         """The same from lines that need no parser: their JSON is text replacement."""
         index = self._date_index
         days = None if index is None else self._dates.find_all(lines.column(index))
         if index is not None and days is None:
             return None
-        return list(zip(repeat(self._key), count(first_row), days or repeat(self._default_date), lines.as_json()))
+        return self._columns(first_row, days, lines.as_json())
+
+    def _columns(self, first_row: int, days: list[str] | None, data: list[str]) -> Columns:
+        """Consecutive records."""
+        row_numbers = range(first_row, first_row + len(data))
+        return Columns(Same(self._key), row_numbers, days or Same(self._default_date), data)
 
 
 def _json_of_each(rows: list[list[str]]) -> list[str]:

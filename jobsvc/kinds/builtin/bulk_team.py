@@ -70,7 +70,7 @@ class _Teams(CsvWork):
 
     def __init__(self, context: JobContext) -> None:
         super().__init__(context)
-        self._batch_items = context.batch_items
+        self._batch_items, self._turn = context.batch_items, context.turn
         self._dry_run: bool = context.params.dry_run
         header = self.source.columns
         if header[0].strip().casefold() != TEAM:
@@ -85,7 +85,7 @@ class _Teams(CsvWork):
         self._lists = [name.strip().casefold() == MEMBERS for name in header[1:]]
 
     def batches(self) -> Iterator[Batch]:
-        return self.source.batches(self._team, wanted=self._batch_items)
+        return self.source.batches(self._team, wanted=self._batch_items, turn=self._turn)
 
     def _team(self, row: int, fields: list[str]) -> Team:
         name = fields[0].strip()

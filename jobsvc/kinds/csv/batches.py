@@ -28,7 +28,7 @@ class CsvCursor(TypedDict):
 class CsvBatch(Batch):
     """Rows of a file from the cursor `start` on."""
 
-    items: list[Any]
+    items: Sequence[Any]
     line_count: int
     """Lines of the file that the batch covers."""
 
@@ -59,7 +59,7 @@ class CsvBatch(Batch):
 class WholeBatch(CsvBatch):
     """Every row is an item. Offsets are added up only when they are asked for."""
 
-    def __init__(self, start: CsvCursor, items: list[Any], lines: list[bytes], ends: Sequence[int]) -> None:
+    def __init__(self, start: CsvCursor, items: Sequence[Any], lines: list[bytes], ends: Sequence[int]) -> None:
         """`lines` are those of the rows; the row at index i ends with the first `ends[i]` of them."""
         super().__init__(start)
         self.items = items

@@ -92,6 +92,9 @@ class Dates:
         for text in set(texts) - known.keys():
             if self._read(self._key(text)) is None:
                 return None
+        if self._form is None:
+            # What begins a field is the date.
+            return texts
         try:
             return [known[text] for text in texts]
         except KeyError:

@@ -12,6 +12,9 @@ from typing import BinaryIO
 READ_BYTES = 256 * 1024
 """How much is read at a time."""
 
+MOST_BYTES = 512 * 1024
+"""When so much was read and is not consumed yet, no more is read, however few lines it has."""
+
 _END = re.compile(rb"\r\n|[\r\n]")
 
 
@@ -40,7 +43,7 @@ class LineBuffer:
         Returns whether there is anything to consume.
         """
         pending = sum(map(len, self.lines))
-        while len(self.lines) < count and pending < READ_BYTES and self.more():
+        while len(self.lines) < count and pending < MOST_BYTES and self.more():
             pending = sum(map(len, self.lines))
         return bool(self.lines) or self.overlong > 0
 

@@ -13,6 +13,7 @@ import csv
 import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, BinaryIO, TypeAlias
 
 from jobsvc.kinds.batch import Batch
@@ -47,13 +48,16 @@ _ESCAPED = bytes(set(range(32)) - {10, 13}) + b"\\"
 RowParser: TypeAlias = Callable[[int, list[str]], Any]
 """Makes the item of a row from its number (from 1) and fields; may raise Refused."""
 
-RowsParser: TypeAlias = Callable[[int, list[list[str]]], list[Any] | None]
+Items: TypeAlias = Sequence[Any]
+"""A list, or another sort of sequence that has `+`: what one kind makes of many rows at once is of one sort."""
+
+RowsParser: TypeAlias = Callable[[int, list[list[str]]], Items | None]
 """Makes the items of rows (the first has the given number), all at once.
 
 None says that a row needs a closer look, by the RowParser.
 """
 
-SimpleParser: TypeAlias = Callable[[int, SimpleLines], list[Any] | None]
+SimpleParser: TypeAlias = Callable[[int, SimpleLines], Items | None]
 """The same from lines that need no CSV parser."""
 
 
@@ -100,14 +104,19 @@ class CsvSource:
         simple: SimpleParser | None = None,
         rows: RowsParser | None = None,
         wanted: Callable[[], int] = lambda: ROWS_PER_BATCH,
+        turn: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> Iterator[Batch]:
-        """The remaining rows, about `wanted()` of them in a batch, or fewer. Without `rows`, `row` makes them."""
+        """The remaining rows, about `wanted()` of them in a batch, or fewer. Without `rows`, `row` makes them.
+
+        Rows without a fault are made into items within a `turn()`, for parsers that wait for nothing.
+        """
         if self._extra or self._form.ragged is Ragged.ANY:
             simple = None
         while self._buffer.fill(count := min(wanted(), self._most_rows)):
             batch: WholeBatch | MixedBatch | None = None
             if not self._buffer.overlong:
-                batch = self._whole_batch(wanted, simple, rows or _each(row))
+                with turn():
+                    batch = self._whole_batch(wanted, simple, rows or _each(row))
             if batch is None:
                 batch = self._mixed_batch(row, count)
             yield batch
@@ -125,25 +134,28 @@ class CsvSource:
         They are read in pieces: a call that reads many at once keeps all other threads from
         the interpreter for as long as it takes.
         """
-        items: list[Any] = []
+        items: Any = None
         ends: list[int] = []
         first = 0
         while first < (count := min(wanted(), self._most_rows, len(self._buffer.lines))):
             lines = self._buffer.lines[first : min(first + ROWS_AT_A_TIME, count)]
-            found = self._whole_rows(self._cursor["row"] + len(items), lines, simple, rows)
+            if first and len(lines) < ROWS_AT_A_TIME and not self._buffer.at_end:
+                # A whole number of pieces is inserted by fewer statements. The others begin the next batch.
+                break
+            found = self._whole_rows(self._cursor["row"] + len(ends), lines, simple, rows)
             if found is None:
                 break
-            items += found[0]
+            items = found[0] if items is None else items + found[0]
             ends += [first + end for end in found[1]]
             first += len(lines)
             if ends[-1] < first:
                 # Its last row goes on in lines that are yet to be read.
                 break
-        return WholeBatch(self._cursor, items, self._buffer.lines[: ends[-1]], ends) if items else None
+        return WholeBatch(self._cursor, items, self._buffer.lines[: ends[-1]], ends) if ends else None
 
     def _whole_rows(
         self, first: int, lines: list[bytes], simple: SimpleParser | None, rows: RowsParser
-    ) -> tuple[list[Any], Sequence[int]] | None:
+    ) -> tuple[Items, Sequence[int]] | None:
         """The items of rows that begin with the row `first`, and with how many lines each ends; None if there may be
         a fault."""
         data = b"".join(lines)
@@ -279,7 +291,7 @@ class CsvSource:
 
 
 def _each(row: RowParser) -> RowsParser:
-    def rows(first: int, found: list[list[str]]) -> list[Any] | None:
+    def rows(first: int, found: list[list[str]]) -> Items | None:
         try:
             return [row(first + index, fields) for index, fields in enumerate(found)]
         except Refused:

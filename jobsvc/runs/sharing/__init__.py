@@ -1,1 +1,1 @@
-"""Who goes next: the turns by which users share the slots, and jobs that give way to others."""
+"""Who goes next: users who share the slots, jobs that give way to others, runs that share the processor."""

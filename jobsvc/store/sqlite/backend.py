@@ -32,6 +32,9 @@ CACHE_KIB = 1024
 STATEMENTS_CACHED = 64
 """Prepared statements each connection keeps; the long ones of bulk inserts must stay among them."""
 
+BUSY_TIMEOUT = "jobsvc_busy_timeout"
+"""Where a connection has what it was told last. To tell it again is to wait for the interpreter three times."""
+
 LOCK_SECONDS = 5.0
 """How long a transaction without a deadline waits for another process, such as a backup, that holds SQLite's lock."""
 
@@ -140,8 +143,11 @@ def _prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
 def _begin(connection: Connection) -> None:
     driver = connection.connection.dbapi_connection
     assert isinstance(driver, sqlite3.Connection)
-    # As a script: each number is another statement, and would drive the long ones out of the cache.
-    driver.executescript(f"PRAGMA busy_timeout={round(_lock_seconds() * 1000)}")
+    milliseconds = round(_lock_seconds() * 1000)
+    if connection.info.get(BUSY_TIMEOUT) != milliseconds:
+        # As a script: each number is another statement, and would drive the long ones out of the cache.
+        driver.executescript(f"PRAGMA busy_timeout={milliseconds}")
+        connection.info[BUSY_TIMEOUT] = milliseconds
     writes = connection.get_execution_options().get("jobsvc_writes", False)
     # A transaction that begins with a read and then writes can fail at once when
     # somebody else has written in between; IMMEDIATE takes the lock first.

@@ -21,9 +21,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import IntegrityError
 
 from jobsvc.settings import Settings
-from jobsvc.store.bulk_insert import bulk_insert
 from jobsvc.store.database import Database
 from jobsvc.store.errors import Conflict, DatabaseDown, DatabaseInUse, NotStorable, SchemaBehind
+from jobsvc.store.inserts.bulk import bulk_insert
 from jobsvc.store.locks.process_lock import ProcessLock
 from jobsvc.store.migrate import is_current, prepare, upgrade
 from jobsvc.store.queries import job_rows

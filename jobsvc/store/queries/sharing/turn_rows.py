@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, func, select, tuple_, update
 
-from jobsvc.store.insert_new import insert_new
+from jobsvc.store.inserts.new import insert_new
 from jobsvc.store.tables import jobs, turns
 
 

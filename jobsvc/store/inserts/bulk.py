@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
-from itertools import chain
+from itertools import chain, count
 from typing import Any
 
 from sqlalchemy import Connection, Table
 from sqlalchemy.exc import DBAPIError
+
+from jobsvc.store.inserts.columns import Columns, Same, Shape
 
 MAX_VARIABLES = 32_766
 """SQLite's limit on bound values in one statement (SQLITE_MAX_VARIABLE_NUMBER since 3.32)."""
@@ -18,7 +20,7 @@ STATEMENT_ROWS = (1000, 500, 100, 10, 1)
 
 
 def bulk_insert(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert `rows`, tuples in the order of `columns`, into `table`.
+    """Insert `rows`, tuples in the order of `columns`, into `table`. `Columns` cost the least.
 
     The values go to the driver as they are: dates as the database's driver takes
     them, JSON as text.
@@ -39,7 +41,9 @@ def _insert_values(
             continue
         while len(rows) - start >= size:
             part = rows[start : start + size]
-            connection.exec_driver_sql(_statement(table, columns, size), tuple(chain.from_iterable(part)))
+            statement = _statement(table, columns, size, part.shape if isinstance(part, Columns) else None)
+            values = part.values if isinstance(part, Columns) else chain.from_iterable(part)
+            connection.exec_driver_sql(statement, tuple(values))
             start += size
 
 
@@ -75,7 +79,20 @@ def _names(columns: tuple[str, ...]) -> str:
 
 
 @cache
-def _statement(table: Table, columns: tuple[str, ...], rows: int) -> str:
-    values = f"({', '.join('?' * len(columns))})"
+def _statement(table: Table, columns: tuple[str, ...], rows: int, shape: Shape | None = None) -> str:
+    """`shape` is that of `Columns`: the statement takes their `values`. Else it takes those of row after row."""
+    row = f"({', '.join('?' * len(columns))})"
+    values = [row] * rows if shape is None else [f"({', '.join(_of_row(shape, at))})" for at in range(rows)]
     # The names are those of tables in the code, never a client's.
-    return f'INSERT INTO "{table.name}" ({_names(columns)}) VALUES {", ".join([values] * rows)}'  # noqa: S608
+    return f'INSERT INTO "{table.name}" ({_names(columns)}) VALUES {", ".join(values)}'  # noqa: S608
+
+
+def _of_row(shape: Shape, row: int) -> Iterator[str]:
+    """What the statement has for the columns of a row. A `?` without a number is the one after the highest before it:
+    SQLite looks for each that has one, among all that have one."""
+    once, one_of_row = count(1), count(len(shape) - shape.count(list) + 1)
+    for kind in shape:
+        if kind is list:
+            yield "?" if row else f"?{next(one_of_row)}"
+        else:
+            yield f"?{next(once)}" if kind is Same else f"?{next(once)} + {row}"

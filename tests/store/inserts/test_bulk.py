@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, event, select
 from sqlalchemy.exc import IntegrityError
 
-from jobsvc.store.bulk_insert import MAX_VARIABLES, STATEMENT_ROWS, bulk_insert
 from jobsvc.store.database import Database
+from jobsvc.store.inserts.bulk import MAX_VARIABLES, STATEMENT_ROWS, bulk_insert
 
 metadata = MetaData()
 things = Table(

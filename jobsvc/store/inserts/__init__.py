@@ -1,0 +1,1 @@
+"""Inserting rows: many at once, and those that are not there yet."""
