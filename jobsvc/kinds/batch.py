@@ -46,6 +46,8 @@ class Batch(ABC):
     """Some consecutive items; what has been done of them is committed together."""
 
     items: Iterable[Any]
+    is_kept: bool = False
+    """Whether `items` can be sliced, and stay as they are: then nobody makes a list of them."""
 
     @abstractmethod
     def end(self, taken: int) -> End:

@@ -90,7 +90,7 @@ class Work(ABC):
     def take(self, batch: Batch, should_stop: Callable[[], bool]) -> Taken:
         """Take a batch's items one after the other, looking before each whether to stop. Outside every transaction."""
         process = None if type(self).process is Work.process else self.process
-        if process is None and isinstance(batch.items, Sequence):
+        if process is None and batch.is_kept and isinstance(batch.items, Sequence):
             for count, _ in enumerate(batch.items):
                 if should_stop():
                     return Taken(batch.items[:count], stopped=True)

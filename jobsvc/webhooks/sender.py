@@ -122,6 +122,8 @@ class WebhookSender:
         self._shared = shared
         self._changed = Condition()
         self._wanted = True
+        self._aside = False
+        """Whether somebody has just changed something, who is to go first."""
         self._closing = False
         self._sending: dict[int, _Sending] = {}
         self._dispatcher = Thread(target=self._dispatch, name="jobsvc-webhooks", daemon=True)
@@ -136,7 +138,7 @@ class WebhookSender:
     def wake(self) -> None:
         """There may be new messages. Returns at once."""
         with self._changed:
-            self._wanted = True
+            self._wanted = self._aside = True
             self._changed.notify_all()
 
     def begin_shut_down(self) -> None:
@@ -168,8 +170,9 @@ class WebhookSender:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._closing or self._wanted, self._longest_wait(due_in))
-                if self._changed.wait_for(lambda: self._closing, ASIDE_SECONDS):
+                if self._changed.wait_for(lambda: self._closing, ASIDE_SECONDS if self._aside else 0.0):
                     return
+                self._aside = False
                 # Before the look, so that what comes during it isn't missed.
                 self._wanted = False
                 # Before the look too: what was delivered since then can't be seen as due in it.

@@ -358,6 +358,17 @@ def test_a_slow_receiver_holds_up_nobody_else(outbox: Outbox, commits: Commits) 
         assert sorted(one.id for one in slow.received) == sorted(f"msg_slow_{number}" for number in range(20))
 
 
+def test_the_next_is_sent_at_once_when_one_is_and_only_what_is_new_waits(
+    outbox: Outbox, commits: Commits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender_module, "ASIDE_SECONDS", 2 * TIMEOUT)
+    with receiving() as quick:
+        outbox.put_many(20, quick.url)
+        outbox.send()
+        for number in range(20):
+            outbox.wait_settled(commits, f"msg_many_{number}")
+
+
 def test_an_attempt_ends_when_its_time_is_over(outbox: Outbox, commits: Commits) -> None:
     with receiving() as receiver:
         receiver.answering.clear()

@@ -29,6 +29,7 @@ class CsvBatch(Batch):
     """Rows of a file from the cursor `start` on."""
 
     items: Sequence[Any]
+    is_kept = True
     line_count: int
     """Lines of the file that the batch covers."""
 

@@ -118,7 +118,8 @@ class CsvSource:
                 with turn():
                     batch = self._whole_batch(wanted, simple, rows or _each(row))
             if batch is None:
-                batch = self._mixed_batch(row, count)
+                # Somebody may have come meanwhile who waits for it.
+                batch = self._mixed_batch(row, min(count, wanted()))
             yield batch
             if self._buffer.overlong:
                 self._buffer.consume_overlong()

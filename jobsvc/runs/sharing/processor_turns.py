@@ -53,13 +53,26 @@ class ProcessorTurns:
                 return True
             place = _Place()
             self._waiting.append(place)
+        try:
+            self._wait(place, stop)
+        except BaseException:
+            if self._leave(place):
+                self._pass_on()
+            raise
+        return self._leave(place)
+
+    def _wait(self, place: _Place, stop: StopEvent) -> None:
+        """Until it has the turn, or is to stop."""
         with stop.waking(place.woken) as longest:
             while not stop.is_set():
                 place.woken.wait(longest)
                 place.woken.clear()
                 with self._lock:
                     if place.has_turn:
-                        return True
+                        return
+
+    def _leave(self, place: _Place) -> bool:
+        """Leave the queue; returns whether it has the turn."""
         with self._lock:
             if not place.has_turn:
                 self._waiting.remove(place)

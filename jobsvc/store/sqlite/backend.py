@@ -16,6 +16,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from jobsvc.deadlines import Deadline, applied, current
 from jobsvc.store.commits.at_once import Begin, Committer
 from jobsvc.store.commits.group_commit import GroupCommit
+from jobsvc.store.sqlite import busy_timeout
 from jobsvc.store.sqlite.errors import end_broken_transactions, translated
 from jobsvc.store.sqlite.log import KEPT_BYTES, BoundedLog
 from jobsvc.store.sqlite.read_gate import ReadGate
@@ -31,9 +32,6 @@ CACHE_KIB = 1024
 
 STATEMENTS_CACHED = 64
 """Prepared statements each connection keeps; the long ones of bulk inserts must stay among them."""
-
-BUSY_TIMEOUT = "jobsvc_busy_timeout"
-"""Where a connection has what it was told last. To tell it again is to wait for the interpreter three times."""
 
 LOCK_SECONDS = 5.0
 """How long a transaction without a deadline waits for another process, such as a backup, that holds SQLite's lock."""
@@ -143,11 +141,7 @@ def _prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
 def _begin(connection: Connection) -> None:
     driver = connection.connection.dbapi_connection
     assert isinstance(driver, sqlite3.Connection)
-    milliseconds = round(_lock_seconds() * 1000)
-    if connection.info.get(BUSY_TIMEOUT) != milliseconds:
-        # As a script: each number is another statement, and would drive the long ones out of the cache.
-        driver.executescript(f"PRAGMA busy_timeout={milliseconds}")
-        connection.info[BUSY_TIMEOUT] = milliseconds
+    busy_timeout.tell(driver, connection.info, round(_lock_seconds() * 1000))
     writes = connection.get_execution_options().get("jobsvc_writes", False)
     # A transaction that begins with a read and then writes can fail at once when
     # somebody else has written in between; IMMEDIATE takes the lock first.

@@ -16,6 +16,7 @@ from time import monotonic
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from jobsvc.store.sqlite import busy_timeout
 from jobsvc.store.sqlite.read_gate import ReadGate
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class BoundedLog:
             assert isinstance(driver, sqlite3.Connection)
             # SQLite must not wait here, since it knows none of our deadlines: if another process holds the lock, try
             # again later.
-            driver.executescript("PRAGMA busy_timeout=0")
+            busy_timeout.tell(driver, connection.info, 0)
             # What is copied while others read need not be copied while they wait.
             driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             with self._gate.shut(GATE_SECONDS) as alone:

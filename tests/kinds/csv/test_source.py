@@ -3,6 +3,8 @@ from __future__ import annotations
 import csv
 import io
 import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -547,3 +549,16 @@ def test_no_delimiter_is_taken_for_what_stands_for_another_character(delimiter: 
     form = CsvFormat(delimiter=delimiter)
     quick, slow = read(data, form=form), read(data, simple=None, rows=never, form=form)
     assert (quick.items, quick.refusals) == (slow.items, slow.refusals)
+
+
+def test_one_who_comes_while_the_run_waits_for_its_turn_gets_a_short_batch_of_faulty_rows_too() -> None:
+    wanted = [4000]
+
+    @contextmanager
+    def turn() -> Iterator[None]:
+        wanted[0] = 1
+        yield
+
+    data = HEADER + b"x\n" * 3000
+    batch = next(CsvSource(io.BytesIO(data), None, None).batches(parse, wanted=lambda: wanted[0], turn=turn))
+    assert len(batch.end(0).refused) == 1

@@ -111,6 +111,39 @@ def test_one_that_is_aborted_through_the_queue_waits_no_longer(crowd: Crowd) -> 
     crowd.wait_inside("b")
 
 
+def test_one_that_fails_while_it_waits_leaves_the_queue(crowd: Crowd) -> None:
+    class Broken(StopEvent):
+        """Fails when it is looked at again."""
+
+        looks = 0
+
+        def is_set(self) -> bool:
+            self.looks += 1
+            if self.looks > 1:
+                raise OSError("no such memory")
+            return False
+
+    broken = Broken()
+    crowd.come("a", waits=False)
+    failed: list[BaseException] = []
+
+    def fail() -> None:
+        try:
+            with crowd.turns.turn(broken):
+                pass
+        except OSError as error:
+            failed.append(error)
+
+    thread = Thread(target=fail)
+    thread.start()
+    poll(lambda: len(crowd.turns._waiting) == 1, TIMEOUT, "it to wait")
+    broken.set()
+    thread.join(TIMEOUT)
+    assert len(failed) == 1
+    crowd.end("a")
+    crowd.come("b", waits=False)
+
+
 def test_a_turn_that_is_passed_on_to_one_that_has_just_been_stopped_goes_on(crowd: Crowd) -> None:
     """It leaves the queue either way, and nobody is forgotten."""
     for _ in range(50):

@@ -191,3 +191,15 @@ def test_a_reader_waits_at_the_gate_until_its_deadline() -> None:
             pass
     with gate.reading(Deadline(0)):
         pass
+
+
+def test_who_writes_after_the_log_was_cut_waits_for_locks_as_before(database: Database, tmp_path: Path) -> None:
+    """The log is cut on the connection that the next one writes with, and must not wait there."""
+    while log_bytes(tmp_path) < MAX_BYTES:
+        write_batch(database)
+        with database.write() as connection:
+            waits = connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
+        assert waits == sqlite.LOCK_SECONDS * 1000
+        if count(database) > 2 * BATCHES:
+            break
+    assert count(database) > 2 * BATCHES, "the log was never cut"
