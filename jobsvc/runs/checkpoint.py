@@ -99,6 +99,7 @@ class Checkpoints:
         output_bytes: Callable[[], int | None],
         has_header: bool = False,
         most_refused: int | None = None,
+        part_items: Callable[[], int] = lambda: PART_ITEMS,
     ) -> None:
         """What the run has `said` is committed with each.
 
@@ -108,6 +109,8 @@ class Checkpoints:
 
         `has_header` says that an earlier run has saved the work's columns and size;
         `most_refused` is that of the job's parameters.
+
+        `part_items` tells how many items to write before the next look whether somebody is in a hurry.
         """
         self._database = database
         self._when_cleared = when_cleared
@@ -126,6 +129,7 @@ class Checkpoints:
         self._warned = 0
         self._columns_saved = has_header
         self._max_refused = most_refused
+        self._part_items = part_items
         self._throughput = Throughput(now, job.done + job.failed)
         self._sampler = Sampler(now, job.key, job.done, job.failed)
         self._pending: _Pending | None = None
@@ -256,14 +260,16 @@ class Checkpoints:
 
         Returns of how many, and which of these are refused after all.
         """
-        if self._work.acts_at_once() or len(items) <= PART_ITEMS:
+        if self._work.acts_at_once():
             return len(items), self._work.apply(effects, items)
         refused: list[tuple[int, str]] = []
-        for start in range(0, len(items), PART_ITEMS):
-            if start and hurry():
+        start = 0
+        while True:
+            part = items[start : start + self._part_items()]
+            refused += self._work.apply(effects, part)
+            start += len(part)
+            if start == len(items) or hurry():
                 return start, refused
-            refused += self._work.apply(effects, items[start : start + PART_ITEMS])
-        return len(items), refused
 
     def _note(self, written: Written, begun: float) -> None:
         """It is committed."""

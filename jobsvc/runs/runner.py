@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from functools import partial
+from threading import Lock
 from time import monotonic
 
 from sqlalchemy import Connection
@@ -42,6 +43,13 @@ log = logging.getLogger(__name__)
 
 BATCH_ITEMS = 4000
 """About how many quick items are committed together."""
+
+BATCHES_ALONE, PARTS_ALONE = 2, 4
+"""How many times as large batches, and their parts, are while there is no other run: fewer people wait for them, and
+each statement is a wait for the interpreter."""
+
+FEW_ITEMS = 100
+"""So many items of a batch that has had no effect are committed by a run that stops: somebody waits."""
 
 GIVE_WAY_SECONDS = 0.01
 """How long a run gives way at most before each piece that it reads."""
@@ -83,6 +91,9 @@ class Runner:
         self.others_first_for: Callable[[], float] = lambda: 0.0
         """For how many seconds others are to have the processor, unless they are done before; to be set as that."""
         self._turns = ProcessorTurns()
+        self._counting = Lock()
+        """Guards the writing of `_under_way`: how many runs there are. Any thread reads it."""
+        self._under_way = 0
 
     def claim(self) -> Job | None:
         """See `RunClaims`."""
@@ -106,12 +117,26 @@ class Runner:
         Returns the state that the run left the job in; None if the job was taken
         from it, in which case it left no effect.
         """
-        with span(f"run {job.kind}", span_fields(job)) as told, about(**log_fields(job), **told.fields):
+        with (
+            span(f"run {job.kind}", span_fields(job)) as told,
+            about(**log_fields(job), **told.fields),
+            self._counted(),
+        ):
             state = self._run(job, signals)
             told.note({"jobsvc.job.state": state})
             if state is State.FAILED:
                 told.fail(state)
             return state
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._counting:
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._under_way -= 1
 
     def _run(self, job: Job, signals: Signals) -> State | None:
         log.info("the run begins: %d items done so far", job.done + job.failed)
@@ -202,6 +227,7 @@ class Runner:
                 output_bytes=output.read,
                 has_header=place.columns is not None,
                 most_refused=info.params.most_refused,
+                part_items=self._part_items,
             )
             try:
                 return self._take_all(job, work, signals, checkpoints)
@@ -227,7 +253,7 @@ class Runner:
             state = commit(
                 batch,
                 # Of items that had no effect yet, few: somebody waits.
-                items[:PART_ITEMS] if stopped and not work.acts_at_once() else items,
+                items[:FEW_ITEMS] if stopped and not work.acts_at_once() else items,
                 leaving=lambda: signals.leaving,
                 urgent=(lambda: True) if stopped else signals.stop.is_set,
             )
@@ -339,7 +365,14 @@ class Runner:
         while (seconds := min(self.others_first_for(), until - monotonic())) > 0:
             if signals.stop.wait(min(seconds, LOOK_SECONDS)):
                 break
-        return 1 if signals.stop.is_set() else BATCH_ITEMS
+        return 1 if signals.stop.is_set() else BATCH_ITEMS * (BATCHES_ALONE if self._is_alone() else 1)
+
+    def _part_items(self) -> int:
+        return PART_ITEMS * (PARTS_ALONE if self._is_alone() else 1)
+
+    def _is_alone(self) -> bool:
+        """Whether there is no other run."""
+        return self._under_way == 1
 
     def _context(
         self, job: Job, info: JobInfo, place: Place, signals: Signals, said: RunLog, output: OutputSize

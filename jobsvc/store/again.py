@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
+from sqlalchemy.exc import SQLAlchemyError
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -41,8 +42,8 @@ def is_conflict(error: BaseException) -> bool:
 
 
 def done_again(transaction: Callable[[], T], when: Callable[[BaseException], bool] = is_conflict) -> T:
-    """Call `transaction`, which is one write transaction from begin to commit, and call it again `when` its error may
-    pass.
+    """Call `transaction`, which is one write transaction from begin to commit, and call it again `when` its error, one
+    of the database's, may pass.
 
     Raises that error if this did not help, or if the thread's deadline has come.
     """
@@ -50,7 +51,7 @@ def done_again(transaction: Callable[[], T], when: Callable[[BaseException], boo
     # until the collector of garbage comes.
     try:
         return transaction()
-    except BaseException as error:
+    except SQLAlchemyError as error:
         if not when(error):
             raise
         failed = [error]

@@ -97,6 +97,8 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[int]]:
         noted: list[int] = []
         note_checkpoints(monkeypatch, lambda _, written: noted.append(written.items))
         monkeypatch.setattr(checkpoint, "PART_ITEMS", 3)
+        monkeypatch.setattr(runner, "PART_ITEMS", 3)
+        monkeypatch.setattr(runner, "PARTS_ALONE", 1)
         monkeypatch.setattr(GroupCommit, "_is_somebody_in_a_hurry", lambda _: True)
         return noted
 
@@ -106,6 +108,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[int]]:
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "BATCH_ITEMS", 20)
+    monkeypatch.setattr(runner, "BATCHES_ALONE", 1)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -12,8 +12,8 @@ from typing import BinaryIO
 READ_BYTES = 256 * 1024
 """How much is read at a time."""
 
-MOST_BYTES = 512 * 1024
-"""When so much was read and is not consumed yet, no more is read, however few lines it has."""
+LINE_BYTES = 128
+"""When there are so many bytes for each line that is wanted, no more is read, however few lines that is."""
 
 _END = re.compile(rb"\r\n|[\r\n]")
 
@@ -43,7 +43,8 @@ class LineBuffer:
         Returns whether there is anything to consume.
         """
         pending = sum(map(len, self.lines))
-        while len(self.lines) < count and pending < MOST_BYTES and self.more():
+        most = max(READ_BYTES, count * LINE_BYTES)
+        while len(self.lines) < count and pending < most and self.more():
             pending = sum(map(len, self.lines))
         return bool(self.lines) or self.overlong > 0
 

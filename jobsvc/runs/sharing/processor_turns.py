@@ -53,13 +53,15 @@ class ProcessorTurns:
                 return True
             place = _Place()
             self._waiting.append(place)
+        has_waited = False
         try:
             self._wait(place, stop)
-        except BaseException:
-            if self._leave(place):
+            has_waited = True
+        finally:
+            has_turn = self._leave(place)
+            if has_turn and not has_waited:
                 self._pass_on()
-            raise
-        return self._leave(place)
+        return has_turn
 
     def _wait(self, place: _Place, stop: StopEvent) -> None:
         """Until it has the turn, or is to stop."""

@@ -15,7 +15,7 @@ from jobsvc.store.inserts.columns import Columns, Same, Shape
 MAX_VARIABLES = 32_766
 """SQLite's limit on bound values in one statement (SQLITE_MAX_VARIABLE_NUMBER since 3.32)."""
 
-STATEMENT_ROWS = (1000, 500, 100, 10, 1)
+STATEMENT_ROWS = (4000, 1000, 500, 100, 10, 1)
 """Rows of one statement. Few sizes, so that each is prepared once and stays in the connection's cache."""
 
 

@@ -148,6 +148,7 @@ def test_a_packed_upload_is_paused_and_resumed_as_any_other(
     client: FlaskClient, services: Services, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "BATCH_ITEMS", 4000)
+    monkeypatch.setattr(runner, "BATCHES_ALONE", 1)
     content = b"date,n\n" + b"".join(b"2026-01-01,%d\n" % number for number in range(9000))
     status, answer = send_file(client, gzip.compress(content))
     assert status == 200

@@ -1,0 +1,73 @@
+"""A run that is alone takes more at a time; with others beside it, it takes as much as they do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from jobsvc.jobs.job import Job
+from jobsvc.jobs.states import State
+from jobsvc.kinds.builtin.baseline_csv import _Records
+from jobsvc.runs.checkpoint import PART_ITEMS, Checkpoints
+from jobsvc.runs.runner import BATCH_ITEMS, BATCHES_ALONE, PARTS_ALONE
+from jobsvc.service.new_job import NewJob
+from tests.support.environment import WHO, Environment
+
+ROWS = 3 * BATCH_ITEMS * BATCHES_ALONE
+
+
+@pytest.fixture
+def env(make_env: Callable[..., Environment]) -> Environment:
+    return make_env(slots=2)
+
+
+@pytest.fixture
+def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many items each checkpoint of an import has taken."""
+    found: list[int] = []
+    note = Checkpoints._note
+
+    def noting(self: Checkpoints, written: object, begun: float) -> None:
+        if self._kind.name == "baselineCSV":
+            found.append(written.items)  # type: ignore[attr-defined]
+        note(self, written, begun)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Checkpoints, "_note", noting)
+    return found
+
+
+@pytest.fixture
+def parts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many items each part has had."""
+    found: list[int] = []
+    apply = _Records.apply
+
+    def noting(self: _Records, effects: object, items: list[object]) -> object:
+        found.append(len(items))
+        return apply(self, effects, items)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(_Records, "apply", noting)
+    return found
+
+
+def submit(env: Environment) -> Job:
+    job_id = env.service.new_id(WHO, "baselineCSV")
+    env.files.input(job_id).write_text("date,n\n" + "2026-01-01,1\n" * ROWS)
+    return env.service.submit(NewJob(id=job_id, kind="baselineCSV", user=WHO, params={}))
+
+
+def test_alone(env: Environment, batches: list[int], parts: list[int]) -> None:
+    assert env.wait_for(submit(env), State.SUCCEEDED).done == ROWS
+    assert (max(batches), max(parts)) == (BATCH_ITEMS * BATCHES_ALONE, PART_ITEMS * PARTS_ALONE)
+
+
+def test_beside_another(env: Environment, batches: list[int], parts: list[int]) -> None:
+    other = env.submit_reached(1)
+    assert env.wait_for(submit(env), State.SUCCEEDED).done == ROWS
+    assert (max(batches), max(parts)) == (BATCH_ITEMS, PART_ITEMS)
+    env.gated.gate.open()
+    env.wait_for(other, State.SUCCEEDED)
+    batches.clear()
+    assert env.wait_for(submit(env), State.SUCCEEDED).done == ROWS
+    assert max(batches) == BATCH_ITEMS * BATCHES_ALONE, "the other one has left"
