@@ -35,7 +35,7 @@ def _rolled_back(running: Running, job_id: str) -> float:
     watch = Stopwatch()
     answer = running.client.post(f"/jobs/{job_id}/terminate?wait=0", {"rollback": True})
     assert answer.status in (200, 202), answer
-    wait_until(lambda: bool(running.job(job_id)["rolled_back"]))
+    wait_until(lambda: running.server.query("SELECT rolled_back FROM jobs WHERE id = ?", job_id) == [(1,)])
     seconds = watch.seconds
     assert running.job(job_id)["progress"]["done"] == 0
     return seconds
