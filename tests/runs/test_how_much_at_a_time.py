@@ -1,4 +1,4 @@
-"""A run that is alone takes more at a time; with others beside it, it takes as much as they do."""
+"""How much a run takes at a time: more while it is alone, and little once it is to stop."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import pytest
 
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
+from jobsvc.kinds.batch import Batch
 from jobsvc.kinds.builtin.baseline_csv import _Records
+from jobsvc.kinds.work import Taken, Work
 from jobsvc.runs.checkpoint import PART_ITEMS, Checkpoints
-from jobsvc.runs.runner import BATCH_ITEMS, BATCHES_ALONE, PARTS_ALONE
+from jobsvc.runs.runner import BATCH_ITEMS, BATCHES_ALONE, FEW_ITEMS, PARTS_ALONE
 from jobsvc.service.new_job import NewJob
 from tests.support.environment import WHO, Environment
 
@@ -55,6 +57,25 @@ def submit(env: Environment) -> Job:
     job_id = env.service.new_id(WHO, "baselineCSV")
     env.files.input(job_id).write_text("date,n\n" + "2026-01-01,1\n" * ROWS)
     return env.service.submit(NewJob(id=job_id, kind="baselineCSV", user=WHO, params={}))
+
+
+def test_to_stop_with_a_batch_that_was_just_read(
+    env: Environment, batches: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody waits, and the batch has had no effect: little of it is committed, and the rest when it goes on."""
+    take = Work.take
+
+    def stopped(self: Work, batch: Batch, should_stop: Callable[[], bool]) -> Taken:
+        env.ask_for(job, State.PAUSING)
+        return take(self, batch, should_stop)._replace(stopped=True)
+
+    monkeypatch.setattr(Work, "take", stopped)
+    job = submit(env)
+    assert env.wait_for(job, State.PAUSED).done == FEW_ITEMS
+    monkeypatch.setattr(Work, "take", take)
+    env.service.resume(job.id, WHO, 0)
+    assert env.wait_for(job, State.SUCCEEDED).done == ROWS
+    assert env.rows(job) == list(range(1, ROWS + 1))
 
 
 def test_alone(env: Environment, batches: list[int], parts: list[int]) -> None:
