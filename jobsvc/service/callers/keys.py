@@ -174,6 +174,8 @@ class Keys:
             note(connection, Act.CREATE_KEY, made.id, by=by, at=now)
             row = key_rows.by_id(connection, made.id)
         assert row is not None
+        with self._lock:
+            self._are_there = True
         return MadeKey(ApiKey.from_row(row), made.text)
 
     def every(self) -> list[ApiKey]:

@@ -132,6 +132,13 @@ def test_with_the_first_key_nobody_gets_in_without(
     assert Keys(database, KeyRing(), now, lambda _: None).are_needed()
 
 
+def test_who_makes_the_first_key_closes_the_door_at_once(keys: Keys) -> None:
+    assert not keys.are_needed()
+    keys.create(ANN, by="bob")
+    with pytest.raises(Unauthorized, match="a key is needed"):
+        keys.caller(None)
+
+
 def test_that_there_are_keys_is_believed_for_ever(keys: Keys, database: Database) -> None:
     keys.create(ANN, by="bob")
     keys_needed = [keys.are_needed()]
