@@ -30,6 +30,10 @@ PAGE_BYTES = 16 * 1024
 CACHE_KIB = 1024
 """Pages that each connection keeps, half of SQLite's own: there are some connections, and the system keeps pages."""
 
+DIRTY_PAGES = 512
+"""Pages that a transaction may have changed before they are written ahead of its commit, 8 MiB. One that is changed
+again afterwards is written twice. They are given back at the end."""
+
 STATEMENTS_CACHED = 64
 """Prepared statements each connection keeps; the long ones of bulk inserts must stay among them."""
 
@@ -134,6 +138,7 @@ def _prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+    cursor.execute(f"PRAGMA cache_spill={DIRTY_PAGES}")
     cursor.execute(f"PRAGMA journal_size_limit={KEPT_BYTES}")
     cursor.close()
 
