@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
 from datetime import datetime
+from threading import Lock
 from time import monotonic
 from typing import Any
 
@@ -14,15 +14,16 @@ from sqlalchemy import Connection
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.run_log import RunLog
 from jobsvc.jobs.states import State
-from jobsvc.kinds.contract import Batch, End, Kind, Refusal, Rest, Work
+from jobsvc.kinds.contract import Batch, Kind, Refusal, Rest, Work
 from jobsvc.metrics.instruments import COMMIT_SECONDS
 from jobsvc.runs.commonest import Tally, counted, nothing_done, too_many
 from jobsvc.runs.crashes import NO_CRASH, on_probation
 from jobsvc.runs.ending import current, end_job, locked, obey
 from jobsvc.runs.hooks import CheckpointEffects, span_fields
-from jobsvc.runs.progress import ProgressMeter
-from jobsvc.runs.sampling.sampler import Known, Sampler
-from jobsvc.runs.sampling.throughput import Throughput, Told
+from jobsvc.runs.pending import Added, Following, Pending, Ready, Written
+from jobsvc.runs.sampling.progress import ProgressMeter
+from jobsvc.runs.sampling.sampler import Sampler
+from jobsvc.runs.sampling.throughput import Throughput
 from jobsvc.store.again import again_on_conflict, done_again, is_conflict
 from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseBusy
@@ -39,51 +40,12 @@ PART_ITEMS = 1000
 """So many items are written between two looks whether somebody is in a hurry."""
 
 
-@dataclass(frozen=True)
-class Ready:
-    """As much of a batch as is to be committed."""
-
-    batch: Batch
-    end: End
-    items: Sequence[Any]
-    too_many: bool
-    """Whether it ends with the one refused row that is more than the job may have."""
-
-
-@dataclass(frozen=True)
-class Written:
-    """What a transaction has written; it counts once that is committed."""
-
-    state: State
-    items: int
-    """How many of the items that were ready are among it: fewer than all where somebody was in a hurry."""
-    done: int
-    """The job's counter as it is then, and so are the next two."""
-    refused: int
-    blank: int
-    warned: int
-    """How many of the work's warnings it has."""
-    said: int
-    """What `RunLog.written` is to be told."""
-    proved: bool
-    """Whether it shows that the attempt is no crash."""
-    told: Told | None
-    sampled: Known | None
-
-
-@dataclass
-class _Pending:
-    """A checkpoint that is being written."""
-
-    ready: Ready
-    leaving: Callable[[], bool]
-    urgent: Callable[[], bool]
-    written: Future[Written]
-    begun: float
-
-
 class Checkpoints:
-    """The checkpoints of one run of `job`, which was claimed as `running` with its `attempt`."""
+    """The checkpoints of one run of `job`, which was claimed as `running` with its `attempt`.
+
+    For the run's own thread. The thread that commits calls `_write` and `_go_on`, one checkpoint after the other; what
+    both use of the counters is written under `_lock`, before the next is begun.
+    """
 
     def __init__(
         self,
@@ -132,7 +94,11 @@ class Checkpoints:
         self._part_items = part_items
         self._throughput = Throughput(now, job.done + job.failed)
         self._sampler = Sampler(now, job.key, job.done, job.failed)
-        self._pending: _Pending | None = None
+        self._pending: Pending | None = None
+        self._following: Following | None = None
+        self._lock = Lock()
+        """Guards what is decided of `Following`, and what counts of what was written: the thread that commits notes it
+        before it begins what follows, or the run's own thread does. Held for a few instructions only."""
         self._note_seconds = COMMIT_SECONDS.labels(kind=job.kind).observe
 
     def commit(
@@ -156,6 +122,62 @@ class Checkpoints:
         self._pending = self._submitted(ready, leaving, urgent)
         return self.settle() if self._pending.written.done() else State.RUNNING
 
+    def begin_after(
+        self, batch: Batch, items: Sequence[Any], *, leaving: Callable[[], bool], urgent: Callable[[], bool]
+    ) -> bool:
+        """The same as `begin`, once what was begun before is committed, on the thread that commits that: nobody waits
+        until this thread has woken up. Settle that then, and ask whether this `goes_on`.
+
+        Returns False where it can't be: nothing is under way, or what comes next depends on how that ends.
+        """
+        before = self._pending
+        if before is None or self._counts:
+            return False
+        end = batch.end(len(items))
+        if end.refused:
+            return False
+        following = Following(Ready(batch, end, items, too_many=False), leaving, urgent, before)
+        self._following = following
+        before.written.add_done_callback(lambda written: self._go_on(written, following))
+        return True
+
+    def goes_on(self) -> bool:
+        """Whether the checkpoint that was to begin after the one that was settled has begun; if not, it does not."""
+        following, self._following = self._following, None
+        if following is None:
+            return False
+        self._pending = self._decided(following)
+        return self._pending is not None
+
+    def _go_on(self, done: Future[Written], following: Following) -> None:
+        """Begin what follows, unless the one before has failed, was cut short, has taken the job elsewhere, or the run
+        is to stop: then it is better off with fewer items."""
+        before = following.before
+        if before is None or done.exception() is not None:
+            return
+        written = done.result()
+        if written.state is not State.RUNNING or written.items < len(before.ready.items) or following.urgent():
+            return
+        self._note_once(before, written)
+        with self._lock:
+            if following.decided:
+                return
+            following.decide(Pending(following.ready, following.leaving, following.urgent, Future(), monotonic()))
+        assert following.pending is not None
+        self._meter.count(len(following.ready.items))
+        following.context.run(self._submit_following, following.pending)
+
+    def _submit_following(self, pending: Pending) -> None:
+        submitted = self._submitted(pending.ready, pending.leaving, pending.urgent)
+        submitted.written.add_done_callback(lambda written: _copy(written, pending.written))
+
+    def _decided(self, following: Following) -> Pending | None:
+        """What follows, if it has begun; if not, it is taken back."""
+        with self._lock:
+            if not following.decided:
+                following.decide(None)
+            return following.pending
+
     def settle(self) -> State:
         """Wait until what was begun is committed; returns the job's state afterwards, `running` if nothing was begun.
 
@@ -178,7 +200,7 @@ class Checkpoints:
                 self._pending = self._submitted(rest, pending.leaving, pending.urgent)
         return state
 
-    def _settled(self, pending: _Pending) -> Written:
+    def _settled(self, pending: Pending) -> Written:
         """What was written, and is committed."""
         tries = self._tries(pending)
 
@@ -189,16 +211,16 @@ class Checkpoints:
             written = done_again(try_once, when=lambda error: _may_pass(error, pending.leaving))
             told.note(
                 {
-                    "jobsvc.items.done": written.done - self._done,
-                    "jobsvc.items.refused": written.refused - self._refused,
-                    "jobsvc.items.blank": written.blank - self._blank,
+                    "jobsvc.items.done": written.added.done,
+                    "jobsvc.items.refused": written.added.refused,
+                    "jobsvc.items.blank": written.added.blank,
                     "jobsvc.job.state": written.state,
                 }
             )
-        self._note(written, pending.begun)
+        self._note_once(pending, written)
         return written
 
-    def _tries(self, pending: _Pending) -> Iterator[_Pending]:
+    def _tries(self, pending: Pending) -> Iterator[Pending]:
         """The one that was begun, and new ones for as long as they are asked for."""
         yield pending
         while True:
@@ -207,16 +229,17 @@ class Checkpoints:
     def abandon(self) -> None:
         """Wait until what was begun is committed, or failed to be: the run ends for another reason."""
         pending, self._pending = self._pending, None
-        if pending is not None:
-            wait([pending.written])
+        following, self._following = self._following, None
+        begun = None if following is None else self._decided(following)
+        wait([each.written for each in (pending, begun) if each is not None])
 
-    def _submitted(self, ready: Ready, leaving: Callable[[], bool], urgent: Callable[[], bool]) -> _Pending:
+    def _submitted(self, ready: Ready, leaving: Callable[[], bool], urgent: Callable[[], bool]) -> Pending:
         begun = monotonic()
 
         def write(connection: Connection, hurry: Callable[[], bool]) -> Written:
             return self._write(connection, ready, leaving, lambda: urgent() or hurry())
 
-        return _Pending(ready, leaving, urgent, self._database.submit(write, urgent), begun)
+        return Pending(ready, leaving, urgent, self._database.submit(write, urgent), begun)
 
     def _write(
         self, connection: Connection, ready: Ready, leaving: Callable[[], bool], hurry: Callable[[], bool]
@@ -251,7 +274,8 @@ class Checkpoints:
         last = state is not State.RUNNING
         told = self._throughput.add(connection, done + refused, last=last)
         sampled = self._sampler.add(connection, done, refused, last=last)
-        return Written(state, count, done, refused, blank, warned, said, proved, told, sampled)
+        added = Added(count - len(refused_late), len(refusals), end.blank)
+        return Written(state, count, added, warned, said, proved, told, sampled)
 
     def _apply(
         self, effects: CheckpointEffects, items: Sequence[Any], hurry: Callable[[], bool]
@@ -271,19 +295,28 @@ class Checkpoints:
             if start == len(items) or hurry():
                 return start, refused
 
+    def _note_once(self, pending: Pending, written: Written) -> None:
+        """It is committed, and counts, whichever thread says so first."""
+        with self._lock:
+            if pending.noted:
+                return
+            pending.noted = True
+            self._note(written, pending.begun)
+        if written.proved and on_probation(self._job):
+            self._when_cleared()
+
     def _note(self, written: Written, begun: float) -> None:
-        """It is committed."""
         self._throughput.noted(written.told)
         self._sampler.noted(written.sampled)
         self._note_seconds(monotonic() - begun)
-        self._done, self._refused, self._blank = written.done, written.refused, written.blank
+        self._done += written.added.done
+        self._refused += written.added.refused
+        self._blank += written.added.blank
         self._columns_saved = True
         self._warned = written.warned
         self._said.written(written.said)
         if written.proved:
             self._counts = False
-            if on_probation(self._job):
-                self._when_cleared()
 
     def _up_to_limit(self, batch: Batch, items: Sequence[Any]) -> Ready:
         """The batch ends right after the row that is one refused row too many, if there is one."""
@@ -344,6 +377,14 @@ class Checkpoints:
     def _nothing_done(self, connection: Connection) -> str:
         rows = refused_rows.of_job(connection, self._job.key, 0, REASONS_LOOKED_AT)
         return nothing_done(self._refused, [row["error"] for row in rows])
+
+
+def _copy(done: Future[Written], to: Future[Written]) -> None:
+    """What has become of one is what becomes of another."""
+    if (error := done.exception()) is not None:
+        to.set_exception(error)
+    else:
+        to.set_result(done.result())
 
 
 def _may_pass(error: BaseException, leaving: Callable[[], bool]) -> bool:

@@ -27,9 +27,9 @@ from jobsvc.runs.checkpoint import PART_ITEMS, Checkpoints
 from jobsvc.runs.claims import RunClaims
 from jobsvc.runs.ending import AttemptLost, break_off, ended_by_run, fail
 from jobsvc.runs.hooks import has_hook, job_info, log_fields, span_fields, tell
-from jobsvc.runs.progress import ProgressMeter
 from jobsvc.runs.recording import until_recorded
 from jobsvc.runs.recovery import interrupt
+from jobsvc.runs.sampling.progress import ProgressMeter
 from jobsvc.runs.sharing.processor_turns import ProcessorTurns
 from jobsvc.runs.sharing.user_slots import UserSlots
 from jobsvc.runs.signals import Signals
@@ -239,11 +239,24 @@ class Runner:
         committed."""
         # Of a job that has crashed, the cursor is to stand as near as can be before the row that ends the process.
         ahead = work.reads_ahead and not work.acts_at_once() and job.crashes <= 1
+        # What has files to bring to the disk does that between two checkpoints.
+        hands_on = ahead and type(work).flush is Work.flush
+
+        def leaving() -> bool:
+            return signals.leaving
+
         for batch in work.batches():
             with signals.items_under_way() if work.acts_at_once() else nullcontext():
                 items, stopped = work.take(batch, signals.stop.is_set)
-            if ahead and (state := self._settled(checkpoints)) is not State.RUNNING:
-                return state
+            if ahead:
+                if hands_on and not stopped:
+                    checkpoints.begin_after(batch, items, leaving=leaving, urgent=signals.stop.is_set)
+                if (state := self._settled(checkpoints)) is not State.RUNNING:
+                    return state
+                if checkpoints.goes_on():
+                    continue
+                # It may have been told to stop while it waited: nothing of these has had an effect.
+                stopped = stopped or signals.stop.is_set()
             work.flush()
             if stopped:
                 # Waits until what is asked is written. A run that was not stopped does not wait: if something
@@ -254,7 +267,7 @@ class Runner:
                 batch,
                 # Of items that had no effect yet, few: somebody waits.
                 items[:FEW_ITEMS] if stopped and not work.acts_at_once() else items,
-                leaving=lambda: signals.leaving,
+                leaving=leaving,
                 urgent=(lambda: True) if stopped else signals.stop.is_set,
             )
             if work.failure is not None:

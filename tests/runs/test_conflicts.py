@@ -18,8 +18,8 @@ from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import Work
 from jobsvc.runs.checkpoint import Checkpoints
 from jobsvc.runs.ending import break_off, fail
-from jobsvc.runs.progress import ProgressMeter
 from jobsvc.runs.recovery import interrupt
+from jobsvc.runs.sampling.progress import ProgressMeter
 from jobsvc.store.database import Database
 from jobsvc.store.errors import Conflict
 from jobsvc.store.queries import job_rows

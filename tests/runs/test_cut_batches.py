@@ -22,6 +22,7 @@ from jobsvc.store.queries import job_rows, refused_rows
 from jobsvc.store.tables import jobs, records, team_members, teams
 from tests.support.environment import WHO, Environment
 from tests.support.gated import Gate
+from tests.support.handed_on import HandedOn
 
 ODD_ROWS = (
     "2026-01-01,plain,1",
@@ -105,6 +106,16 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[int]]:
     return begin
 
 
+@pytest.fixture(params=["as it comes", "always handed on"])
+def handed_on(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> HandedOn | None:
+    """Whether the thread that commits begins the checkpoint that follows, wherever it may."""
+    if request.param == "as it comes":
+        return None
+    handed_on = HandedOn()
+    handed_on.put_in(monkeypatch)
+    return handed_on
+
+
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "BATCH_ITEMS", 20)
@@ -120,6 +131,7 @@ def test_cut_batches_make_what_whole_ones_make(
     kind: str,
     file: Callable[[int, int], str],
     seed: int,
+    handed_on: HandedOn | None,
 ) -> None:
     content = file(90, seed)
     whole, cut = make_env(tmp_path / "whole"), make_env(tmp_path / "cut")
@@ -131,7 +143,7 @@ def test_cut_batches_make_what_whole_ones_make(
 
 
 def test_after_each_checkpoint_the_cursor_stands_right_behind_what_is_there(
-    env: Environment, hurry: Callable[[], list[int]], monkeypatch: pytest.MonkeyPatch
+    env: Environment, hurry: Callable[[], list[int]], handed_on: HandedOn | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[int, int, int, int]] = []
 
@@ -153,7 +165,7 @@ def test_after_each_checkpoint_the_cursor_stands_right_behind_what_is_there(
 
 
 def test_the_row_that_is_one_refused_too_many_is_the_last_also_where_batches_are_cut(
-    env: Environment, hurry: Callable[[], list[int]]
+    env: Environment, hurry: Callable[[], list[int]], handed_on: HandedOn | None
 ) -> None:
     hurry()
     content = "date,n\n" + "".join(f"{'2026-01-01' if row % 5 else 'never'},{row}\n" for row in range(1, 100))

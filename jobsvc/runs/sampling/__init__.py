@@ -1,1 +1,1 @@
-"""What a run leaves behind of how fast it was."""
+"""How fast a run is, and what it leaves behind of that."""

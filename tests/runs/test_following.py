@@ -1,0 +1,198 @@
+"""The checkpoint that follows: the thread that commits begins it, unless something has come in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import current_thread
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from jobsvc.jobs.states import State
+from jobsvc.kinds.csv.work import CsvWork
+from jobsvc.runs import runner
+from jobsvc.runs.checkpoint import Checkpoints
+from jobsvc.runs.runner import Runner
+from jobsvc.runs.sampling.progress import ProgressMeter
+from jobsvc.store.commits.group_commit import GroupCommit
+from jobsvc.store.queries import job_rows
+from jobsvc.store.tables import records
+from tests.runs.test_cut_batches import ROWS, rows_of, submit
+from tests.support.environment import Environment
+from tests.support.handed_on import COMMITTER, HandedOn
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "BATCH_ITEMS", 20)
+    monkeypatch.setattr(runner, "BATCHES_ALONE", 1)
+
+
+@pytest.fixture
+def handed_on(monkeypatch: pytest.MonkeyPatch) -> HandedOn:
+    handed_on = HandedOn()
+    handed_on.put_in(monkeypatch)
+    return handed_on
+
+
+def numbers(env: Environment, job: Any) -> list[int]:
+    return [row[0] for row in rows_of(env, job)]
+
+
+def test_the_thread_that_commits_begins_what_follows_in_the_name_of_the_run(
+    env: Environment, handed_on: HandedOn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[int] = []
+    count = ProgressMeter.count
+
+    def seen(self: ProgressMeter, items: int) -> None:
+        counted.append(items)
+        count(self, items)
+
+    monkeypatch.setattr(ProgressMeter, "count", seen)
+    job = env.wait_for(submit(env, ROWS), State.SUCCEEDED)
+    assert numbers(env, job) == list(range(1, 101))
+    assert (job.done, counted) == (100, [20] * 5)
+    # All but the first, which shows that the attempt is no crash, and the one after it.
+    assert handed_on.by_committer() == 3
+    assert {fields.get("job") for fields in handed_on.about} == {job.id}
+
+
+def with_bad_rows(*bad: int) -> str:
+    return "date,n\n" + "".join(f"{'never' if row in bad else '2026-01-01'},{row}\n" for row in range(1, 101))
+
+
+def test_what_follows_counts_on_from_what_is_committed(env: Environment, handed_on: HandedOn) -> None:
+    """Where rows are refused, too."""
+    job = env.wait_for(submit(env, with_bad_rows(5, 70)), State.SUCCEEDED)
+    assert numbers(env, job) == [row for row in range(1, 101) if row not in {5, 70}]
+    assert (job.done, job.failed) == (98, 2)
+    assert handed_on.by_committer() > 0
+
+
+def test_refused_rows_of_what_follows_count_before_it_begins(env: Environment, handed_on: HandedOn) -> None:
+    """The third batch has more of them than the others have left over."""
+    job = env.wait_for(submit(env, with_bad_rows(5, 25, 45, 46, 47, 48, 65), max_failed=3), State.FAILED)
+    assert (job.done, job.failed) == (42, 4)
+
+
+def test_a_run_that_is_to_stop_begins_no_whole_batch(
+    env: Environment, handed_on: HandedOn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told so when the second batch is written, by something that is not to be obeyed."""
+    monkeypatch.setattr(runner, "FEW_ITEMS", 5)
+    sizes: list[int] = []
+    write = Checkpoints._write
+
+    def seen(self: Checkpoints, *arguments: Any) -> Any:
+        written = write(self, *arguments)
+        sizes.append(written.items)
+        if len(sizes) == 2:
+            signals_of(env, self).stop.set()
+        return written
+
+    monkeypatch.setattr(Checkpoints, "_write", seen)
+    job = env.wait_for(submit(env, ROWS), State.SUCCEEDED)
+    assert sizes[:3] == [20, 20, 5]
+    assert numbers(env, job) == list(range(1, 101))
+
+
+def signals_of(env: Environment, checkpoints: Checkpoints) -> Any:
+    signals = env.engine._running(checkpoints._job.key, checkpoints._job.attempt)
+    assert signals is not None
+    return signals
+
+
+def test_what_was_taken_back_does_not_begin_later(
+    env: Environment, handed_on: HandedOn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run wakes up before the thread that commits has come to it."""
+    handed_on.committer_first = False
+    late: list[Callable[[], None]] = []
+    go_on, goes_on = Checkpoints._go_on, Checkpoints.goes_on
+
+    def later(self: Checkpoints, *arguments: Any) -> None:
+        late.append(lambda: go_on(self, *arguments))
+
+    def now(self: Checkpoints) -> bool:
+        found = goes_on(self)
+        while late:
+            late.pop()()
+        return found
+
+    monkeypatch.setattr(Checkpoints, "_go_on", later)
+    monkeypatch.setattr(Checkpoints, "goes_on", now)
+    job = env.wait_for(submit(env, ROWS), State.SUCCEEDED)
+    assert numbers(env, job) == list(range(1, 101))
+    assert handed_on.by_committer() == 0
+
+
+def test_what_is_taken_back_while_the_thread_that_commits_looks_at_it_begins_once(
+    env: Environment, handed_on: HandedOn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note_once = Checkpoints._note_once
+
+    def then_taken_back(self: Checkpoints, *arguments: Any) -> None:
+        note_once(self, *arguments)
+        if current_thread().name == COMMITTER and self._following is not None:
+            assert self._decided(self._following) is None
+
+    monkeypatch.setattr(Checkpoints, "_note_once", then_taken_back)
+    job = env.wait_for(submit(env, ROWS), State.SUCCEEDED)
+    assert numbers(env, job) == list(range(1, 101))
+    assert handed_on.by_committer() == 0
+
+
+def test_nothing_follows_one_that_was_cut_short_before_its_rest(
+    env: Environment, handed_on: HandedOn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "PART_ITEMS", 3)
+    monkeypatch.setattr(runner, "PARTS_ALONE", 1)
+    monkeypatch.setattr(GroupCommit, "_is_somebody_in_a_hurry", lambda _: True)
+    seen: list[tuple[int, int]] = []
+    note = Checkpoints._note
+
+    def look(self: Checkpoints, *arguments: Any) -> None:
+        with env.database.read() as connection:
+            place = job_rows.place(connection, self._job.key)
+            mine = select(func.count()).where(records.c.job_key == self._job.key)
+            seen.append((place["cursor"]["row"] - 1, connection.execute(mine).scalar_one()))
+        note(self, *arguments)
+
+    monkeypatch.setattr(Checkpoints, "_note", look)
+    env.wait_for(submit(env, ROWS), State.SUCCEEDED)
+    assert len(seen) > 30
+    assert all(cursor == count for cursor, count in seen), seen
+
+
+def test_what_has_files_to_bring_to_the_disk_does_so_before_each_checkpoint(
+    env: Environment, handed_on: HandedOn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[int] = []
+
+    def flush(_: CsvWork) -> None:
+        flushed.append(len(handed_on.by))
+
+    monkeypatch.setattr(CsvWork, "flush", flush)
+    env.wait_for(submit(env, ROWS), State.SUCCEEDED)
+    assert flushed == [0, 1, 2, 3, 4]
+    assert handed_on.by_committer() == 0
+
+
+def test_what_a_run_that_has_no_room_left_has_handed_on_is_committed(
+    env: Environment, handed_on: HandedOn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shortages, check = [], Runner._check_room
+
+    def short(self: Runner) -> None:
+        shortages.append(1)
+        if len(shortages) == 2:
+            raise runner.NoRoom("no room, on purpose")
+        check(self)
+
+    monkeypatch.setattr(Runner, "_check_room", short)
+    job = env.wait_for(submit(env, ROWS), State.SUCCEEDED)
+    assert numbers(env, job) == list(range(1, 101))
+    assert job.done == 100
+    assert job.attempt > 1
