@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench import many_jobs, paused_memory
+from bench import paused_memory
 from bench.measure import Stopwatch, middle_pair, percentile
 from bench.report import Row, at_most, times, unjudged
 from bench.results import Results, here
@@ -40,16 +40,16 @@ PAUSES = 200
 
 
 def rows(workshop: Workshop) -> Iterator[Row]:
-    count = many_jobs.JOBS * workshop.scale.crowd_rows
+    count = workshop.scale.crowd * workshop.scale.crowd_rows
     dates, data = _fields(workshop.part(count))
     pairs = []
     for _ in range(workshop.scale.rounds):
         one = _written(
             workshop, _order(1, count, BATCH_ITEMS * BATCHES_ALONE), dates, data, PART_ITEMS * PARTS_ALONE, 1
         )
-        order = _order(many_jobs.JOBS, count, BATCH_ITEMS)
+        order = _order(workshop.scale.crowd, count, BATCH_ITEMS)
         pairs.append((count / _written(workshop, order, dates, data, PART_ITEMS, BATCHES_TOGETHER), count / one))
-    what = f"the rows of {many_jobs.JOBS} jobs, written by the store alone"
+    what = f"the rows of {workshop.scale.crowd} jobs, written by the store alone"
     yield times(what, *middle_pair(pairs), unit="rows/s", against="of one job", at_least=None)
     pauses = _pauses(workshop)
     for percent in (50, 99):

@@ -10,11 +10,8 @@ from bench.measure import Stopwatch, middle_pair
 from bench.report import Measured, Series, times
 from bench.workshop import Running, Workshop
 
-JOBS = 64
 AT_LEAST = 0.9
 SLOWEST_AT_LEAST = 0.5
-
-ALL_SLOTS = {"JOBSVC_MAX_RUNNING": str(JOBS)}
 
 NUMBERS = (1, 2, 4, 8, 16, 32, 64)
 """For the plot: so many jobs at once, a slot for each, of as many rows in all."""
@@ -29,30 +26,33 @@ class Crowd(NamedTuple):
 
 
 def rows(workshop: Workshop) -> Iterator[Measured]:
-    all_slots, default_slots, spread, arriving = [], [], [], []
+    jobs = workshop.scale.crowd
+    a_slot_each = {"JOBSVC_MAX_RUNNING": str(jobs)}
+    all_slots, default_slots, spread = [], [], []
     for _ in range(workshop.scale.rounds):
         one = _many(workshop, 1).total
-        crowd = _many(workshop, JOBS, **ALL_SLOTS)
+        crowd = _many(workshop, jobs, **a_slot_each)
         all_slots.append((crowd.total, one))
         spread.append((crowd.slowest, crowd.fastest))
-        default_slots.append((_many(workshop, JOBS).total, one))
-        arriving.append((_arriving(workshop, JOBS), _arriving(workshop, 1)))
-    for what, pairs, at_least in (
-        (f"{JOBS} jobs at once, a slot for each", all_slots, AT_LEAST),
-        (f"{JOBS} jobs at once, the default 8 slots", default_slots, AT_LEAST),
-        (f"{JOBS} jobs, from the first upload on, the default 8 slots", arriving, None),
+        default_slots.append((_many(workshop, jobs).total, one))
+    for what, pairs in (
+        (f"{jobs} jobs at once, a slot for each", all_slots),
+        (f"{jobs} jobs at once, the default 8 slots", default_slots),
     ):
-        yield times(what, *middle_pair(pairs), unit="rows/s", against="one job", at_least=at_least)
-    what = f"the slowest of {JOBS} jobs, a slot for each"
+        yield times(what, *middle_pair(pairs), unit="rows/s", against="one job", at_least=AT_LEAST)
+    what = f"the slowest of {jobs} jobs, a slot for each"
     yield times(what, *middle_pair(spread), unit="rows/s", against="the fastest", at_least=SLOWEST_AT_LEAST)
     if workshop.scale.plots:
-        speeds = [(number, _many(workshop, number, **ALL_SLOTS).total) for number in NUMBERS]
+        what = f"{jobs} jobs, from the first upload on, the default 8 slots"
+        arriving = [(_arriving(workshop, jobs), _arriving(workshop, 1)) for _ in range(workshop.scale.rounds)]
+        yield times(what, *middle_pair(arriving), unit="rows/s", against="one job", at_least=None)
+        speeds = [(number, _many(workshop, number, **a_slot_each).total) for number in NUMBERS]
         yield Series("many jobs", "jobs at once", "rows a second in all", tuple(speeds))
 
 
 def _many(workshop: Workshop, jobs: int, **settings: str) -> Crowd:
     """Jobs that are all there, paused near their beginning, and are resumed by one request."""
-    each = JOBS * workshop.scale.crowd_rows // jobs
+    each = workshop.scale.crowd * workshop.scale.crowd_rows // jobs
     file = workshop.part(each)
     with workshop.server(None, **settings) as running:
         left = {}
@@ -79,7 +79,7 @@ def _rows_at_pause(running: Running, job_id: str) -> int:
 
 def _arriving(workshop: Workshop, jobs: int) -> float:
     """Rows a second of jobs that are uploaded one after the other, and begin as soon as they are."""
-    each = JOBS * workshop.scale.crowd_rows // jobs
+    each = workshop.scale.crowd * workshop.scale.crowd_rows // jobs
     file = workshop.part(each)
     with workshop.server() as running:
         watch = Stopwatch()

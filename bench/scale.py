@@ -12,8 +12,10 @@ class Scale:
     rounds: int
     """Interleaved runs of a pair, of which the median counts; odd."""
     import_rows: int
+    crowd: int
+    """Jobs that run at once."""
     crowd_rows: int
-    """Rows of each of 64 jobs that run at once."""
+    """Rows of each of them: more than are done until it is paused."""
     steered_rows: int
     """Rows of the file of each job that is paused again and again, with 8 submitted; a quarter with 64."""
     pauses: int
@@ -40,12 +42,13 @@ class Scale:
     looks: int
     """Times that each page is asked for."""
     plots: bool
-    """Whether to measure what only the plots show."""
+    """Whether to measure what has no target, too."""
 
 
 FULL = Scale(
     rounds=3,
     import_rows=336_776,
+    crowd=64,
     crowd_rows=30_000,
     steered_rows=673_552,
     pauses=250,
@@ -67,15 +70,16 @@ FULL = Scale(
 QUICK = Scale(
     rounds=1,
     import_rows=60_000,
-    crowd_rows=1_000,
+    crowd=4,
+    crowd_rows=40_000,
     steered_rows=40_000,
     pauses=6,
     windows=1,
-    watched_rows=100_000,
-    paused_jobs=60,
+    watched_rows=60_000,
+    paused_jobs=48,
     memory_points=3,
     quiet_seconds=1.0,
-    copies=4,
+    copies=3,
     first_items=3,
     unfinished_jobs=500,
     start_rounds=1,
