@@ -21,7 +21,7 @@ from bench import paused_memory
 from bench.measure import Stopwatch, middle_pair, percentile
 from bench.report import Row, at_most, times, unjudged
 from bench.results import Results, here
-from bench.scale import FULL, Scale
+from bench.scale import FULL
 from bench.workshop import DATE_COLUMN, Workshop, wait_until
 from jobsvc.runs.checkpoint import PART_ITEMS
 from jobsvc.runs.runner import BATCH_ITEMS, BATCHES_ALONE, PARTS_ALONE
@@ -119,10 +119,10 @@ def _pauses(workshop: Workshop) -> list[float]:
     return found
 
 
-def main(scale: Scale = FULL) -> int:
+def main() -> int:
     results = Results(here("full"))
     with TemporaryDirectory(prefix="jobsvc-bench-") as directory:
-        results.add(rows(Workshop(Path(directory), scale)))
+        results.add(rows(Workshop(Path(directory), FULL)))
     print(results.table())
     return 0
 

@@ -136,7 +136,8 @@ class Checkpoints:
         end = batch.end(len(items))
         if end.refused:
             return False
-        following = Following(Ready(batch, end, items, too_many=False), leaving, urgent, before)
+        ready = Ready(batch, end, items, too_many=False)
+        following = Following(Pending(ready, leaving, urgent, Future(), monotonic()), before)
         self._following = following
         before.written.add_done_callback(lambda written: self._go_on(written, following))
         return True
@@ -144,9 +145,7 @@ class Checkpoints:
     def goes_on(self) -> bool:
         """Whether the checkpoint that was to begin after the one that was settled has begun; if not, it does not."""
         following, self._following = self._following, None
-        if following is None:
-            return False
-        self._pending = self._decided(following)
+        self._pending = None if following is None else self._decided(following)
         return self._pending is not None
 
     def _go_on(self, done: Future[Written], following: Following) -> None:
@@ -156,16 +155,16 @@ class Checkpoints:
         if before is None or done.exception() is not None:
             return
         written = done.result()
-        if written.state is not State.RUNNING or written.items < len(before.ready.items) or following.urgent():
+        pending = following.pending
+        if written.state is not State.RUNNING or written.items < len(before.ready.items) or pending.urgent():
             return
         self._note_once(before, written)
         with self._lock:
-            if following.decided:
+            if not following.decide(begin=True):
                 return
-            following.decide(Pending(following.ready, following.leaving, following.urgent, Future(), monotonic()))
-        assert following.pending is not None
-        self._meter.count(len(following.ready.items))
-        following.context.run(self._submit_following, following.pending)
+        pending.begun = monotonic()
+        self._meter.count(len(pending.ready.items))
+        following.context.run(self._submit_following, pending)
 
     def _submit_following(self, pending: Pending) -> None:
         submitted = self._submitted(pending.ready, pending.leaving, pending.urgent)
@@ -174,9 +173,8 @@ class Checkpoints:
     def _decided(self, following: Following) -> Pending | None:
         """What follows, if it has begun; if not, it is taken back."""
         with self._lock:
-            if not following.decided:
-                following.decide(None)
-            return following.pending
+            following.decide(begin=False)
+            return following.pending if following.has_begun else None
 
     def settle(self) -> State:
         """Wait until what was begun is committed; returns the job's state afterwards, `running` if nothing was begun.

@@ -69,20 +69,19 @@ class Pending:
 class Following:
     """A checkpoint that is to begin as soon as the one before it is committed.
 
-    The thread that commits begins it, or the run's own thread takes it back: whoever `decided` first.
+    The thread that commits begins it, or the run's own thread takes it back, whichever comes first.
     """
 
-    ready: Ready
-    leaving: Callable[[], bool]
-    urgent: Callable[[], bool]
+    pending: Pending
     before: Pending | None
-    """The one before, until it is decided: they would hold each other."""
+    """The one before, until it is decided whether this begins: from then on they would hold each other for nothing."""
     context: Context = field(default_factory=copy_context)
     """That of the run's thread."""
-    decided: bool = False
-    pending: Pending | None = None
-    """It, once it has begun."""
+    has_begun: bool = False
 
-    def decide(self, pending: Pending | None) -> None:
-        """It has begun as `pending`, or does not (None)."""
-        self.decided, self.pending, self.before = True, pending, None
+    def decide(self, *, begin: bool) -> bool:
+        """Have it begin, or not, unless that is decided. Returns whether it has begun by this."""
+        if self.before is None:
+            return False
+        self.has_begun, self.before = begin, None
+        return begin

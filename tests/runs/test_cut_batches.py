@@ -14,12 +14,12 @@ from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.kinds.builtin import baseline_csv, bulk_team
 from jobsvc.kinds.contract import Work
-from jobsvc.runs import checkpoint, runner
+from jobsvc.runs import checkpoint
 from jobsvc.runs.checkpoint import Checkpoints
 from jobsvc.service.new_job import NewJob
-from jobsvc.store.commits.group_commit import GroupCommit
 from jobsvc.store.queries import job_rows, refused_rows
 from jobsvc.store.tables import jobs, records, team_members, teams
+from tests.support import batches
 from tests.support.environment import WHO, Environment
 from tests.support.gated import Gate
 from tests.support.handed_on import HandedOn
@@ -97,10 +97,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[int]]:
     def begin() -> list[int]:
         noted: list[int] = []
         note_checkpoints(monkeypatch, lambda _, written: noted.append(written.items))
-        monkeypatch.setattr(checkpoint, "PART_ITEMS", 3)
-        monkeypatch.setattr(runner, "PART_ITEMS", 3)
-        monkeypatch.setattr(runner, "PARTS_ALONE", 1)
-        monkeypatch.setattr(GroupCommit, "_is_somebody_in_a_hurry", lambda _: True)
+        batches.cut_short(monkeypatch)
         return noted
 
     return begin
@@ -118,8 +115,7 @@ def handed_on(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "BATCH_ITEMS", 20)
-    monkeypatch.setattr(runner, "BATCHES_ALONE", 1)
+    batches.make_small(monkeypatch)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -15,18 +15,17 @@ from jobsvc.runs import runner
 from jobsvc.runs.checkpoint import Checkpoints
 from jobsvc.runs.runner import Runner
 from jobsvc.runs.sampling.progress import ProgressMeter
-from jobsvc.store.commits.group_commit import GroupCommit
 from jobsvc.store.queries import job_rows
 from jobsvc.store.tables import records
 from tests.runs.test_cut_batches import ROWS, rows_of, submit
+from tests.support import batches
 from tests.support.environment import Environment
 from tests.support.handed_on import COMMITTER, HandedOn
 
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "BATCH_ITEMS", 20)
-    monkeypatch.setattr(runner, "BATCHES_ALONE", 1)
+    batches.make_small(monkeypatch)
 
 
 @pytest.fixture
@@ -147,9 +146,7 @@ def test_what_is_taken_back_while_the_thread_that_commits_looks_at_it_begins_onc
 def test_nothing_follows_one_that_was_cut_short_before_its_rest(
     env: Environment, handed_on: HandedOn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "PART_ITEMS", 3)
-    monkeypatch.setattr(runner, "PARTS_ALONE", 1)
-    monkeypatch.setattr(GroupCommit, "_is_somebody_in_a_hurry", lambda _: True)
+    batches.cut_short(monkeypatch)
     seen: list[tuple[int, int]] = []
     note = Checkpoints._note
 
@@ -187,7 +184,7 @@ def test_what_a_run_that_has_no_room_left_has_handed_on_is_committed(
 
     def short(self: Runner) -> None:
         shortages.append(1)
-        if len(shortages) == 2:
+        if len(shortages) == 3:
             raise runner.NoRoom("no room, on purpose")
         check(self)
 
@@ -196,3 +193,4 @@ def test_what_a_run_that_has_no_room_left_has_handed_on_is_committed(
     assert numbers(env, job) == list(range(1, 101))
     assert job.done == 100
     assert job.attempt > 1
+    assert handed_on.abandoned == [True]

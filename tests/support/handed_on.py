@@ -30,6 +30,8 @@ class HandedOn:
     """The thread that has submitted each checkpoint."""
     about: list[about.Fields] = field(default_factory=list)
     """What the lines of the log are about while each is written."""
+    abandoned: list[bool] = field(default_factory=list)
+    """Of each that had begun when its run broke off, whether it had ended before the run went on to its end."""
     _changed: Condition = field(default_factory=Condition)
     _settling: dict[Checkpoints, int] = field(default_factory=dict)
     """How often each run has begun to wait."""
@@ -40,14 +42,25 @@ class HandedOn:
     """What follows, where the thread that commits has come to it."""
 
     def put_in(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        abandon = Checkpoints.abandon
         settle, submitted, write = Checkpoints.settle, Checkpoints._submitted, Checkpoints._write
         go_on, note_once = Checkpoints._go_on, Checkpoints._note_once
 
-        def settle_seen(checkpoints: Checkpoints) -> State:
+        def begins_to_wait(checkpoints: Checkpoints) -> None:
             with self._changed:
                 self._settling[checkpoints] = self._settling.get(checkpoints, 0) + 1
                 self._changed.notify_all()
+
+        def settle_seen(checkpoints: Checkpoints) -> State:
+            begins_to_wait(checkpoints)
             return settle(checkpoints)
+
+        def abandon_seen(checkpoints: Checkpoints) -> None:
+            begins_to_wait(checkpoints)
+            following = checkpoints._following
+            abandon(checkpoints)
+            if following is not None and following.has_begun:
+                self.abandoned.append(following.pending.written.done())
 
         def submitted_seen(checkpoints: Checkpoints, ready: Ready, *arguments: Any) -> Any:
             with self._changed:
@@ -80,6 +93,7 @@ class HandedOn:
             note_once(checkpoints, *arguments)
 
         monkeypatch.setattr(Checkpoints, "settle", settle_seen)
+        monkeypatch.setattr(Checkpoints, "abandon", abandon_seen)
         monkeypatch.setattr(Checkpoints, "_submitted", submitted_seen)
         monkeypatch.setattr(Checkpoints, "_write", write_seen)
         monkeypatch.setattr(Checkpoints, "_go_on", go_on_seen)

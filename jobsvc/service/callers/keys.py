@@ -174,6 +174,7 @@ class Keys:
             note(connection, Act.CREATE_KEY, made.id, by=by, at=now)
             row = key_rows.by_id(connection, made.id)
         assert row is not None
+        # Nobody gets in without one from now on, whatever was found a moment ago.
         with self._lock:
             self._are_there = True
         return MadeKey(ApiKey.from_row(row), made.text)
