@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-PART_ROWS = 60_000
-"""Enough for a second or two of work."""
+PART_ROWS = 200_000
+"""Half a second of work and more: an import is still under way after some requests."""
 
 
 @pytest.fixture(scope="session")
