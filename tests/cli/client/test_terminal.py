@@ -30,7 +30,7 @@ def test_a_question_is_answered_or_broken_off(service: Server, make_job: Callabl
     with OnTerminal(service.url, "pause", "--all", "--kind", "tocks", "--state", "running") as terminal:
         terminal.read_until(asked)
         terminal.type(b"y\n")
-        assert terminal.end() == 0
+        assert terminal.end() == 0, terminal.shown
     assert service.job(job_id)["state"] == "paused"
 
 
