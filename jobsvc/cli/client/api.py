@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
@@ -28,6 +29,14 @@ NO_ROUTE = (404, 405)
 
 TEXTS = dict.fromkeys(("detail", "message", "reason", "title", "errorType")).keys()
 """Where an answer says what is wrong, the best first."""
+
+BUSY_SECONDS = 10.0
+"""For how long a request is repeated that is refused since others keep the database locked."""
+
+BUSY_PAUSE_SECONDS = 0.5
+
+BUSY = {"urn:jobsvc:database-busy", "urn:jobsvc:busy"}
+"""The problems that say that nothing was changed, and that the same may be asked again in a moment."""
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
@@ -151,9 +160,14 @@ class Api:
             yield answer
 
     def _object(self, method: str, path: str, has: str | None, **more: Any) -> dict[str, Any]:
-        with self._told():
-            answer = self._http.request(method, self.url + path, **more)
-        return self._object_of(answer, has)
+        until = monotonic() + BUSY_SECONDS
+        while True:
+            with self._told():
+                answer = self._http.request(method, self.url + path, **more)
+            # The body of a PUT has gone, and can't be sent again.
+            if method == "PUT" or not _is_busy(answer) or monotonic() > until:
+                return self._object_of(answer, has)
+            sleep(BUSY_PAUSE_SECONDS)
 
     def _object_of(self, answer: httpx2.Response, has: str | None) -> dict[str, Any]:
         if not answer.is_success:
@@ -213,6 +227,11 @@ def _code(status: int, told: Mapping[str, Any]) -> Exit:
     if "parameter" in told or str(told.get("errorType")).startswith("invalid_"):
         return Exit.USAGE
     return Exit.REFUSED
+
+
+def _is_busy(answer: httpx2.Response) -> bool:
+    found = _json(answer) if answer.status_code == 503 else None
+    return isinstance(found, dict) and found.get("type") in BUSY
 
 
 def job_path(job_id: str, *more: str) -> str:
