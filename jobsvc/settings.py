@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -195,6 +196,7 @@ def given_texts(environ: Mapping[str, str] | None = None, dotenv: Path | None = 
     return found | {name: Given(text, "environment") for name, text in environ.items()}
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Whether a listener on `host` (a name or an address) is reachable from this machine only."""
     if host == "localhost" or host.startswith(("unix:", "fd:")):

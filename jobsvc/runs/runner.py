@@ -356,11 +356,11 @@ class Runner:
                 log.error("the job failed: %s", type(error).__name__, exc_info=error, extra=PRIVATE)
 
     def _reread(self, job: Job) -> Job:
-        with self._database.read() as connection:
+        with self._database.look() as connection:
             return Job.from_row(job_rows.by_key(connection, job.key))
 
     def _place(self, job: Job) -> Place:
-        with self._database.read() as connection:
+        with self._database.look() as connection:
             place = Place.from_row(job_rows.place(connection, job.key))
         if job.unreadable or place.unreadable:
             raise JobFailed(job.unreadable or place.unreadable)

@@ -91,7 +91,7 @@ class LeftOver:
         return own or CsvLeftOver(job.params, file, columns)
 
     def _place(self, job: Job) -> Place:
-        with self._database.read() as connection:
+        with self._database.look() as connection:
             return Place.from_row(job_rows.place(connection, job.key))
 
     def _open(self, job: Job, ahead: int) -> BinaryIO:

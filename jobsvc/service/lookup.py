@@ -80,7 +80,7 @@ class Lookup:
 
     def get(self, job_id: str) -> Job:
         """Raises UnknownJob."""
-        with self._database.read() as connection:
+        with self._database.look() as connection:
             return find(connection, job_id)
 
     def some(self, ids: Collection[str]) -> dict[str, Job]:
@@ -90,7 +90,7 @@ class Lookup:
 
     def standing(self, job_id: str) -> Standing:
         """Raises UnknownJob."""
-        with self._database.read() as connection:
+        with self._database.look() as connection:
             row = job_rows.standing(connection, job_id) if _can_be(job_id) else None
         if row is None:
             raise UnknownJob(job_id)

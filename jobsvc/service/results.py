@@ -112,5 +112,5 @@ class Results:
         """Whether there ever was such a job, and of this `owner`. Kinds may ask (`kinds.contract.KnownJobs`)."""
         if not job_id.isprintable():
             return False
-        with self._database.read() as connection:
+        with self._database.look() as connection:
             return job_rows.existed(connection, job_id, owner)

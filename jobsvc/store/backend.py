@@ -17,6 +17,8 @@ class Backend(Protocol):
     """One kind of database: `store/sqlite/backend.py`, `store/postgresql/backend.py`."""
 
     engine: Engine
+    looking: Engine
+    """For one statement that reads."""
     reading: Engine
     """Its transactions see what is committed, all of it as of one moment."""
     writing: Engine
@@ -33,7 +35,7 @@ class Backend(Protocol):
         """
 
     def begin(self, engine: Engine, deadline: Deadline | None) -> AbstractContextManager[Connection]:
-        """A transaction of `reading` or `writing`: commits at the end, rolls back on an exception.
+        """A transaction of `looking`, `reading` or `writing`: commits at the end, rolls back on an exception.
 
         What it waits for others, from connecting on, ends at the deadline; without
         one, after a time of the backend's own. Raises DatabaseBusy, or an error that `translated` makes that.

@@ -45,10 +45,17 @@ class Database:
         self._room = room or Room()
         self.backend: Backend = Postgresql(url, session, idle_seconds) if is_postgresql(url) else Sqlite(url)
         self._url = url
+        self._looking = self.backend.looking
         self._reading = self.backend.reading
         self._writing = self.backend.writing
         self._committer = self.backend.committer(lambda urgent: self.write(urgent_when=urgent))
         self._closed = False
+
+    @contextmanager
+    def look(self) -> Iterator[Connection]:
+        """A connection for one statement that reads: the same as `read`, at less cost. Two may see two moments."""
+        with self._translating(), self.backend.begin(self._looking, current()) as connection:
+            yield connection
 
     @contextmanager
     def read(self, *, within: float | None = None) -> Iterator[Connection]:

@@ -117,7 +117,7 @@ class Keys:
             if self._are_there or monotonic() < self._looked_at + NONE_MADE_SECONDS:
                 return self._are_there
         looked_at = monotonic()
-        with self._database.read() as connection:
+        with self._database.look() as connection:
             found = key_rows.any_there(connection)
         with self._lock:
             self._are_there = self._are_there or found

@@ -76,7 +76,7 @@ class Overview:
         return self._counts.get(owner)
 
     def _count(self, owner: str | None) -> Mapping[str, Count]:
-        with self._database.read() as connection:
+        with self._database.look() as connection:
             found = job_counts.by_state(connection, list(State), owner, COUNTED)
         return {state: Count.of(count) for state, count in found.items()}
 

@@ -23,7 +23,7 @@ class Samples:
 
     def of(self, job: Job) -> Series:
         """The points of a job. Of one that has failed in between two of them, the end too."""
-        with self._database.read() as connection:
+        with self._database.look() as connection:
             row = sample_rows.of_job(connection, job.key)
         series = Series() if row is None else Series.read(row["points"], row["every"])
         return _ended(series, job)
@@ -35,7 +35,7 @@ class Samples:
         """
         if not keys:
             return {}
-        with self._database.read() as connection:
+        with self._database.look() as connection:
             rows = sample_rows.of_jobs(connection, keys)
         found = {}
         for key, row in rows.items():

@@ -137,6 +137,7 @@ class Postgresql:
         self.reading: Engine = self.engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
+        self.looking: Engine = self.reading
         self.writing: Engine = self.engine.execution_options(isolation_level="READ COMMITTED")
 
     def turn(self, urgent: Callable[[], bool], deadline: Deadline | None) -> AbstractContextManager[None]:

@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, insert, literal, select
+from sqlalchemy import Connection, Integer, RowMapping, bindparam, insert, literal, select
 
 from jobsvc.identifiers import JobKey
 from jobsvc.logs.about import request_id
 from jobsvc.store.tables import job_events, jobs
+
+# Built once: every transition, and the end of every run, executes them.
+_INSERT = insert(job_events)
+_LATEST = (
+    select(job_events)
+    .where(job_events.c.job_key == bindparam("wanted_key"))
+    .order_by(job_events.c.id.desc())
+    .limit(bindparam("most", type_=Integer))
+)
 
 
 def add(
@@ -17,7 +26,7 @@ def add(
 ) -> None:
     """Note a change of a job's state, and the request for which the caller's thread works."""
     event = {"job_key": key, "at": at, "from": before, "to": after, "who": who, "why": why, "request_id": request_id()}
-    connection.execute(insert(job_events), event)
+    connection.execute(_INSERT, event)
 
 
 def add_to_all(
@@ -39,11 +48,9 @@ def of_job(connection: Connection, key: JobKey, after: int, limit: int) -> Seque
 
 def latest(connection: Connection, key: JobKey, limit: int) -> Sequence[RowMapping]:
     """The latest lines of a job's history, the latest first."""
-    query = select(job_events).where(job_events.c.job_key == key).order_by(job_events.c.id.desc()).limit(limit)
-    return connection.execute(query).mappings().all()
+    return connection.execute(_LATEST, {"wanted_key": key, "most": limit}).mappings().all()
 
 
 def last(connection: Connection, key: JobKey) -> RowMapping:
     """The latest line of a job's history."""
-    query = select(job_events).where(job_events.c.job_key == key).order_by(job_events.c.id.desc()).limit(1)
-    return connection.execute(query).mappings().one()
+    return latest(connection, key, 1)[0]

@@ -6,11 +6,33 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, not_, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    RowMapping,
+    bindparam,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from jobsvc.identifiers import JobKey
 from jobsvc.store import clock
 from jobsvc.store.tables import webhooks
+
+# Built once: the sender asks whenever a job has changed.
+_NOW = bindparam("now", type_=webhooks.c.next_at.type)
+_DUE = (
+    select(webhooks.c.id, webhooks.c.url)
+    .where(webhooks.c.next_at <= _NOW, webhooks.c.id.not_in(bindparam("but_not", expanding=True)))
+    .order_by(webhooks.c.next_at, webhooks.c.id)
+    .limit(bindparam("most", type_=Integer))
+)
+_NEXT_AFTER = select(webhooks.c.next_at).where(webhooks.c.next_at > _NOW).order_by(webhooks.c.next_at).limit(1)
 
 
 def add(connection: Connection, job_key: JobKey, *, message_id: str, url: str, body: str, at: datetime) -> None:
@@ -47,16 +69,14 @@ def due(
     but_not_to: Collection[str] = (),
 ) -> Sequence[RowMapping]:
     """`id` and `url` of messages that are due, the longest due first, without those messages and those receivers."""
-    query = select(webhooks.c.id, webhooks.c.url).where(webhooks.c.next_at <= now, webhooks.c.id.not_in(but_not))
-    query = query.where(*(not_(_goes_to(whom)) for whom in but_not_to))
-    query = query.order_by(webhooks.c.next_at, webhooks.c.id).limit(limit)
-    return connection.execute(query).mappings().all()
+    query = _DUE.where(*(not_(_goes_to(whom)) for whom in but_not_to)) if but_not_to else _DUE
+    values = {"now": now, "but_not": list(but_not), "most": limit}
+    return connection.execute(query, values).mappings().all()
 
 
 def next_after(connection: Connection, now: datetime) -> datetime | None:
     """When the next message is due of those that are not due yet."""
-    query = select(webhooks.c.next_at).where(webhooks.c.next_at > now).order_by(webhooks.c.next_at).limit(1)
-    return connection.execute(query).scalar_one_or_none()
+    return connection.execute(_NEXT_AFTER, {"now": now}).scalar_one_or_none()
 
 
 def one_scheduled(connection: Connection, key: int) -> RowMapping | None:

@@ -37,8 +37,13 @@ again afterwards is written twice. They are given back at the end."""
 STATEMENTS_CACHED = 64
 """Prepared statements each connection keeps; the long ones of bulk inserts must stay among them."""
 
-LOCK_SECONDS = 5.0
-"""How long a transaction without a deadline waits for another process, such as a backup, that holds SQLite's lock."""
+LOCK_SECONDS = 4.75
+"""How long a transaction without a deadline waits for another process, such as a backup, that holds SQLite's lock.
+
+That is as long as those of a request with the usual deadline: a connection is told how long only where that is new."""
+
+LOCK_STEP_SECONDS = 0.25
+"""What is left of a deadline counts in steps of that, for the same reason; the last step as it is."""
 
 
 class Sqlite:
@@ -61,8 +66,11 @@ class Sqlite:
         event.listen(self.engine, "connect", _prepare)
         end_broken_transactions(self.engine)
         event.listen(self.engine, "begin", _begin)
+        self.looking: Engine = self.engine.execution_options(jobsvc_begin=None)
         self.reading: Engine = self.engine
-        self.writing: Engine = self.engine.execution_options(jobsvc_writes=True)
+        # A transaction that begins with a read and then writes can fail at once when
+        # somebody else has written in between; IMMEDIATE takes the lock first.
+        self.writing: Engine = self.engine.execution_options(jobsvc_begin="BEGIN IMMEDIATE")
         self._turn = WriteTurn()
         self._gate = ReadGate()
         self._log = BoundedLog(self.engine, Path(make_url(url).database or "").resolve(), self._gate)
@@ -76,7 +84,7 @@ class Sqlite:
     @contextmanager
     def begin(self, engine: Engine, deadline: Deadline | None) -> Iterator[Connection]:
         with ExitStack() as stack:
-            if engine is self.reading:
+            if engine is not self.writing:
                 stack.enter_context(self._gate.reading(deadline))
             with applied(deadline):
                 connection = stack.enter_context(engine.begin())
@@ -118,7 +126,10 @@ class Sqlite:
 def _lock_seconds() -> float:
     """Seconds that the transaction which is begun may wait for SQLite's lock."""
     deadline = current()
-    return LOCK_SECONDS if deadline is None else deadline.left()
+    if deadline is None:
+        return LOCK_SECONDS
+    left = deadline.left()
+    return left // LOCK_STEP_SECONDS * LOCK_STEP_SECONDS or left
 
 
 def _connect(dialect: Dialect, _entry: ConnectionPoolEntry, arguments: Any, named: dict[str, Any]) -> Any:
@@ -147,7 +158,6 @@ def _begin(connection: Connection) -> None:
     driver = connection.connection.dbapi_connection
     assert isinstance(driver, sqlite3.Connection)
     busy_timeout.tell(driver, connection.info, round(_lock_seconds() * 1000))
-    writes = connection.get_execution_options().get("jobsvc_writes", False)
-    # A transaction that begins with a read and then writes can fail at once when
-    # somebody else has written in between; IMMEDIATE takes the lock first.
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    statement = connection.get_execution_options().get("jobsvc_begin", "BEGIN")
+    if statement is not None:
+        connection.exec_driver_sql(statement)

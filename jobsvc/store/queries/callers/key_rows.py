@@ -10,6 +10,9 @@ from sqlalchemy import Connection, RowMapping, exists, insert, or_, select, upda
 
 from jobsvc.store.tables import api_keys
 
+_ANY_THERE = select(exists(select(api_keys.c.id)))
+"""Built once: it is asked every second."""
+
 
 def add(connection: Connection, values: Mapping[str, Any]) -> None:
     connection.execute(insert(api_keys).values(**values))
@@ -27,7 +30,7 @@ def every(connection: Connection) -> Sequence[RowMapping]:
 
 def any_there(connection: Connection) -> bool:
     """Whether there was ever a key."""
-    return bool(connection.execute(select(exists(select(api_keys.c.id)))).scalar_one())
+    return bool(connection.execute(_ANY_THERE).scalar_one())
 
 
 def revoke(connection: Connection, key_id: str, at: datetime) -> bool:

@@ -17,11 +17,14 @@ BUCKET_SECONDS = 5
 KEPT_SECONDS = 3600
 """What is older is removed."""
 
+_INSERT = insert(throughput)
+"""Built once: checkpoints execute it."""
+
 
 def add(connection: Connection, items: Mapping[int, float]) -> None:
     """Add items to buckets."""
     rows = [{"bucket": bucket, "total": count} for bucket, count in items.items()]
-    connection.execute(insert(throughput), rows)
+    connection.execute(_INSERT, rows)
 
 
 def between(connection: Connection, first: int, end: int) -> dict[int, float]:

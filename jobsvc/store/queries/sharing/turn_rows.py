@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, func, select, tuple_, update
+from sqlalchemy import Connection, bindparam, func, select, tuple_, update
 
 from jobsvc.store.inserts.new import insert_new
 from jobsvc.store.tables import jobs, turns
 
+# Built once: each job that is queued, or begins, has them executed.
+_REACHED = select(turns.c.reached).where(turns.c.priority == bindparam("wanted_priority"))
+_REACH = update(turns).where(
+    turns.c.priority == bindparam("wanted_priority"), turns.c.reached < bindparam("wanted_turn")
+)
+_LATEST = select(func.max(jobs.c.turn)).where(
+    jobs.c.user == bindparam("wanted_user"), jobs.c.priority == bindparam("wanted_priority")
+)
+
 
 def reached(connection: Connection, priority: int) -> int:
     """The latest turn of which a job of that priority has begun; 0: none has."""
-    return int(connection.execute(select(turns.c.reached).where(turns.c.priority == priority)).scalar() or 0)
+    return int(connection.execute(_REACHED, {"wanted_priority": priority}).scalar() or 0)
 
 
 def reach(connection: Connection, priority: int, turn: int) -> None:
     """A job of that priority and that turn begins."""
-    ahead = update(turns).where(turns.c.priority == priority, turns.c.reached < turn)
-    if connection.execute(ahead.values(reached=turn)).rowcount == 0 and turn > reached(connection, priority):
+    moved = connection.execute(_REACH, {"wanted_priority": priority, "wanted_turn": turn, "reached": turn}).rowcount
+    if moved == 0 and turn > reached(connection, priority):
         insert_new(connection, turns, [{"priority": priority, "reached": turn}])
 
 
 def latest(connection: Connection, user: str, priority: int) -> int:
     """The latest turn that a job of the user has, or had when it began; 0: none has any."""
-    query = select(func.max(jobs.c.turn)).where(jobs.c.user == user, jobs.c.priority == priority)
-    return int(connection.execute(query).scalar_one() or 0)
+    return int(connection.execute(_LATEST, {"wanted_user": user, "wanted_priority": priority}).scalar_one() or 0)
 
 
 def count_ahead(connection: Connection, state: str, before: tuple[int, int, int], limit: int) -> int:
