@@ -11,7 +11,7 @@ from flask import Flask
 from jobsvc.kinds.contract import Kind
 from jobsvc.logs.setup import configure
 from jobsvc.process.engines import Engines, threads
-from jobsvc.process.http.waiting_place import PLACE
+from jobsvc.process.http.beyond_wsgi import PLACE, TELLS_OF_ANSWERS, TOLD_OF_REQUESTS
 from jobsvc.process.interpreter import leave_out_what_stays, take_short_turns
 from jobsvc.process.locks import Locks
 from jobsvc.process.parts import build_core
@@ -210,7 +210,8 @@ def _measured(core: Core, settings: Settings, engines: Engines) -> Measured:
 
 def _count_requests(app: Flask, settings: Settings) -> InFlight:
     """Count the requests that are being answered, and those that wait; each has its id and its deadline at once."""
-    in_flight = InFlight(app.wsgi_app)
+    in_flight = InFlight(app.wsgi_app, TELLS_OF_ANSWERS)
+    app.extensions[TOLD_OF_REQUESTS] = in_flight
     counted = RequestLog(RequestDeadline(CountedWaits(in_flight, PLACE)))
     app.wsgi_app = Forwarded(counted, settings.trusted_proxies)  # type: ignore[method-assign]
     return in_flight

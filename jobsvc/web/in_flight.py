@@ -29,10 +29,13 @@ FIRST_SECONDS = 0.05
 class InFlight:
     """WSGI middleware that counts the requests whose answers are not yet sent whole.
 
-    `_changed` guards `_count` and the writing of `_first_until`.
+    `_changed` guards `_count`. `_first_until` is written by any thread, and the last one counts.
     """
 
-    def __init__(self, app: WSGIApplication) -> None:
+    def __init__(self, app: WSGIApplication, told_by_server: str = "") -> None:
+        """A server may say itself when a request has `come` and is `answered`: it says so in the request's environment,
+        under the name `told_by_server`."""
+        self._told_by_server = told_by_server
         self._app: Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]] = app
         self._changed = Condition()
         self._count = 0
@@ -42,11 +45,13 @@ class InFlight:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         with self._changed:
             self._count += 1
-            self._first_until = monotonic() + FIRST_SECONDS
+        self.come()
         exchange = Exchange(environ)
 
         def done() -> None:
             self._done()
+            if not environ.get(self._told_by_server):
+                self.answered()
             exchange.end()
 
         try:
@@ -55,6 +60,14 @@ class InFlight:
             done()
             raise
         return when_closed(answer, environ, done)
+
+    def come(self) -> None:
+        """A request has come, and is to go first: also before a thread has it."""
+        self._first_until = monotonic() + FIRST_SECONDS
+
+    def answered(self) -> None:
+        """A request was answered. Another one that goes on is not waited for by everybody again and again."""
+        self._first_until = 0.0
 
     def first_for(self) -> float:
         """Seconds for which a request is to go first from now on, unless it is answered before; 0: there is none.
@@ -72,8 +85,6 @@ class InFlight:
     def _done(self) -> None:
         with self._changed:
             self._count -= 1
-            # Also where another one goes on: it is not waited for by everybody again and again.
-            self._first_until = 0.0
             self._changed.notify_all()
 
 

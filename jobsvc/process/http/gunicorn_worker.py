@@ -17,12 +17,12 @@ from gunicorn.http import wsgi  # type: ignore[import-untyped]
 
 from jobsvc.process.http.answer import Answer
 from jobsvc.process.http.application_errors import of_application
+from jobsvc.process.http.beyond_wsgi import PLACE, TELLS_OF_ANSWERS, WaitingPlace
 from jobsvc.process.http.body import DirectBody
 from jobsvc.process.http.client_socket import ClientTooSlow
 from jobsvc.process.http.connection import Connection, hold_back_continue
 from jobsvc.process.http.loop import HttpLoop
 from jobsvc.process.http.malformed import in_place_of
-from jobsvc.process.http.waiting_place import PLACE, WaitingPlace
 
 
 class HttpWorker(HttpLoop):
@@ -65,6 +65,9 @@ class HttpWorker(HttpLoop):
             conn.sock.flush()
         except OSError:
             return False
+        finally:
+            if self._told is not None:
+                self._told.answered()
         return keep
 
     def handle_request(self, req: Any, conn: Connection) -> bool:
@@ -77,6 +80,7 @@ class HttpWorker(HttpLoop):
             req.body = DirectBody(req, conn.sock)
             resp, environ = wsgi.create(req, conn.sock, conn.client, conn.server, self.cfg, response_class=Answer)
             environ["wsgi.multithread"] = True
+            environ[TELLS_OF_ANSWERS] = self._told is not None
             environ[PLACE] = WaitingPlace(self._slots, conn.sock)
             self._count(resp)
             with of_application():

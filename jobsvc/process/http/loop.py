@@ -20,6 +20,7 @@ from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped
 
 from jobsvc.process.http.accept_errors import GONE, NO_ROOM
 from jobsvc.process.http.answer import broken_off, head_too_long, no_slot, too_late
+from jobsvc.process.http.beyond_wsgi import TOLD_OF_REQUESTS, ToldOfRequests
 from jobsvc.process.http.client_socket import CONTINUE
 from jobsvc.process.http.client_timeouts import ClientTimeouts
 from jobsvc.process.http.connection import Connection, Next, Stage
@@ -66,6 +67,11 @@ class HttpLoop(ThreadWorker):  # type: ignore[misc]
         self._look_at = 0.0
         self._accept_at = 0.0
         """No connection is accepted before then: there is no room, and none can be made."""
+        self._told: ToldOfRequests | None = None
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        self._told = getattr(self.wsgi, "extensions", {}).get(TOLD_OF_REQUESTS)
 
     # The main loop.
 
@@ -239,6 +245,8 @@ class HttpLoop(ThreadWorker):  # type: ignore[misc]
 
     def _hand_over(self, conn: Connection) -> None:
         self._busy.add(conn)
+        if self._told is not None:
+            self._told.come()
         # Tells gunicorn's `handle` not to wait for more.
         conn.data_ready = True
         self.enqueue_req(conn)

@@ -15,6 +15,7 @@ from gunicorn.config import Config
 from gunicorn.http import body, message, parser, unreader, wsgi
 from gunicorn.workers import base, gthread
 
+from jobsvc.process.http.beyond_wsgi import WaitingPlace
 from jobsvc.process.http.client_socket import ClientSocket, ClientTooSlow
 from jobsvc.process.http.client_timeouts import ClientTimeouts
 from jobsvc.process.http.connection import Connection, Next
@@ -22,7 +23,6 @@ from jobsvc.process.http.gunicorn_worker import HttpWorker
 from jobsvc.process.http.loop import HttpLoop
 from jobsvc.process.http.request_head import PROXY_V2, Head, chunked_end, find_head
 from jobsvc.process.http.transfer_slots import TransferSlots
-from jobsvc.process.http.waiting_place import WaitingPlace
 from jobsvc.web.in_flight import InFlight
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
