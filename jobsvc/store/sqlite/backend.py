@@ -151,6 +151,8 @@ def _prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
     cursor.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
     cursor.execute(f"PRAGMA cache_spill={DIRTY_PAGES}")
     cursor.execute(f"PRAGMA journal_size_limit={KEPT_BYTES}")
+    # SQLite's own default. Debian's writes zeros over each row that is removed, which takes a fifth of a rollback.
+    cursor.execute("PRAGMA secure_delete=OFF")
     cursor.close()
 
 

@@ -22,3 +22,11 @@ def test_pages_of_a_checkpoint_wait_for_its_commit(tmp_path: Path) -> None:
         assert log.stat().st_size == before
     assert log.stat().st_size > before + 4_000_000
     database.close()
+
+
+def test_what_is_removed_is_not_filled_with_zeros_first(tmp_path: Path) -> None:
+    """Debian's SQLite does so unless it is told otherwise."""
+    database = Database(f"sqlite:///{tmp_path / 'db'}")
+    with database.write() as connection:
+        assert connection.exec_driver_sql("PRAGMA secure_delete").scalar_one() == 0
+    database.close()
