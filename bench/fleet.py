@@ -42,7 +42,7 @@ def rows(workshop: Workshop) -> Iterator[Row]:
     of_two, of_one = [], []
     rounds = workshop.scale.rounds
     for number in range(rounds):
-        with _fleet(workshop, 1, concurrency=1) as fleet:
+        with fleet_of(workshop, 1, concurrency=1) as fleet:
             one, two = _speeds(workshop, fleet)
             if number == rounds - 1:
                 for worker in fleet.running_workers():
@@ -77,7 +77,7 @@ def rows(workshop: Workshop) -> Iterator[Row]:
 
 
 @contextmanager
-def _fleet(workshop: Workshop, workers: int, concurrency: int, **settings: str) -> Iterator[Fleet]:
+def fleet_of(workshop: Workshop, workers: int, concurrency: int, **settings: str) -> Iterator[Fleet]:
     directory = workshop.fresh_path("fleet")
     directory.mkdir()
     postgresql = OwnPostgresql(directory / "postgresql")
@@ -157,7 +157,7 @@ class Pause:
 
 def pauses(workshop: Workshop, count: int, **settings: str) -> list[Pause]:
     """So many pauses, each answered through a web process that runs nothing, while all slots are busy."""
-    with _fleet(workshop, WORKERS, SLOTS, **settings) as fleet:
+    with fleet_of(workshop, WORKERS, SLOTS, **settings) as fleet:
         return _pause_many(fleet, workshop, count)
 
 

@@ -148,12 +148,12 @@ class OpenPages:
             due, number, tag = heapq.heappop(self._due)
             if self._ended.wait(max(0.0, due - watch.seconds)):
                 return
-            tag = self._ask(self._connections[number], tag)
+            tag = self.ask(self._connections[number], tag)
             after = EVERY_SECONDS * self._chance.uniform(0.9, 1.1)
             heapq.heappush(self._due, (watch.seconds + after, number, tag))
 
-    def _ask(self, connection: HTTPConnection, tag: str) -> str:
-        """Returns the tag of the answer."""
+    def ask(self, connection: HTTPConnection, tag: str) -> str:
+        """Ask once, with the tag of what the page has; returns that of the answer."""
         headers = {"Accept": "*/*", "Cache-Control": "max-age=0", "Sec-Fetch-Site": "same-origin"}
         watch = Stopwatch()
         connection.request("GET", LIVE_PATH, headers=headers | ({"If-None-Match": tag} if tag else {}))
