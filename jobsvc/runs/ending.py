@@ -142,5 +142,7 @@ def ended_by_run(connection: Connection, claimed: Job) -> State | None:
     For one that has not heard whether its last transaction was committed.
     """
     job, last = job_rows.by_key(connection, claimed.key), event_rows.last(connection, claimed.key)
+    if last is None:
+        return None
     ended = last["from"] in UNDER_WAY and last["to"] not in UNDER_WAY and last["to"] == job["state"]
     return State(job["state"]) if ended and last["who"] == RUN and job["attempt"] == claimed.attempt else None

@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete
 
 from jobsvc.engines import threads
 from jobsvc.jobs.states import State
+from jobsvc.runs.ending import ended_by_run
 from jobsvc.store.database import Database
 from jobsvc.store.errors import DatabaseDown
+from jobsvc.store.tables import job_events
 from tests.support.environment import WHO, Environment
 
 
@@ -66,3 +68,12 @@ def test_a_job_that_was_paused_so_goes_on_when_it_is_resumed(
     env.service.resume(job.id, WHO, 0)
     assert env.wait_for(job, State.SUCCEEDED).done == 10
     assert env.rows(job) == list(range(1, 11))
+
+
+def test_who_asks_what_became_of_a_job_that_was_forgotten_meanwhile_hears_nothing(idle: Environment) -> None:
+    """A worker that was frozen wakes up after that."""
+    job = idle.submit()
+    with idle.database.write() as connection:
+        connection.execute(delete(job_events).where(job_events.c.job_key == job.key))
+    with idle.database.read() as connection:
+        assert ended_by_run(connection, job) is None

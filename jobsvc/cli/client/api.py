@@ -31,7 +31,7 @@ TEXTS = dict.fromkeys(("detail", "message", "reason", "title", "errorType")).key
 """Where an answer says what is wrong, the best first."""
 
 BUSY_SECONDS = 10.0
-"""For how long a request is repeated that is refused since others keep the database locked."""
+"""For how long what a command asks of jobs is asked again while others keep the database locked."""
 
 BUSY_PAUSE_SECONDS = 0.5
 
@@ -164,8 +164,8 @@ class Api:
         while True:
             with self._told():
                 answer = self._http.request(method, self.url + path, **more)
-            # The body of a PUT has gone, and can't be sent again.
-            if method == "PUT" or not _is_busy(answer) or monotonic() > until:
+            # Who looks has other ways to go on, and the body of a PUT can't be sent again.
+            if method != "POST" or not _is_busy(answer) or monotonic() > until:
                 return self._object_of(answer, has)
             sleep(BUSY_PAUSE_SECONDS)
 

@@ -59,16 +59,13 @@ class HttpWorker(HttpLoop):
         return pool
 
     def handle(self, conn: Connection) -> bool:
-        # What the application notes of a request for its thread's log lines ends with the request.
-        keep = bool(copy_context().run(super().handle, conn))
         try:
-            conn.sock.flush()
-        except OSError:
-            return False
+            # What the application notes of a request for its thread's log lines ends with the request.
+            keep = bool(copy_context().run(super().handle, conn))
+            return _flushed(conn) and keep
         finally:
             if self._told is not None:
                 self._told.answered()
-        return keep
 
     def handle_request(self, req: Any, conn: Connection) -> bool:
         environ: dict[str, Any] = {}
@@ -119,3 +116,12 @@ class HttpWorker(HttpLoop):
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
         """The unread rest of the body is in memory: otherwise the answer has said that the connection ends."""
         return keepalive and bool(conn.parser.finish_body())
+
+
+def _flushed(conn: Connection) -> bool:
+    """Send what was collected, as far as the client takes it. Returns False where the client has gone."""
+    try:
+        conn.sock.flush()
+    except OSError:
+        return False
+    return True

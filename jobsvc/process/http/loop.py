@@ -43,7 +43,8 @@ END_SECONDS = 1.5
 
 
 class HttpLoop(ThreadWorker):  # type: ignore[misc]
-    """All attributes are the main thread's, and only its; `_slots` has a lock of its own.
+    """All attributes are the main thread's, and only its; `_slots` has a lock of its own. `_told` does not change once
+    there are requests: any thread reads it.
 
     A connection is in `_held` (in the poller), in `_waiting` (for a slot), or in `_busy` (a
     thread has it).

@@ -51,6 +51,7 @@ def latest(connection: Connection, key: JobKey, limit: int) -> Sequence[RowMappi
     return connection.execute(_LATEST, {"wanted_key": key, "most": limit}).mappings().all()
 
 
-def last(connection: Connection, key: JobKey) -> RowMapping:
-    """The latest line of a job's history."""
-    return latest(connection, key, 1)[0]
+def last(connection: Connection, key: JobKey) -> RowMapping | None:
+    """The latest line of a job's history; None if it was removed with the job."""
+    found = latest(connection, key, 1)
+    return found[0] if found else None

@@ -76,6 +76,8 @@ _CHANGE = update(jobs).where(
 def add(connection: Connection, values: Mapping[str, Any]) -> JobKey:
     """Insert a job; returns its key."""
     text = searched(values["id"], values.get("filename"))
+    unknown = values.keys() - jobs.c.keys()
+    assert not unknown, unknown
     key = connection.execute(_INSERT, {**values, "searched": text}).inserted_primary_key
     assert key is not None
     return JobKey(key[0])

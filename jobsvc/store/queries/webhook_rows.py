@@ -26,9 +26,10 @@ from jobsvc.store.tables import webhooks
 
 # Built once: the sender asks whenever a job has changed.
 _NOW = bindparam("now", type_=webhooks.c.next_at.type)
+_BUT_NOT = bindparam("but_not", type_=webhooks.c.id.type, expanding=True)
 _DUE = (
     select(webhooks.c.id, webhooks.c.url)
-    .where(webhooks.c.next_at <= _NOW, webhooks.c.id.not_in(bindparam("but_not", expanding=True)))
+    .where(webhooks.c.next_at <= _NOW, webhooks.c.id.not_in(_BUT_NOT))
     .order_by(webhooks.c.next_at, webhooks.c.id)
     .limit(bindparam("most", type_=Integer))
 )
