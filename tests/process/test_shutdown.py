@@ -235,7 +235,7 @@ def test_a_thousand_kept_threads_and_full_slots_end_within_the_bound(make_server
         except Exception:  # There is no database yet.
             return {}
 
-    poll(lambda: states() == {"paused": 1000, "running": 4}, 60, "the crowd to be there")
+    poll(lambda: states() == {"paused": 1000, "running": 4}, 180, "the crowd to be there")
     threads = len(list(Path(f"/proc/{process.pid}/task").iterdir()))
     assert threads > 1000
     code, seconds = timed_end(server, TERM, TIMEOUT)
