@@ -11,6 +11,7 @@ from sqlalchemy import event, insert, select
 
 from jobsvc.deadlines import REQUEST_SECONDS, time_limit
 from jobsvc.store.database import Database
+from jobsvc.store.errors import DatabaseBusy
 from jobsvc.store.sqlite import backend
 from jobsvc.store.tables import turns
 
@@ -52,6 +53,14 @@ def test_a_look_sees_what_is_committed_and_holds_nothing(told: tuple[Database, l
         with database.write() as other:
             other.execute(insert(turns).values(priority=0, reached=1))
         assert connection.execute(select(turns.c.reached)).scalars().all() == [1]
+
+
+def test_a_look_waits_at_the_gate_as_every_reader_does(told: tuple[Database, list[str]]) -> None:
+    """Whoever cuts the log has the database without readers."""
+    database, _ = told
+    assert isinstance(database.backend, backend.Sqlite)
+    with database.backend._gate.shut(0), time_limit(0), pytest.raises(DatabaseBusy), database.look():
+        pass
 
 
 def test_requests_and_runs_do_not_tell_each_other_how_long_to_wait(told: tuple[Database, list[str]]) -> None:
