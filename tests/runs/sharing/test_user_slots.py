@@ -96,13 +96,18 @@ def test_nobody_gives_way_to_a_high_job_of_a_user_who_has_enough(make_env: MakeE
 
 def test_a_high_job_that_another_has_overtaken_gets_a_slot_too(make_env: MakeEnv) -> None:
     env = limited(make_env, 1, slots=2)
-    bobs, anns = submit(env, "bob"), submit(env, "ann")
+    bobs = submit(env, "bob")
+    env.gated.gate.wait_reached(1)
+    anns = submit(env, "ann")
     env.gated.gate.wait_reached(2)
     high = submit(env, "ann", HIGH)
     eves = submit(env, "eve", HIGH)
     env.commits.wait_for(lambda: env.job(anns).gives_way, "the job to be told to give way")
-    # It gave its slot for the one, and with it its user's place: the other one of that user has come first.
-    env.gated.gate.open(2)
+    # The other one is at the gate again when it is told: it can't be gone before anybody has looked.
+    env.gated.gate.open(1)
+    env.gated.gate.wait_reached(3)
+    # The first gives its slot for the one, and with it its user's place: the other one of that user comes first.
+    env.gated.gate.open(1)
     env.wait_for(high, State.RUNNING)
     env.commits.wait_for(lambda: env.job(bobs).gives_way, "the next job to be told to give way")
     env.gated.gate.open(1)
