@@ -35,7 +35,7 @@ MAX_NAME_BYTES = 63
 
 _HOLDER = text(
     """
-    SELECT activity.application_name, activity.backend_start, activity.client_addr
+    SELECT activity.application_name, activity.backend_start, activity.client_addr, activity.pid IS NULL AS ended
     FROM pg_locks AS held LEFT JOIN pg_stat_activity AS activity USING (pid)
     WHERE held.locktype = 'advisory' AND held.granted AND held.objsubid = 1
       AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -79,14 +79,17 @@ class ProcessLock:
         With `handover_seconds` above 0 this process is a server's worker. If the
         holder is a child of the same parent, it is most likely the worker that this one
         replaces in a reload: wait up to that long for its end. What this process itself has just let go of,
-        the server may have yet to hear of: that is waited for, too.
+        the server may have yet to hear of: that is waited for, too. A holder that is gone when one looks for it
+        is in nobody's way.
         """
         begun = monotonic()
         try:
             self._connection = self._engine.connect()
             while not self._try_lock():
-                who, sibling = self._holder()
-                seconds = max(handover_seconds, OWN_SECONDS) if who.startswith(self._me) else handover_seconds
+                holder = self._holder()
+                who, sibling = holder or (ANOTHER, True)
+                goes = holder is None or who.startswith(self._me)
+                seconds = max(handover_seconds, OWN_SECONDS) if goes else handover_seconds
                 if not (sibling and monotonic() < begun + seconds):
                     raise DatabaseInUse(self._explain(who))
                 sleep(RETRY_SECONDS)
@@ -132,7 +135,8 @@ class ProcessLock:
                 self._connection.close()
                 self._connection = self._engine.connect()
                 if not self._try_lock():
-                    log.critical("%s", self._explain(self._holder()[0]))
+                    holder = self._holder()
+                    log.critical("%s", self._explain(ANOTHER if holder is None else holder[0]))
                     taken_over()
                     return
                 log.warning("the connection that says that this process runs the jobs was lost, and is there again")
@@ -152,12 +156,12 @@ class ProcessLock:
         taken: bool = self._connection.execute(self._try, {"lock": LOCK}).scalar_one()
         return taken
 
-    def _holder(self) -> tuple[str, bool]:
-        """Who has the lock, in words, and whether it is a child of the same parent."""
+    def _holder(self) -> tuple[str, bool] | None:
+        """Who has the lock, in words, and whether it is a child of the same parent; None: nobody has it any more."""
         assert self._connection is not None
         found = self._connection.execute(_HOLDER, {"lock": LOCK}).first()
-        if found is None:
-            return ANOTHER, True
+        if found is None or found.ended:
+            return None
         who, parent, host = _described(found)
         return who, parent == os.getppid() and bool(host) and self._host.startswith(host)
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -22,16 +21,15 @@ from sqlalchemy.exc import IntegrityError
 
 from jobsvc.settings import Settings
 from jobsvc.store.database import Database
-from jobsvc.store.errors import Conflict, DatabaseDown, DatabaseInUse, NotStorable, SchemaBehind
+from jobsvc.store.errors import Conflict, DatabaseDown, NotStorable, SchemaBehind
 from jobsvc.store.inserts.bulk import bulk_insert
-from jobsvc.store.locks.process_lock import ProcessLock
 from jobsvc.store.migrate import is_current, prepare, upgrade
 from jobsvc.store.queries import job_rows
 from jobsvc.store.tables import jobs, metadata, records
 from jobsvc.store.types import Jsonb
 from tests.support.databases import postgresql
 from tests.support.server import ROOT
-from tests.support.waiting import TIMEOUT, poll
+from tests.support.waiting import TIMEOUT
 
 NOW = datetime(2026, 1, 31, 10, tzinfo=UTC)
 
@@ -266,60 +264,6 @@ def test_a_server_that_is_not_there_is_down_and_its_password_is_not_told() -> No
     with pytest.raises(DatabaseDown) as down, database.write():
         pass
     assert "sEcReT" not in str(down.value)
-
-
-def test_one_process_has_the_lock_and_the_next_learns_who(url: str) -> None:
-    first, second = ProcessLock(url), ProcessLock(url)
-    first.acquire(0)
-    with pytest.raises(DatabaseInUse, match=r"run by process \d+ on .*JOBSVC_ENGINE=fleet"):
-        second.acquire(0)
-    watcher = ProcessLock(url)
-    assert f"process {os.getpid()} on " in (watcher.holder() or "")
-    first.release()
-    poll(lambda: watcher.holder() is None, TIMEOUT, "the server to hear of the closed connection")
-    again = ProcessLock(url)
-    again.acquire(0)
-    again.release()
-
-
-def test_a_lock_whose_connection_broke_is_taken_again_or_its_loss_is_told(
-    url: str, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("jobsvc.store.locks.process_lock.CHECK_SECONDS", 0.02)
-    holder = text("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND database = "
-                  "(SELECT oid FROM pg_database WHERE datname = current_database())")  # fmt: skip
-
-    def held_by() -> int | None:
-        with database.read() as connection:
-            found: int | None = connection.execute(holder).scalar_one_or_none()
-            return found
-
-    lost = Event()
-    lock = ProcessLock(url)
-    lock.acquire(0)
-    lock.watch(lost.set)
-    before = held_by()
-    assert before is not None
-    kill(database, before)
-    while held_by() in (None, before):
-        pass
-    assert not lost.is_set()
-
-    # Now somebody else is faster: nobody can be slower than who waits for it already.
-    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as other:
-        taken = Thread(target=lambda: other.execute("SELECT pg_advisory_lock(7032002)"))
-        taken.start()
-        while True:
-            with database.read() as connection:
-                waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
-                if connection.execute(waiting).scalar_one():
-                    break
-        mine = held_by()
-        assert mine is not None
-        kill(database, mine)
-        assert lost.wait(TIMEOUT)
-        taken.join(TIMEOUT)
-    lock.release()
 
 
 def test_jobs_are_counted_by_their_own_type(database: Database) -> None:
