@@ -15,6 +15,7 @@ from jobsvc.logs import about
 from jobsvc.process.app import create_app
 from jobsvc.settings import Settings
 from jobsvc.web.services import Services
+from tests.support import processes
 from tests.support.contract import check_answer
 from tests.support.databases import BOTH, fresh, lay_out
 from tests.support.environment import Environment
@@ -37,7 +38,7 @@ class WholeAnswers(FlaskClient):
 
 @pytest.fixture(scope="session", autouse=True)
 def made_once() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, processes.forked():
         make_once(patch)
         yield
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.server import ROOT, Server
+from tests.support.processes import ROOT
+from tests.support.server import Server
 
 PAGE = (ROOT / "docs" / "clients.md").read_text()
 GENERATOR = Path(sys.executable).parent / "openapi-python-client"

@@ -8,7 +8,7 @@ from pkgutil import resolve_name
 
 import pytest
 
-from tests.support.server import ROOT
+from tests.support.processes import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 

@@ -16,9 +16,9 @@ from flask import Flask
 
 from jobsvc.jobs.states import State
 from jobsvc.version import VERSION
+from tests.support.processes import ROOT
 from tests.support.requests import upload
 from tests.support.scraped import Scraped
-from tests.support.server import ROOT
 from tests.support.waiting import wait_for
 
 PAGE = ROOT / "docs" / "monitoring.md"

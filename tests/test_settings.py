@@ -11,7 +11,7 @@ import pytest
 from jobsvc import settings
 from jobsvc.files.open_files import open_files
 from jobsvc.settings import VARIABLES, EngineName, LogFormat, LogLevel, Recover, SettingError, Settings
-from tests.support.server import ROOT
+from tests.support.processes import ROOT
 
 EXAMPLE = ROOT / ".env.example"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

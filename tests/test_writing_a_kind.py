@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 
 from jobsvc.kinds.registry import ENTRY_POINTS
-from tests.support.server import ROOT, Server
+from tests.support.processes import ROOT
+from tests.support.server import Server
 
 PAGE = (ROOT / "docs" / "writing-a-kind.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)

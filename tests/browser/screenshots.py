@@ -10,7 +10,8 @@ from playwright.sync_api import Browser, Page
 
 from tests.support.chromium import Watched, chromium
 from tests.support.flights import data_dir, unpack_flights
-from tests.support.server import ROOT, Server
+from tests.support.processes import ROOT
+from tests.support.server import Server
 
 PICTURES = ROOT / "docs" / "screenshots"
 DATE_COLUMN = "time_hour"

@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 from jobsvc.cli.client.exits import MEANINGS, Exit
 from jobsvc.cli.main import COMMANDS, OPERATOR, main
-from tests.support.server import ROOT, Server, free_port
+from tests.support.processes import ROOT
+from tests.support.server import Server, free_port
 from tests.support.shell import client_environ, jobsvc, start
 
 OF_THE_SERVICE = ("flask", "werkzeug", "sqlalchemy", "alembic", "gunicorn", "pydantic", "orjson", "psycopg", "fsspec")

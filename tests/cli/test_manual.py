@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobsvc.cli.client.exits import Exit
 from jobsvc.cli.main import COMMANDS
 from jobsvc.cli.manual import page
-from tests.support.server import ROOT
+from tests.support.processes import ROOT
 
 PAGE = ROOT / "docs" / "command-line.md"
 

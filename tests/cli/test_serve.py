@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from jobsvc.cli import serve
 from jobsvc.cli.main import main
 from jobsvc.cli.port import fault_of, holder_of
-from tests.support.server import ROOT, Server, free_port
+from tests.support.processes import ROOT
+from tests.support.server import Server, free_port
 from tests.support.shell import jobsvc
 
 
@@ -38,11 +39,13 @@ def test_without_its_configuration_it_says_what_is_missing(
     assert "gunicorn.conf.py is missing: the service runs from a clone" in done.stderr
 
 
-def test_a_port_that_another_has_is_told_with_who_it_is(service: Server) -> None:
-    done = CliRunner().invoke(main, ["serve"], env={"PORT": str(service.port), "HOST": "127.0.0.1"}, prog_name="jobsvc")
+def test_a_port_that_another_has_is_told_with_who_it_is(make_server: Callable[..., Server]) -> None:
+    # Whose command is its own.
+    server = make_server(PYTHONHASHSEED="0").start()
+    done = CliRunner().invoke(main, ["serve"], env={"PORT": str(server.port), "HOST": "127.0.0.1"}, prog_name="jobsvc")
     assert done.exit_code == 1
-    assert service.process is not None
-    taken = f"the service can't listen on 127.0.0.1:{service.port}: process {service.process.pid} ("
+    assert server.process is not None
+    taken = f"the service can't listen on 127.0.0.1:{server.port}: process {server.process.pid} ("
     assert taken in done.stderr
     assert "gunicorn" in done.stderr
     assert "set another port, as in PORT=9000 jobsvc serve" in done.stderr

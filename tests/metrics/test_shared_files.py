@@ -12,8 +12,8 @@ import pytest
 
 from jobsvc.metrics import shared_files
 from tests.support.mounting import may_mount
+from tests.support.processes import ROOT
 from tests.support.scraped import Scraped
-from tests.support.server import ROOT
 
 COUNT = """
 import os

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from tests.support.server import ROOT
+from tests.support.processes import ROOT
 
 TEXT = (ROOT / "SECURITY.md").read_text()
 

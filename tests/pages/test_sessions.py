@@ -14,7 +14,8 @@ from tests.support.blocks import CODE, SHOWN, Block, Command, blocks
 from tests.support.flights import make_package_index
 from tests.support.matching import Bound
 from tests.support.pages import DOCS, README
-from tests.support.server import ROOT, Server
+from tests.support.processes import ROOT
+from tests.support.server import Server
 from tests.support.session import Session
 from tests.support.waiting import poll
 

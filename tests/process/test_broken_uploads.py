@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.server import ROOT, Server
+from tests.support.processes import ROOT
+from tests.support.server import Server
 from tests.support.waiting import poll
 
 ROWS = b"date,name\n" + b"2026-01-01,Ann\n" * 20_000

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.mounting import may_mount
-from tests.support.server import ROOT, Server
+from tests.support.processes import ROOT
+from tests.support.server import Server
 from tests.support.waiting import poll
 
 DISK = "96m"

@@ -13,7 +13,8 @@ import pytest
 
 from tests.support.databases import fresh, postgresql
 from tests.support.exactly_once import DATE_COLUMN, assert_exactly_once
-from tests.support.server import ROOT, Server
+from tests.support.processes import ROOT
+from tests.support.server import Server
 from tests.support.waiting import poll
 
 KILLS = 5

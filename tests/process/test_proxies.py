@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.server import ROOT, Server, free_port
+from tests.support.processes import ROOT
+from tests.support.server import Server, free_port
 from tests.support.waiting import poll
 
 KEY = "k" * 24

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.databases import lay_out
-from tests.support.server import ROOT
+from tests.support.processes import ROOT
 
 START = """
 import json, sys

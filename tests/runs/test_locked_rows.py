@@ -23,7 +23,7 @@ from jobsvc.store.postgresql import backend as postgresql
 from jobsvc.store.postgresql.backend import conninfo
 from tests.support.databases import fresh
 from tests.support.environment import Environment
-from tests.support.server import ROOT
+from tests.support.processes import ROOT
 from tests.support.waiting import TIMEOUT
 
 REQUESTS = 6

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import orjson
 import psycopg
 
 DATE_COLUMN = "time_hour"
@@ -38,7 +39,7 @@ def assert_exactly_once(data_dir: Path, job_id: str, file: Path, url: str = "") 
                 assert record is not None, f"row {number} is missing"
                 assert record[0] == number
                 assert record[1] == fields[date_index][:10], number
-                assert json.loads(record[2]) == fields, number
+                assert orjson.loads(record[2]) == fields, number
         assert found.fetchone() is None
         state, done, failed, columns = connection.execute(
             f"SELECT state, done, failed, CAST(columns AS TEXT) FROM jobs WHERE id = {mark}", (job_id,)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +16,8 @@ import psycopg
 from jobsvc.settings import Settings
 from jobsvc.store.database import Database
 from jobsvc.store.migrate import upgrade
-from tests.support.server import ROOT, START_SECONDS, Server
+from tests.support import processes
+from tests.support.server import START_SECONDS, Server
 from tests.support.waiting import poll
 
 FAST = {"JOBSVC_HEARTBEAT": "0.5", "JOBSVC_STALLED_AFTER": "3", "JOBSVC_SWEEP_EVERY": "1"}
@@ -32,14 +32,8 @@ class WorkerProcess:
         self.name = f"worker-{number}"
         self.log = log
         with log.open("ab") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "jobsvc", "worker", "--name", self.name, *arguments],
-                cwd=ROOT,
-                env=environ,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-            )
+            command = [sys.executable, "-m", "jobsvc", "worker", "--name", self.name, *arguments]
+            self.process = processes.start(command, environ, out)
 
     def wait_ready(self) -> None:
         def ready() -> bool:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.server import ROOT
+from tests.support.processes import ROOT
 
 _PROGRAM = """
 import sys

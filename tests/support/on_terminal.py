@@ -12,7 +12,7 @@ import termios
 from pathlib import Path
 from types import TracebackType
 
-from tests.support.server import ROOT
+from tests.support.processes import ROOT
 from tests.support.shell import client_environ
 from tests.support.waiting import TIMEOUT, poll
 

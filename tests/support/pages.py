@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.support.server import ROOT
+from tests.support.processes import ROOT
 
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"

@@ -19,10 +19,11 @@ from typing import Any
 import psycopg
 
 from jobsvc.files.contract import IDENTITY
+from jobsvc.jobs.states import FINISHED
+from tests.support import processes
 from tests.support.contract import check_served
-from tests.support.waiting import poll
+from tests.support.waiting import MOST_POLL_SECONDS, poll
 
-ROOT = Path(__file__).parents[2]
 START_SECONDS = 30.0
 
 
@@ -31,11 +32,6 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def heed_interrupts() -> None:
-    """Shells start background commands with SIGINT ignored, and so would be what the tests start."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Server:
@@ -54,19 +50,12 @@ class Server:
             "JOBSVC_MIN_FREE_BYTES": "0",
             **settings,
         }
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: processes.Process | None = None
 
     def start(self, wait: bool = True) -> Server:
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [part.replace("{port}", str(self.port)) for part in self._command],
-                cwd=ROOT,
-                env=self._environ,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=heed_interrupts,  # noqa: PLW1509 (it takes no lock)
-            )
+            command = [part.replace("{port}", str(self.port)) for part in self._command]
+            self.process = processes.start(command, self._environ, log)
         if wait:
             self.wait_ready()
         return self
@@ -199,7 +188,10 @@ class Server:
 
     def wait_for(self, job_id: str, *states: str, seconds: float = 120.0) -> Any:
         """Wait until the job is in one of the states; returns it."""
-        poll(lambda: self.job(job_id)["state"] in states, seconds, f"{job_id} to be {' or '.join(states)}")
+        # Nothing is missed that stays as it is: then fewer questions leave the processor to what is waited for.
+        lasts = FINISHED.issuperset(states)
+        what = f"{job_id} to be {' or '.join(states)}"
+        poll(lambda: self.job(job_id)["state"] in states, seconds, what, slows_to=0.25 if lasts else MOST_POLL_SECONDS)
         return self.job(job_id)
 
     def wait_done(self, job_id: str, items: int, seconds: float = 120.0) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from click.testing import CliRunner
 
 from jobsvc.cli.main import main
-from tests.support.server import ROOT, heed_interrupts
+from tests.support.processes import ROOT, heed_interrupts
 
 
 @dataclass(frozen=True)

@@ -28,16 +28,23 @@ POLL_SECONDS = 0.01
 MOST_POLL_SECONDS = 0.05
 
 
-def poll(condition: Callable[[], bool], seconds: float, what: str, every: float | None = None) -> None:
+def poll(
+    condition: Callable[[], bool],
+    seconds: float,
+    what: str,
+    every: float | None = None,
+    slows_to: float = MOST_POLL_SECONDS,
+) -> None:
     """Look every so many seconds whether `condition` holds: for what no event in this process can tell.
 
     If that isn't said, at first often, and then less: a look may be a request, which takes from what is waited for.
+    `slows_to`: the most seconds between two.
     """
     began = time.monotonic()
     while not condition():
         waited = time.monotonic() - began
         assert waited < seconds, f"waited {seconds} s for {what}"
-        time.sleep(min(max(POLL_SECONDS, waited / 20), MOST_POLL_SECONDS) if every is None else every)
+        time.sleep(min(max(POLL_SECONDS, waited / 20), slows_to) if every is None else every)
 
 
 class Commits:

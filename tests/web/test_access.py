@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 from jobsvc.access.key_ring import KeyRing
 from jobsvc.access.roles import RIGHTS, SEE_ALL, Right, Role
 from jobsvc.web import access, takes
-from tests.support.server import ROOT
+from tests.support.processes import ROOT
 from tests.support.waiting import Commits
 
 OTHER = "bob"

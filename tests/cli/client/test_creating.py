@@ -13,7 +13,8 @@ import pytest
 
 from jobsvc.cli.client import creating
 from tests.cli.conftest import Told
-from tests.support.server import ROOT, Server, free_port
+from tests.support.processes import ROOT
+from tests.support.server import Server, free_port
 from tests.support.shell import client_environ, jobsvc, start
 
 GOOD = "date,n\n2026-01-01,1\n2026-01-02,2\n"

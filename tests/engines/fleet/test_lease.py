@@ -23,7 +23,7 @@ from jobsvc.engines.fleet.supervised_worker import SupervisedWorker, Times
 from jobsvc.identifiers import EntryId, JobKey, Purpose
 from jobsvc.runs.signals import FleetSignals
 from tests.support.databases import fresh
-from tests.support.server import ROOT
+from tests.support.processes import ROOT
 from tests.support.waiting import TIMEOUT, poll
 from tests.support.worker_process import PlainProcess
 

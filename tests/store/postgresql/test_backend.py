@@ -28,7 +28,7 @@ from jobsvc.store.queries import job_rows
 from jobsvc.store.tables import jobs, metadata, records
 from jobsvc.store.types import Jsonb
 from tests.support.databases import postgresql
-from tests.support.server import ROOT
+from tests.support.processes import ROOT
 from tests.support.waiting import TIMEOUT
 
 NOW = datetime(2026, 1, 31, 10, tzinfo=UTC)

@@ -1,0 +1,117 @@
+"""Loads what every process of the service loads, and then forks such processes.
+
+    python -m tests.support.programs.forked <descriptor of a socket>
+
+A third of what a process of the service takes to start is to load libraries and the service itself, each time the
+same. Each message on the socket is a process to be started: JSON of its module, arguments, directory and environment,
+with two descriptors: where it prints, and a socket that is told its number, and when it has ended its exit code. Ends
+when nobody holds the other end of the socket.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import runpy
+import signal
+import socket
+import sys
+from selectors import EVENT_READ, DefaultSelector
+from typing import Any
+
+MESSAGE_BYTES = 200_000
+
+LATER = ("jobsvc.cli.", "jobsvc.testing.", "jobsvc.traces.", "jobsvc.files.remote", "jobsvc.store.migrations.")
+"""What only some processes load."""
+
+OWN = "prometheus_client"
+"""What depends on the environment in which it is loaded: each process loads it, and all that needs it, for itself."""
+
+
+def load() -> None:
+    for name in ("gunicorn.app.wsgiapp", "gunicorn.workers.gthread", "click", "jobsvc"):
+        importlib.import_module(name)
+    sys.modules[OWN] = None  # type: ignore[assignment]
+    for module in pkgutil.walk_packages(importlib.import_module("jobsvc").__path__, "jobsvc.", onerror=lambda _: None):
+        if not module.name.startswith(LATER) and not module.name.endswith("__main__"):
+            try:
+                importlib.import_module(module.name)
+            except ImportError as error:
+                if OWN not in str(error):
+                    raise
+    del sys.modules[OWN]
+    gc.collect()
+    # Else the first collection of each process would copy all of it.
+    gc.freeze()
+
+
+def serve(orders: socket.socket) -> dict[str, Any] | None:
+    """Start what is ordered, until there will be no further order. Returns twice or more: in each process that is
+    started, with its order."""
+    running: dict[int, tuple[int, socket.socket]] = {}
+    with DefaultSelector() as selector:
+        selector.register(orders, EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                if key.fd != orders.fileno():
+                    selector.unregister(key.fd)
+                    os.close(key.fd)
+                    number, news = running.pop(key.fd)
+                    with news:
+                        _tell(news, os.waitstatus_to_exitcode(os.waitpid(number, 0)[1]))
+                    continue
+                message, descriptors, _, _ = socket.recv_fds(orders, MESSAGE_BYTES, 2)
+                if not message:
+                    return None
+                printed, news = descriptors[0], socket.socket(fileno=descriptors[1])
+                number = os.fork()
+                if number == 0:
+                    _become(printed)
+                    _tell(news, os.getpid())
+                    for other in running:
+                        os.close(other)
+                    for _, each in [*running.values(), (0, news), (0, orders)]:
+                        each.close()
+                    order: dict[str, Any] = json.loads(message)
+                    return order
+                os.close(printed)
+                ended = os.pidfd_open(number)
+                running[ended] = number, news
+                selector.register(ended, EVENT_READ)
+
+
+def _tell(news: socket.socket, number: int) -> None:
+    try:
+        news.send(str(number).encode())
+    except OSError:
+        # Nobody asks any more.
+        return
+
+
+def _become(printed: int) -> None:
+    """A process of its own, with a group of its own, that prints there."""
+    os.setsid()
+    os.dup2(printed, 1)
+    os.dup2(printed, 2)
+    os.close(printed)
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    load()
+    order = serve(socket.socket(fileno=int(sys.argv[1])))
+    if order is None:
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.chdir(order["directory"])
+    os.environ.clear()
+    os.environ.update(order["environ"])
+    sys.argv = [order["module"], *order["arguments"]]
+    runpy.run_module(order["module"], run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
