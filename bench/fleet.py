@@ -52,7 +52,7 @@ def rows(workshop: Workshop) -> Iterator[Row]:
                 made = [pause.milliseconds for pause in _pause_many(fleet, workshop, workshop.scale.pauses)]
                 slowest = max(_goes_on_after(fleet) for _ in range(rounds))
         of_two.append((two, one))
-        of_one.append((one, _loop_speed(workshop)))
+        of_one.append((one, loop_speed(workshop)))
     against = "obvious loop with COPY"
     yield times(
         "fleet: one worker, one job", *middle_pair(of_one), unit="rows/s", against=against, at_least=LOOP_AT_LEAST
@@ -110,7 +110,7 @@ def _speed(workshop: Workshop, fleet: Fleet, jobs: int) -> float:
     return (jobs * workshop.scale.import_rows - already) / watch.seconds
 
 
-def _loop_speed(workshop: Workshop) -> float:
+def loop_speed(workshop: Workshop) -> float:
     """Rows a second of what people write first: csv.reader, json.dumps, COPY row by row; committed with each batch."""
     postgresql = OwnPostgresql(workshop.fresh_path("postgresql"))
     try:

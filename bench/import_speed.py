@@ -39,7 +39,7 @@ def rows(workshop: Workshop) -> Iterator[Row]:
         ours = count / _ours(workshop, file)
         loop_pairs.append((ours, count / _loop(workshop, file)))
         if shell is not None:
-            shell_pairs.append((ours, count / _shell(workshop, shell, file)))
+            shell_pairs.append((ours, count / shell_seconds(workshop, shell, file)))
     yield times(WHAT, *middle_pair(loop_pairs), unit="rows/s", against="obvious loop", at_least=LOOP_AT_LEAST)
     if shell_pairs:
         against = "sqlite3 .import, on the disk"
@@ -85,7 +85,7 @@ def _loop(workshop: Workshop, file: Path) -> float:
     return seconds
 
 
-def _shell(workshop: Workshop, shell: str, file: Path) -> float:
+def shell_seconds(workshop: Workshop, shell: str, file: Path) -> float:
     """SQLite's own shell, in C: one table of text columns without an index, in one transaction.
 
     What it has imported is on the disk when it returns: FULL waits for that at the commit, as ours does. With its

@@ -3,9 +3,10 @@
     python -m bench.limits
 
 The store writes rows that are all at hand, and removes them, with nothing else in the process: no file, no service,
-no other thread. Pauses on a service, and in a fleet, that have nothing to compute; the same in a fleet beside processes
-that do nothing but compute. Requests that ask the database for nothing, beside eight busy slots. And what an open page
-takes of the processor. Prints a table; nothing in it has a target.
+no other thread. Imports with nothing of the service (`bare_import.py`). Pauses on a service, and in a fleet, that have
+nothing to compute; the same in a fleet beside processes that do nothing but compute. Requests that ask the database for
+nothing, beside eight busy slots. And what an open page takes of the processor. Prints a table; nothing in it has a
+target.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench import paused_memory
+from bench import bare_import, paused_memory
 from bench.client import Client
 from bench.fleet import fleet_of
 from bench.measure import Stopwatch, cpu_seconds, middle_pair, percentile
@@ -77,6 +78,7 @@ def rows(workshop: Workshop) -> Iterator[Row]:
         against="written, by the store alone",
         at_least=None,
     )
+    yield from bare_import.rows(workshop)
     yield from _times("pause answered", _pauses(workshop), "by a service with nothing to compute")
     yield from _times("GET /healthz", _looks(workshop), f"{SLOTS} slots busy")
     what = f"processor time of an open page that asks, of {PAGES_LOOKS} times"
