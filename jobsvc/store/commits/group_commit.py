@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, NestedTransaction
 
 from jobsvc.store.commits.at_once import AtOnce, Begin, T, Write
-from jobsvc.store.errors import DatabaseBusy, DatabaseDown
+from jobsvc.store.errors import DatabaseBusy, DatabaseClosed, DatabaseDown
 
 GROUP_SECONDS = 0.025
 """After so long no further checkpoint joins a transaction: about how long others wait for their turn to write."""
@@ -110,11 +110,26 @@ class GroupCommit:
                     if monotonic() >= until or entry.urgent() or self._others_in_a_hurry():
                         break
         except BaseException as error:
-            # Nothing of it is committed. Whoever could not even begin would fare no better now.
+            # Nothing of it is committed.
+            if len(joined) > 1 and not isinstance(error, DatabaseDown | DatabaseClosed):
+                # One of them fails at the commit, or has broken the transaction, and nobody says which.
+                for entry in joined:
+                    self._write_alone(entry)
+                return
+            # Whoever could not even begin would fare no better now.
             for entry in joined or self._all_waiting():
                 entry.done.set_exception(error)
             return
         for entry, value in zip(joined, values, strict=True):
+            entry.done.set_result(value)
+
+    def _write_alone(self, entry: _Entry) -> None:
+        try:
+            with self._begin(entry.urgent) as connection:
+                value = self._value(connection, entry)
+        except BaseException as error:
+            entry.done.set_exception(error)
+        else:
             entry.done.set_result(value)
 
     def _write(self, connection: Connection, entry: _Entry, values: list[Any]) -> bool:

@@ -8,7 +8,7 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from jobsvc.settings import Settings
@@ -133,6 +133,38 @@ def test_a_statement_that_fails_takes_no_other_with_it_either(group: Group) -> N
         futures[1].result(TIMEOUT)
     assert futures[2].result(TIMEOUT) == 2
     assert group.rows() == [1, 2]
+
+
+ORPHAN = "INSERT INTO children VALUES (7)"
+"""Is refused at the commit."""
+
+ALL_OR_NONE = "INSERT OR ROLLBACK INTO records (job_key, row, date, data) SELECT job_key, row, date, data FROM records"
+"""Is refused, and takes the whole transaction with it."""
+
+
+@pytest.mark.parametrize("statement", [ORPHAN, ALL_OR_NONE])
+@pytest.mark.parametrize("broken", [0, 1, 2])
+def test_one_that_breaks_the_transaction_takes_no_other_with_it(group: Group, statement: str, broken: int) -> None:
+    with group.database.write() as connection:
+        put(connection, 9)
+        connection.execute(text("CREATE TABLE parents (id INTEGER PRIMARY KEY)"))
+        key = "parent INTEGER REFERENCES parents (id) DEFERRABLE INITIALLY DEFERRED"
+        connection.execute(text(f"CREATE TABLE children ({key})"))
+
+    def fail(connection: Connection, _hurry: Callable[[], bool]) -> int:
+        connection.execute(text(statement))
+        return 0
+
+    with group.held():
+        rows = [group.add(1), group.add(2)]
+        rows.insert(broken, group.commit.submit(fail, no))
+        futures = [group.add(3), *rows]
+    with pytest.raises(IntegrityError):
+        futures[broken + 1].result(TIMEOUT)
+    assert sorted(future.result(TIMEOUT) for at, future in enumerate(futures) if at != broken + 1) == [1, 2, 3]
+    assert group.rows() == [1, 2, 3, 9]
+    with group.database.read() as connection:
+        assert connection.execute(text("SELECT count(*) FROM children")).scalar_one() == 0
 
 
 def test_if_the_transaction_fails_all_that_were_in_it_are_told_and_nothing_is_there(group: Group) -> None:
