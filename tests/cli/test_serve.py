@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from jobsvc.cli import serve
 from jobsvc.cli.main import main
 from jobsvc.cli.port import fault_of, holder_of
-from tests.support.processes import ROOT
+from tests.support.processes import ROOT, by_command
 from tests.support.server import Server, free_port
 from tests.support.shell import jobsvc
 
@@ -40,8 +40,8 @@ def test_without_its_configuration_it_says_what_is_missing(
 
 
 def test_a_port_that_another_has_is_told_with_who_it_is(make_server: Callable[..., Server]) -> None:
-    # Whose command is its own.
-    server = make_server(PYTHONHASHSEED="0").start()
+    with by_command():
+        server = make_server().start()
     done = CliRunner().invoke(main, ["serve"], env={"PORT": str(server.port), "HOST": "127.0.0.1"}, prog_name="jobsvc")
     assert done.exit_code == 1
     assert server.process is not None

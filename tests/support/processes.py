@@ -75,6 +75,17 @@ def forked() -> Iterator[None]:
         forking.close()
 
 
+@contextmanager
+def by_command() -> Iterator[None]:
+    """Within `forked`: until the end, what is started is started by its command."""
+    kept = list(_forking)
+    _forking.clear()
+    try:
+        yield
+    finally:
+        _forking.extend(kept)
+
+
 def _interpreter(environ: Mapping[str, str]) -> dict[str, str]:
     """What Python looks at before a module can be run."""
     return {name: text for name, text in environ.items() if name.startswith(("PYTHON", "LD_"))}
