@@ -115,7 +115,7 @@ def wait_for_another_worker(server: Server, old: int) -> int:
     found = {old}
 
     def is_alone() -> bool:
-        # Looked at once: the kernel's list of children may leave some out while one of them begins or ends.
+        # Looked at once: between two looks the old one may be gone, and no new one there yet.
         found.clear()
         found.update(server.worker_pids())
         return len(found) == 1 and old not in found

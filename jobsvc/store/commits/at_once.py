@@ -41,17 +41,22 @@ class AtOnce:
 
     def submit(self, write: Write[T], urgent: Callable[[], bool]) -> Future[T]:
         done: Future[T] = Future()
-        try:
-            with self._begin(urgent) as connection:
-                value = write(connection, _nobody)
-        except BaseException as error:
-            done.set_exception(error)
-        else:
-            done.set_result(value)
+        write_alone(self._begin, write, urgent, done)
         return done
 
     def close(self) -> None:
         """There is nothing to end."""
+
+
+def write_alone(begin: Begin, write: Write[T], urgent: Callable[[], bool], done: Future[T]) -> None:
+    """Write in a transaction of its own, and tell `done` what came of it."""
+    try:
+        with begin(urgent) as connection:
+            value = write(connection, _nobody)
+    except BaseException as error:
+        done.set_exception(error)
+    else:
+        done.set_result(value)
 
 
 def _nobody() -> bool:

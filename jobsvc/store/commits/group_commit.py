@@ -18,7 +18,7 @@ from typing import Any
 
 from sqlalchemy import Connection, NestedTransaction
 
-from jobsvc.store.commits.at_once import AtOnce, Begin, T, Write
+from jobsvc.store.commits.at_once import AtOnce, Begin, T, Write, write_alone
 from jobsvc.store.errors import DatabaseBusy, DatabaseClosed, DatabaseDown
 
 GROUP_SECONDS = 0.025
@@ -124,13 +124,7 @@ class GroupCommit:
             entry.done.set_result(value)
 
     def _write_alone(self, entry: _Entry) -> None:
-        try:
-            with self._begin(entry.urgent) as connection:
-                value = self._value(connection, entry)
-        except BaseException as error:
-            entry.done.set_exception(error)
-        else:
-            entry.done.set_result(value)
+        write_alone(self._begin, lambda connection, _: self._value(connection, entry), entry.urgent, entry.done)
 
     def _write(self, connection: Connection, entry: _Entry, values: list[Any]) -> bool:
         """Write one, and add what it returns. Returns whether it did; if not, what the others wrote stays."""

@@ -2,7 +2,7 @@
 
     python -m tests.support.programs.forked <descriptor of a socket>
 
-A third of what a process of the service takes to start is to load libraries and the service itself, each time the
+Two thirds of what a process of the service takes to start is to load libraries and the service itself, each time the
 same. Each message on the socket is a process to be started: JSON of its module, arguments, directory and environment,
 with two descriptors: where it prints, and a socket that is told its number, and when it has ended its exit code. Ends
 when nobody holds the other end of the socket.
