@@ -7,6 +7,8 @@ import os
 import re
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import datetime
 from threading import Event, Thread
 from time import monotonic, sleep
 from typing import Any
@@ -35,7 +37,7 @@ MAX_NAME_BYTES = 63
 
 _HOLDER = text(
     """
-    SELECT activity.application_name, activity.backend_start, activity.client_addr, activity.pid IS NULL AS ended
+    SELECT activity.application_name, activity.backend_start, activity.pid, activity.pid IS NULL AS ended
     FROM pg_locks AS held LEFT JOIN pg_stat_activity AS activity USING (pid)
     WHERE held.locktype = 'advisory' AND held.granted AND held.objsubid = 1
       AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -43,6 +45,7 @@ _HOLDER = text(
     """
 )
 
+_SESSION = text("SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()")
 
 ANOTHER = "another process"
 """A holder that does not say who it is."""
@@ -70,6 +73,8 @@ class ProcessLock:
             connect_args=connect_parameters(url, name),
         )
         self._connection: Connection | None = None
+        self._session: tuple[int, datetime] | None = None
+        """That which had the lock last: no other one has the same number and beginning."""
         self._released = Event()
         self._watcher: Thread | None = None
 
@@ -110,7 +115,10 @@ class ProcessLock:
         return None if found is None else _described(found)[0]
 
     def watch(self, taken_over: Callable[[], None]) -> None:
-        """Keep the lock from now on; `taken_over` is called if its connection broke and another process was first."""
+        """Keep the lock from now on; `taken_over` is called if its connection broke and another process was first.
+
+        For as long as the server has not heard that the connection broke, nobody else can have it: that is waited for.
+        """
         self._watcher = Thread(target=self._watch, args=(taken_over,), name="jobsvc-process-lock", daemon=True)
         self._watcher.start()
 
@@ -128,20 +136,32 @@ class ProcessLock:
 
     def _watch(self, taken_over: Callable[[], None]) -> None:
         while not self._released.wait(CHECK_SECONDS):
+            if self._is_held():
+                continue
+            assert self._connection is not None
+            # Whatever comes in between, a connection that is open has the lock.
+            self._connection.close()
             try:
-                if self._is_held():
-                    continue
-                assert self._connection is not None
-                self._connection.close()
-                self._connection = self._engine.connect()
-                if not self._try_lock():
-                    holder = self._holder()
-                    log.critical("%s", self._explain(ANOTHER if holder is None else holder[0]))
-                    taken_over()
-                    return
+                with ExitStack() as stack:
+                    self._connection = stack.enter_context(self._engine.connect())
+                    if (stranger := self._first_stranger()) is not None:
+                        log.critical("%s", self._explain(stranger))
+                        taken_over()
+                        return
+                    stack.pop_all()
                 log.warning("the connection that says that this process runs the jobs was lost, and is there again")
             except SQLAlchemyError as error:
                 log.warning("the database does not answer: %s", getattr(error, "orig", error))
+
+    def _first_stranger(self) -> str | None:
+        """Take the lock again, in a new session; returns who was first, in words. None also once it is released."""
+        while not self._try_lock():
+            found = self._found()
+            if found is not None and (found.pid, found.backend_start) != self._session:
+                return _described(found)[0]
+            if self._released.wait(RETRY_SECONDS):
+                break
+        return None
 
     def _is_held(self) -> bool:
         assert self._connection is not None
@@ -154,16 +174,24 @@ class ProcessLock:
     def _try_lock(self) -> bool:
         assert self._connection is not None
         taken: bool = self._connection.execute(self._try, {"lock": LOCK}).scalar_one()
+        if taken:
+            pid, begun_at = self._connection.execute(_SESSION).one()
+            self._session = pid, begun_at
         return taken
 
     def _holder(self) -> tuple[str, bool] | None:
         """Who has the lock, in words, and whether it is a child of the same parent; None: nobody has it any more."""
-        assert self._connection is not None
-        found = self._connection.execute(_HOLDER, {"lock": LOCK}).first()
-        if found is None or found.ended:
+        found = self._found()
+        if found is None:
             return None
         who, parent, host = _described(found)
         return who, parent == os.getppid() and bool(host) and self._host.startswith(host)
+
+    def _found(self) -> Row[Any] | None:
+        """The session that has the lock; None: it has ended."""
+        assert self._connection is not None
+        found = self._connection.execute(_HOLDER, {"lock": LOCK}).first()
+        return None if found is None or found.ended else found
 
     def _explain(self, who: str) -> str:
         if self._shared:

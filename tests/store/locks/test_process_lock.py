@@ -36,6 +36,12 @@ def kill(database: Database, pid: int) -> None:
         connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
 
 
+def waits_for_lock(database: Database) -> bool:
+    with database.read() as connection:
+        waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        return bool(connection.execute(waiting).scalar_one())
+
+
 def test_one_process_has_the_lock_and_the_next_learns_who(url: str) -> None:
     first, second = ProcessLock(url), ProcessLock(url)
     first.acquire(0)
@@ -77,11 +83,7 @@ def test_a_lock_whose_connection_broke_is_taken_again_or_its_loss_is_told(
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as other:
         taken = Thread(target=lambda: other.execute("SELECT pg_advisory_lock(7032002)"))
         taken.start()
-        while True:
-            with database.read() as connection:
-                waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
-                if connection.execute(waiting).scalar_one():
-                    break
+        poll(lambda: waits_for_lock(database), TIMEOUT, "another one to wait for the lock")
         mine = held_by()
         assert mine is not None
         kill(database, mine)
@@ -107,3 +109,90 @@ def test_a_holder_that_is_gone_when_one_looks_for_it_is_in_nobodys_way(
         lock.acquire(0)
     assert watcher.holder() is not None
     lock.release()
+
+
+@pytest.fixture
+def held(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ProcessLock, Event]]:
+    """A lock that is held and watched all the time, and whether it was told that another process was first."""
+    monkeypatch.setattr("jobsvc.store.locks.process_lock.CHECK_SECONDS", 0.02)
+    lock, lost = ProcessLock(url), Event()
+    lock.acquire(0)
+    yield lock, lost
+    lock.release()
+
+
+def session(lock: ProcessLock) -> int:
+    """The number of the session that has the lock, or had it last."""
+    assert lock._session is not None
+    return lock._session[0]
+
+
+def test_what_took_the_lock_meanwhile_and_is_gone_is_in_nobodys_way(
+    url: str, database: Database, held: tuple[ProcessLock, Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, lost = held
+    before, look, looked = session(lock), lock._found, Event()
+
+    def gone_meanwhile() -> object:
+        other.close()
+        poll(lambda: ProcessLock(url).holder() is None, TIMEOUT, "the server to hear of the closed connection")
+        looked.set()
+        return look()
+
+    monkeypatch.setattr(lock, "_found", gone_meanwhile)
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as other:
+        taken = Thread(target=lambda: other.execute("SELECT pg_advisory_lock(%s)", (LOCK,)))
+        taken.start()
+        poll(lambda: waits_for_lock(database), TIMEOUT, "another one to wait for the lock")
+        kill(database, before)
+        taken.join(TIMEOUT)
+        lock.watch(lost.set)
+        poll(lambda: session(lock) != before, TIMEOUT, "the lock to be taken again")
+    assert looked.is_set()
+    assert not lost.is_set()
+
+
+def test_its_own_old_session_that_the_server_has_not_given_up_is_no_other_process(
+    url: str, database: Database, held: tuple[ProcessLock, Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, lost = held
+    before, look, looked = session(lock), lock._found, Event()
+    kept = lock._connection
+    assert kept is not None
+
+    def refused_once() -> object:
+        found = look()
+        looked.set()
+        return found
+
+    monkeypatch.setattr(lock, "_found", refused_once)
+    # The process thinks that its connection broke, and the server does not.
+    lock._connection = lock._engine.connect()
+    lock._connection.close()
+    lock.watch(lost.set)
+    assert looked.wait(TIMEOUT)
+    assert ProcessLock(url).holder() is not None
+    kept.close()
+    poll(lambda: session(lock) != before, TIMEOUT, "the lock to be taken again")
+    assert not lost.is_set()
+
+
+def test_an_error_while_the_lock_is_taken_again_does_not_count_as_having_it(
+    url: str, database: Database, held: tuple[ProcessLock, Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, lost = held
+    before, try_lock, failed = session(lock), lock._try_lock, Event()
+
+    def fails_once() -> bool:
+        if not failed.is_set():
+            failed.set()
+            assert lock._connection is not None
+            lock._connection.execute(text("SELECT 1 / 0"))
+        return try_lock()
+
+    monkeypatch.setattr(lock, "_try_lock", fails_once)
+    kill(database, before)
+    lock.watch(lost.set)
+    poll(lambda: session(lock) != before, TIMEOUT, "the lock to be taken again")
+    assert failed.is_set()
+    assert not lost.is_set()
