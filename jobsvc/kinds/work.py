@@ -91,7 +91,7 @@ class Work(ABC):
         """Take a batch's items one after the other, looking before each whether to stop. Outside every transaction."""
         process = None if type(self).process is Work.process else self.process
         if process is None and batch.is_kept and isinstance(batch.items, Sequence):
-            for count, _ in enumerate(batch.items):
+            for count in range(len(batch.items)):
                 if should_stop():
                     return Taken(batch.items[:count], stopped=True)
             return Taken(batch.items, stopped=False)

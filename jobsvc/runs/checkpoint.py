@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from datetime import datetime
 from threading import Lock
 from time import monotonic
@@ -20,7 +20,7 @@ from jobsvc.runs.commonest import Tally, counted, nothing_done, too_many
 from jobsvc.runs.crashes import NO_CRASH, on_probation
 from jobsvc.runs.ending import current, end_job, locked, obey
 from jobsvc.runs.hooks import CheckpointEffects, span_fields
-from jobsvc.runs.pending import Added, Following, Pending, Ready, Written
+from jobsvc.runs.pending import Added, Pending, Ready, Written
 from jobsvc.runs.sampling.progress import ProgressMeter
 from jobsvc.runs.sampling.sampler import Sampler
 from jobsvc.runs.sampling.throughput import Throughput
@@ -43,8 +43,8 @@ PART_ITEMS = 1000
 class Checkpoints:
     """The checkpoints of one run of `job`, which was claimed as `running` with its `attempt`.
 
-    For the run's own thread. The thread that commits calls `_write` and `_go_on`, one checkpoint after the other; what
-    both use of the counters is written under `_lock`, before the next is begun.
+    For the run's own thread. The thread that commits calls `_write` and `_ended`, one checkpoint after the other. The
+    counters are written by `_ended` alone, before the run's thread hears of it and before the next is begun.
     """
 
     def __init__(
@@ -95,10 +95,9 @@ class Checkpoints:
         self._throughput = Throughput(now, job.done + job.failed)
         self._sampler = Sampler(now, job.key, job.done, job.failed)
         self._pending: Pending | None = None
-        self._following: Following | None = None
+        self._following: Pending | None = None
         self._lock = Lock()
-        """Guards what is decided of `Following`, and what counts of what was written: the thread that commits notes it
-        before it begins what follows, or the run's own thread does. Held for a few instructions only."""
+        """Guards what follows which checkpoint. Held for a few instructions only."""
         self._note_seconds = COMMIT_SECONDS.labels(kind=job.kind).observe
 
     def commit(
@@ -119,8 +118,8 @@ class Checkpoints:
         """
         ready = self._up_to_limit(batch, items)
         self._meter.count(len(ready.items) + len(ready.end.refused))
-        self._pending = self._submitted(ready, leaving, urgent)
-        return self.settle() if self._pending.written.done() else State.RUNNING
+        self._pending = self._begun(Pending(ready, leaving, urgent))
+        return self.settle() if self._pending.is_over else State.RUNNING
 
     def begin_after(
         self, batch: Batch, items: Sequence[Any], *, leaving: Callable[[], bool], urgent: Callable[[], bool]
@@ -136,45 +135,19 @@ class Checkpoints:
         end = batch.end(len(items))
         if end.refused:
             return False
-        ready = Ready(batch, end, items, too_many=False)
-        following = Following(Pending(ready, leaving, urgent, Future(), monotonic()), before)
-        self._following = following
-        before.written.add_done_callback(lambda written: self._go_on(written, following))
+        following = Pending(Ready(batch, end, items, too_many=False), leaving, urgent)
+        with self._lock:
+            if before.takes_none:
+                return False
+            before.following = self._following = following
         return True
 
     def goes_on(self) -> bool:
         """Whether the checkpoint that was to begin after the one that was settled has begun; if not, it does not."""
         following, self._following = self._following, None
-        self._pending = None if following is None else self._decided(following)
+        if following is not None and following.has_begun:
+            self._pending = following
         return self._pending is not None
-
-    def _go_on(self, done: Future[Written], following: Following) -> None:
-        """Begin what follows, unless the one before has failed, was cut short, has taken the job elsewhere, or the run
-        is to stop: then it is better off with fewer items."""
-        before = following.before
-        if before is None or done.exception() is not None:
-            return
-        written = done.result()
-        pending = following.pending
-        if written.state is not State.RUNNING or written.items < len(before.ready.items) or pending.urgent():
-            return
-        self._note_once(before, written)
-        with self._lock:
-            if not following.decide(begin=True):
-                return
-        pending.begun = monotonic()
-        self._meter.count(len(pending.ready.items))
-        following.context.run(self._submit_following, pending)
-
-    def _submit_following(self, pending: Pending) -> None:
-        submitted = self._submitted(pending.ready, pending.leaving, pending.urgent)
-        submitted.written.add_done_callback(lambda written: _copy(written, pending.written))
-
-    def _decided(self, following: Following) -> Pending | None:
-        """What follows, if it has begun; if not, it is taken back."""
-        with self._lock:
-            following.decide(begin=False)
-            return following.pending if following.has_begun else None
 
     def settle(self) -> State:
         """Wait until what was begun is committed; returns the job's state afterwards, `running` if nothing was begun.
@@ -195,18 +168,14 @@ class Checkpoints:
             if state is State.RUNNING and written.items < len(ready.items):
                 left = ready.items[written.items :]
                 rest = self._up_to_limit(Rest(ready.batch, left, written.items), left)
-                self._pending = self._submitted(rest, pending.leaving, pending.urgent)
+                self._pending = self._begun(Pending(rest, pending.leaving, pending.urgent))
         return state
 
     def _settled(self, pending: Pending) -> Written:
         """What was written, and is committed."""
         tries = self._tries(pending)
-
-        def try_once() -> Written:
-            return next(tries).written.result()
-
         with span("checkpoint", span_fields(self._job)) as told:
-            written = done_again(try_once, when=lambda error: _may_pass(error, pending.leaving))
+            written = done_again(lambda: next(tries).result(), when=lambda error: _may_pass(error, pending.leaving))
             told.note(
                 {
                     "jobsvc.items.done": written.added.done,
@@ -215,29 +184,61 @@ class Checkpoints:
                     "jobsvc.job.state": written.state,
                 }
             )
-        self._note_once(pending, written)
         return written
 
     def _tries(self, pending: Pending) -> Iterator[Pending]:
         """The one that was begun, and new ones for as long as they are asked for."""
         yield pending
         while True:
-            yield self._submitted(pending.ready, pending.leaving, pending.urgent)
+            yield self._begun(Pending(pending.ready, pending.leaving, pending.urgent))
 
     def abandon(self) -> None:
         """Wait until what was begun is committed, or failed to be: the run ends for another reason."""
         pending, self._pending = self._pending, None
         following, self._following = self._following, None
-        begun = None if following is None else self._decided(following)
-        wait([each.written for each in (pending, begun) if each is not None])
+        if pending is not None:
+            pending.wait()
+        # By now it has begun, or does not.
+        if following is not None and following.has_begun:
+            following.wait()
 
-    def _submitted(self, ready: Ready, leaving: Callable[[], bool], urgent: Callable[[], bool]) -> Pending:
+    def _begun(self, pending: Pending) -> Pending:
+        """Begin to write it; it is over by then where nothing is committed meanwhile."""
         begun = monotonic()
 
         def write(connection: Connection, hurry: Callable[[], bool]) -> Written:
-            return self._write(connection, ready, leaving, lambda: urgent() or hurry())
+            return self._write(connection, pending.ready, pending.leaving, lambda: pending.urgent() or hurry())
 
-        return Pending(ready, leaving, urgent, self._database.submit(write, urgent), begun)
+        written = self._database.submit(write, pending.urgent)
+        pending.has_begun = True
+        written.add_done_callback(lambda done: self._ended(pending, done, begun))
+        return pending
+
+    def _ended(self, pending: Pending, done: Future[Written], begun: float) -> None:
+        """It is committed, or nothing of it is. On the thread that commits, and before the run's own wakes up: two
+        that want the interpreter, and each other's locks, wait for each other far longer than this takes."""
+        with self._lock:
+            following, pending.following, pending.takes_none = pending.following, None, True
+        if (error := done.exception()) is not None:
+            pending.end(error)
+            return
+        # It is committed, whatever comes of the rest.
+        written = done.result()
+        try:
+            self._note(written, begun)
+            if written.proved and on_probation(self._job):
+                self._when_cleared()
+            if following is not None and self._may_follow(pending, written, following):
+                self._meter.count(len(following.ready.items))
+                following.context.run(self._begun, following)
+        finally:
+            pending.end(written)
+
+    def _may_follow(self, pending: Pending, written: Written, following: Pending) -> bool:
+        """Not if the one before was cut short or has taken the job elsewhere, or the run is to stop: then it is better
+        off with fewer items."""
+        is_whole = written.items == len(pending.ready.items)
+        return is_whole and written.state is State.RUNNING and not following.urgent()
 
     def _write(
         self, connection: Connection, ready: Ready, leaving: Callable[[], bool], hurry: Callable[[], bool]
@@ -292,16 +293,6 @@ class Checkpoints:
             start += len(part)
             if start == len(items) or hurry():
                 return start, refused
-
-    def _note_once(self, pending: Pending, written: Written) -> None:
-        """It is committed, and counts, whichever thread says so first."""
-        with self._lock:
-            if pending.noted:
-                return
-            pending.noted = True
-            self._note(written, pending.begun)
-        if written.proved and on_probation(self._job):
-            self._when_cleared()
 
     def _note(self, written: Written, begun: float) -> None:
         self._throughput.noted(written.told)
@@ -375,14 +366,6 @@ class Checkpoints:
     def _nothing_done(self, connection: Connection) -> str:
         rows = refused_rows.of_job(connection, self._job.key, 0, REASONS_LOOKED_AT)
         return nothing_done(self._refused, [row["error"] for row in rows])
-
-
-def _copy(done: Future[Written], to: Future[Written]) -> None:
-    """What has become of one is what becomes of another."""
-    if (error := done.exception()) is not None:
-        to.set_exception(error)
-    else:
-        to.set_result(done.result())
 
 
 def _may_pass(error: BaseException, leaving: Callable[[], bool]) -> bool:

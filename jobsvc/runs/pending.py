@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Any
 
 from jobsvc.jobs.states import State
@@ -54,34 +54,42 @@ class Written:
 
 @dataclass(eq=False)
 class Pending:
-    """A checkpoint that is being written."""
+    """A checkpoint that is being written, or is to be written as soon as the one before it is committed.
+
+    The run's thread begins it, or the one that commits. Until it is over it belongs to the thread that commits, but for
+    what `Checkpoints` guards; from then on to that of the run.
+    """
 
     ready: Ready
     leaving: Callable[[], bool]
     urgent: Callable[[], bool]
-    written: Future[Written]
-    begun: float
-    noted: bool = False
-    """Whether what it has written counts."""
-
-
-@dataclass(eq=False)
-class Following:
-    """A checkpoint that is to begin as soon as the one before it is committed.
-
-    The thread that commits begins it, or the run's own thread takes it back, whichever comes first.
-    """
-
-    pending: Pending
-    before: Pending | None
-    """The one before, until it is decided whether this begins: from then on they would hold each other for nothing."""
     context: Context = field(default_factory=copy_context)
     """That of the run's thread."""
     has_begun: bool = False
+    following: Pending | None = None
+    """What is to begin as soon as this is committed."""
+    takes_none: bool = False
+    """Whether it is too late for anything to follow."""
+    _over: Event = field(default_factory=Event)
+    _outcome: Written | BaseException | None = None
 
-    def decide(self, *, begin: bool) -> bool:
-        """Have it begin, or not, unless that is decided. Returns whether it has begun by this."""
-        if self.before is None:
-            return False
-        self.has_begun, self.before = begin, None
-        return begin
+    def end(self, outcome: Written | BaseException) -> None:
+        """It is committed, or nothing of it is; and what was to follow has begun, if it may."""
+        self._outcome = outcome
+        self._over.set()
+
+    @property
+    def is_over(self) -> bool:
+        return self._over.is_set()
+
+    def wait(self) -> None:
+        """Wait until it is over."""
+        self._over.wait()
+
+    def result(self) -> Written:
+        """Wait until it is over. Raises what it has failed with."""
+        self.wait()
+        if isinstance(self._outcome, BaseException):
+            raise self._outcome
+        assert self._outcome is not None
+        return self._outcome

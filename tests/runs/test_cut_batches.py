@@ -174,13 +174,13 @@ def test_the_row_that_is_one_refused_too_many_is_the_last_also_where_batches_are
 @pytest.fixture
 def commits_held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     """A gate before the transaction of each batch."""
-    gate, submitted = Gate(), Checkpoints._submitted
+    gate, begun = Gate(), Checkpoints._begun
 
     def held(self: Checkpoints, *arguments: Any) -> Any:
         gate.pass_through()
-        return submitted(self, *arguments)
+        return begun(self, *arguments)
 
-    monkeypatch.setattr(Checkpoints, "_submitted", held)
+    monkeypatch.setattr(Checkpoints, "_begun", held)
     yield gate
     gate.open()
 

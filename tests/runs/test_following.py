@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from threading import current_thread
 from typing import Any
 
@@ -13,8 +12,10 @@ from jobsvc.jobs.states import State
 from jobsvc.kinds.csv.work import CsvWork
 from jobsvc.runs import runner
 from jobsvc.runs.checkpoint import Checkpoints
+from jobsvc.runs.pending import Pending
 from jobsvc.runs.runner import Runner
 from jobsvc.runs.sampling.progress import ProgressMeter
+from jobsvc.store.errors import DatabaseBusy
 from jobsvc.store.queries import job_rows
 from jobsvc.store.tables import records
 from tests.runs.test_cut_batches import ROWS, rows_of, submit
@@ -103,44 +104,59 @@ def signals_of(env: Environment, checkpoints: Checkpoints) -> Any:
     return signals
 
 
-def test_what_was_taken_back_does_not_begin_later(
+def test_what_comes_too_late_to_follow_is_begun_by_the_run(
     env: Environment, handed_on: HandedOn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The run wakes up before the thread that commits has come to it."""
-    handed_on.committer_first = False
-    late: list[Callable[[], None]] = []
-    go_on, goes_on = Checkpoints._go_on, Checkpoints.goes_on
+    """It has read what follows only when the one before is committed."""
+    begin_after = Checkpoints.begin_after
 
-    def later(self: Checkpoints, *arguments: Any) -> None:
-        late.append(lambda: go_on(self, *arguments))
+    def late(self: Checkpoints, *arguments: Any, **more: Any) -> bool:
+        if self._pending is not None:
+            self._pending.wait()
+        return begin_after(self, *arguments, **more)
 
-    def now(self: Checkpoints) -> bool:
-        found = goes_on(self)
-        while late:
-            late.pop()()
-        return found
-
-    monkeypatch.setattr(Checkpoints, "_go_on", later)
-    monkeypatch.setattr(Checkpoints, "goes_on", now)
+    handed_on.waits_for_none = True
+    monkeypatch.setattr(Checkpoints, "begin_after", late)
     job = env.wait_for(submit(env, ROWS), State.SUCCEEDED)
     assert numbers(env, job) == list(range(1, 101))
+    assert len(handed_on.by) == 5
     assert handed_on.by_committer() == 0
 
 
-def test_what_is_taken_back_while_the_thread_that_commits_looks_at_it_begins_once(
+def test_the_run_hears_of_a_commit_when_what_follows_has_begun(
     env: Environment, handed_on: HandedOn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    note_once = Checkpoints._note_once
+    """If it woke up before, the two threads would stand in each other's way."""
+    heard: list[bool] = []
+    end = Pending.end
 
-    def then_taken_back(self: Checkpoints, *arguments: Any) -> None:
-        note_once(self, *arguments)
-        if current_thread().name == COMMITTER and self._following is not None:
-            assert self._decided(self._following) is None
+    def seen(self: Pending, outcome: Any) -> None:
+        heard.append(self.has_begun and len(handed_on.by) > len(heard) + 1)
+        end(self, outcome)
 
-    monkeypatch.setattr(Checkpoints, "_note_once", then_taken_back)
+    monkeypatch.setattr(Pending, "end", seen)
+    env.wait_for(submit(env, ROWS), State.SUCCEEDED)
+    # The first shows that the attempt is no crash, so that nothing follows it; and nothing is left to follow the last.
+    assert heard == [False, True, True, True, False]
+
+
+def test_what_is_committed_counts_whatever_comes_of_what_follows(
+    env: Environment, handed_on: HandedOn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not written again, and the run begins what follows itself."""
+    begun, failed = Checkpoints._begun, []
+
+    def fails_once(self: Checkpoints, pending: Pending) -> Pending:
+        if current_thread().name == COMMITTER and not failed:
+            failed.append(pending)
+            raise DatabaseBusy("on purpose")
+        return begun(self, pending)
+
+    monkeypatch.setattr(Checkpoints, "_begun", fails_once)
     job = env.wait_for(submit(env, ROWS), State.SUCCEEDED)
+    assert failed
     assert numbers(env, job) == list(range(1, 101))
-    assert handed_on.by_committer() == 0
+    assert job.done == 100
 
 
 def test_nothing_follows_one_that_was_cut_short_before_its_rest(

@@ -13,7 +13,7 @@ from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import Rest
 from jobsvc.logs import about
 from jobsvc.runs.checkpoint import Checkpoints
-from jobsvc.runs.pending import Following, Ready, Written
+from jobsvc.runs.pending import Pending, Ready, Written
 from tests.support.waiting import TIMEOUT
 
 COMMITTER = "jobsvc-committer"
@@ -24,8 +24,8 @@ COMMITTER = "jobsvc-committer"
 class HandedOn:
     """`_changed` guards the rest."""
 
-    committer_first: bool = True
-    """Whether the run that was told of a commit waits until the thread that commits has come to what follows."""
+    waits_for_none: bool = False
+    """Whether checkpoints are written at once after all."""
     by: list[str] = field(default_factory=list)
     """The thread that has submitted each checkpoint."""
     about: list[about.Fields] = field(default_factory=list)
@@ -38,13 +38,9 @@ class HandedOn:
     _needed: dict[int, int] = field(default_factory=dict)
     """How often that is to be before a checkpoint is written, by the identity of what is ready."""
 
-    _come_to: set[Following] = field(default_factory=set)
-    """What follows, where the thread that commits has come to it."""
-
     def put_in(self, monkeypatch: pytest.MonkeyPatch) -> None:
         abandon = Checkpoints.abandon
-        settle, submitted, write = Checkpoints.settle, Checkpoints._submitted, Checkpoints._write
-        go_on, note_once = Checkpoints._go_on, Checkpoints._note_once
+        settle, begun, write = Checkpoints.settle, Checkpoints._begun, Checkpoints._write
 
         def begins_to_wait(checkpoints: Checkpoints) -> None:
             with self._changed:
@@ -60,44 +56,29 @@ class HandedOn:
             following = checkpoints._following
             abandon(checkpoints)
             if following is not None and following.has_begun:
-                self.abandoned.append(following.pending.written.done())
+                self.abandoned.append(following.is_over)
 
-        def submitted_seen(checkpoints: Checkpoints, ready: Ready, *arguments: Any) -> Any:
+        def begun_seen(checkpoints: Checkpoints, pending: Pending) -> Pending:
+            ready = pending.ready
             with self._changed:
                 self.by.append(current_thread().name)
                 # The rest of one that was cut short is submitted while its run waits.
                 more = 0 if isinstance(ready.batch, Rest) else 1
                 self._needed[id(ready)] = self._settling.get(checkpoints, 0) + more
-            return submitted(checkpoints, ready, *arguments)
+            return begun(checkpoints, pending)
 
         def write_seen(checkpoints: Checkpoints, connection: Connection, ready: Ready, *arguments: Any) -> Written:
             with self._changed:
                 self.about.append(about.current())
                 needed = self._needed[id(ready)]
-                assert self._changed.wait_for(lambda: self._settling.get(checkpoints, 0) >= needed, TIMEOUT)
+                if not self.waits_for_none:
+                    assert self._changed.wait_for(lambda: self._settling.get(checkpoints, 0) >= needed, TIMEOUT)
             return write(checkpoints, connection, ready, *arguments)
-
-        def go_on_seen(checkpoints: Checkpoints, done: Any, following: Following) -> None:
-            try:
-                go_on(checkpoints, done, following)
-            finally:
-                with self._changed:
-                    self._come_to.add(following)
-                    self._changed.notify_all()
-
-        def note_once_seen(checkpoints: Checkpoints, *arguments: Any) -> None:
-            following = checkpoints._following
-            if following is not None and self.committer_first and current_thread().name != COMMITTER:
-                with self._changed:
-                    assert self._changed.wait_for(lambda: following in self._come_to, TIMEOUT)
-            note_once(checkpoints, *arguments)
 
         monkeypatch.setattr(Checkpoints, "settle", settle_seen)
         monkeypatch.setattr(Checkpoints, "abandon", abandon_seen)
-        monkeypatch.setattr(Checkpoints, "_submitted", submitted_seen)
+        monkeypatch.setattr(Checkpoints, "_begun", begun_seen)
         monkeypatch.setattr(Checkpoints, "_write", write_seen)
-        monkeypatch.setattr(Checkpoints, "_go_on", go_on_seen)
-        monkeypatch.setattr(Checkpoints, "_note_once", note_once_seen)
 
     def by_committer(self) -> int:
         """How many checkpoints were begun by the thread that commits."""

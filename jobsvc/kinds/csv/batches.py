@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, TypedDict
 
 from jobsvc.kinds.batch import Batch, End, Refusal
@@ -89,7 +90,13 @@ class WholeBatch(CsvBatch):
         return Refusal(item, error, self.first_line + first, self._offset(first), length)
 
     def _offset(self, lines: int) -> int:
+        if lines == self.line_count:
+            return self._end_offset
         return self.offset + sum(map(len, self._lines[:lines]))
+
+    @cached_property
+    def _end_offset(self) -> int:
+        return self.offset + sum(map(len, self._lines))
 
 
 class MixedBatch(CsvBatch):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from operator import itemgetter
 
 REMEMBERED = 10_000
 """For how many different texts a run remembers the date: most files have few."""
 
 ISO_LENGTH = 10
 """An ISO date, YYYY-MM-DD, is this many characters long."""
+
+_BEGINNING = itemgetter(slice(ISO_LENGTH))
 
 COMMON = (
     *("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d"),
@@ -87,7 +90,7 @@ class Dates:
     def find_all(self, texts: list[str]) -> list[str] | None:
         """The dates in fields; None if one of them has none."""
         if self._form is None:
-            texts = [text[:ISO_LENGTH] for text in texts]
+            texts = list(map(_BEGINNING, texts))
         known = self._known
         for text in set(texts) - known.keys():
             if self._read(self._key(text)) is None:

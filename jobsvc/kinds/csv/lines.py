@@ -44,8 +44,8 @@ class LineBuffer:
         """
         pending = sum(map(len, self.lines))
         most = max(READ_BYTES, count * LINE_BYTES)
-        while len(self.lines) < count and pending < most and self.more():
-            pending = sum(map(len, self.lines))
+        while (before := len(self.lines)) < count and pending < most and self.more():
+            pending += sum(map(len, self.lines[before:]))
         return bool(self.lines) or self.overlong > 0
 
     def more(self) -> bool:
@@ -60,9 +60,9 @@ class LineBuffer:
             self._read()
         return len(self.lines) > before
 
-    def consume(self, count: int) -> None:
-        """Forget the first `count` lines."""
-        self.offset += sum(map(len, self.lines[:count]))
+    def consume(self, count: int, offset: int | None = None) -> None:
+        """Forget the first `count` lines. The next one begins at `offset`, if the caller knows that."""
+        self.offset = self.offset + sum(map(len, self.lines[:count])) if offset is None else offset
         del self.lines[:count]
 
     def consume_overlong(self) -> None:

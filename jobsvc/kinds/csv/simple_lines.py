@@ -43,10 +43,13 @@ class SimpleLines:
 
     def column(self, index: int) -> list[str]:
         """One field of every line."""
+        # In C: a comprehension takes twice as long.
         if index == self.width - 1:
-            found = [text.rsplit(self.between, 1)[-1] for text in self.texts]
+            parts = map(str.rpartition, self.texts, repeat(self.between))
+            found = list(map(_LAST, parts))
         else:
-            found = [text.split(self.between, index + 1)[index] for text in self.texts]
+            some = map(str.split, self.texts, repeat(self.between), repeat(index + 1))
+            found = list(map(itemgetter(index), some))
         if not self.stand_ins:
             return found
         joined = "\n".join(found)

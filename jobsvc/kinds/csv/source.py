@@ -121,11 +121,11 @@ class CsvSource:
                 # Somebody may have come meanwhile who waits for it.
                 batch = self._mixed_batch(row, min(count, wanted()))
             yield batch
+            self._cursor = batch.next_cursor()
             if self._buffer.overlong:
                 self._buffer.consume_overlong()
             else:
-                self._buffer.consume(batch.line_count)
-            self._cursor = batch.next_cursor()
+                self._buffer.consume(batch.line_count, self._cursor["offset"])
 
     def _whole_batch(
         self, wanted: Callable[[], int], simple: SimpleParser | None, rows: RowsParser
@@ -136,7 +136,7 @@ class CsvSource:
         the interpreter for as long as it takes.
         """
         items: Any = None
-        ends: list[int] = []
+        ends: Sequence[int] = range(1, 1)
         first = 0
         while first < (count := min(wanted(), self._most_rows, len(self._buffer.lines))):
             lines = self._buffer.lines[first : min(first + ROWS_AT_A_TIME, count)]
@@ -147,7 +147,11 @@ class CsvSource:
             if found is None:
                 break
             items = found[0] if items is None else items + found[0]
-            ends += [first + end for end in found[1]]
+            if isinstance(ends, range) and isinstance(found[1], range):
+                # Each row so far is one line.
+                ends = range(1, first + len(found[1]) + 1)
+            else:
+                ends = [*ends, *(first + end for end in found[1])]
             first += len(lines)
             if ends[-1] < first:
                 # Its last row goes on in lines that are yet to be read.
@@ -160,7 +164,8 @@ class CsvSource:
         """The items of rows that begin with the row `first`, and with how many lines each ends; None if there may be
         a fault."""
         data = b"".join(lines)
-        text = None if max(map(len, lines)) > self._form.max_row_bytes else self._text(data)
+        longest = self._form.max_row_bytes
+        text = None if len(data) > longest and max(map(len, lines)) > longest else self._text(data)
         if text is None:
             return None
         if simple is not None and (found := self._simple_lines(data, text)) is not None:
