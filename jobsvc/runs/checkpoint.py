@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from datetime import datetime
-from threading import Lock
 from time import monotonic
 from typing import Any
 
@@ -96,8 +95,6 @@ class Checkpoints:
         self._sampler = Sampler(now, job.key, job.done, job.failed)
         self._pending: Pending | None = None
         self._following: Pending | None = None
-        self._lock = Lock()
-        """Guards what follows which checkpoint. Held for a few instructions only."""
         self._note_seconds = COMMIT_SECONDS.labels(kind=job.kind).observe
 
     def commit(
@@ -135,11 +132,8 @@ class Checkpoints:
         end = batch.end(len(items))
         if end.refused:
             return False
-        following = Pending(Ready(batch, end, items, too_many=False), leaving, urgent)
-        with self._lock:
-            if before.takes_none:
-                return False
-            before.following = self._following = following
+        self._following = Pending(Ready(batch, end, items, too_many=False), leaving, urgent)
+        before.following = self._following
         return True
 
     def goes_on(self) -> bool:
@@ -217,8 +211,7 @@ class Checkpoints:
     def _ended(self, pending: Pending, done: Future[Written], begun: float) -> None:
         """It is committed, or nothing of it is. On the thread that commits, and before the run's own wakes up: two
         that want the interpreter, and each other's locks, wait for each other far longer than this takes."""
-        with self._lock:
-            following, pending.following, pending.takes_none = pending.following, None, True
+        following = pending.following
         if (error := done.exception()) is not None:
             pending.end(error)
             return

@@ -57,7 +57,7 @@ class Pending:
     """A checkpoint that is being written, or is to be written as soon as the one before it is committed.
 
     The run's thread begins it, or the one that commits. Until it is over it belongs to the thread that commits, but for
-    what `Checkpoints` guards; from then on to that of the run.
+    `following`; from then on to that of the run.
     """
 
     ready: Ready
@@ -67,9 +67,8 @@ class Pending:
     """That of the run's thread."""
     has_begun: bool = False
     following: Pending | None = None
-    """What is to begin as soon as this is committed."""
-    takes_none: bool = False
-    """Whether it is too late for anything to follow."""
+    """What is to begin as soon as this is committed. The run's thread writes it, and the one that commits reads it
+    once: it may be too late, and then the run's thread begins that when this is over."""
     _over: Event = field(default_factory=Event)
     _outcome: Written | BaseException | None = None
 
