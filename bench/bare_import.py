@@ -15,7 +15,7 @@ from queue import Queue
 from threading import Event, Thread
 from typing import Any, NoReturn
 
-from bench.fleet import loop_speed
+from bench.fleet import loop_speed, own_postgresql
 from bench.import_speed import shell_seconds
 from bench.measure import Stopwatch, middle_pair
 from bench.report import Row, times
@@ -47,7 +47,8 @@ def rows(workshop: Workshop) -> Iterator[Row]:
             against = count / shell_seconds(workshop, shell, file)
             alone.append((count / _on_sqlite(workshop, file, _in_turns), against))
             ahead.append((count / _on_sqlite(workshop, file, _read_ahead), against))
-        fleet.append((count / _on_postgresql(workshop, file), loop_speed(workshop)))
+        with own_postgresql(workshop) as postgresql:
+            fleet.append((count / _on_postgresql(postgresql, file), loop_speed(workshop, postgresql)))
     what = "an import with nothing of the service"
     for how, pairs in (("reading and writing in turns", alone), ("reading ahead", ahead)):
         if pairs:
@@ -68,13 +69,9 @@ def _on_sqlite(workshop: Workshop, file: Path, how: Any) -> float:
     return seconds
 
 
-def _on_postgresql(workshop: Workshop, file: Path) -> float:
-    postgresql = OwnPostgresql(workshop.fresh_path("postgresql"))
-    try:
-        with closing(Database(Settings(database_url=postgresql.url).url)) as database:
-            return _imported(database, file, _read_ahead)
-    finally:
-        postgresql.stop()
+def _on_postgresql(postgresql: OwnPostgresql, file: Path) -> float:
+    with closing(Database(Settings(database_url=postgresql.url).url)) as database:
+        return _imported(database, file, _read_ahead)
 
 
 def _imported(database: Database, file: Path, how: Any) -> float:

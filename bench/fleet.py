@@ -42,17 +42,18 @@ def rows(workshop: Workshop) -> Iterator[Row]:
     of_two, of_one = [], []
     rounds = workshop.scale.rounds
     for number in range(rounds):
-        with fleet_of(workshop, 1, concurrency=1) as fleet:
-            one, two = _speeds(workshop, fleet)
-            if number == rounds - 1:
-                for worker in fleet.running_workers():
-                    worker.stop()
-                for _ in range(WORKERS):
-                    fleet.start_worker(SLOTS)
-                made = [pause.milliseconds for pause in _pause_many(fleet, workshop, workshop.scale.pauses)]
-                slowest = max(_goes_on_after(fleet) for _ in range(rounds))
-        of_two.append((two, one))
-        of_one.append((one, loop_speed(workshop)))
+        with own_postgresql(workshop) as postgresql:
+            with fleet_on(workshop, postgresql, 1, concurrency=1) as fleet:
+                one, two = _speeds(workshop, fleet)
+                if number == rounds - 1:
+                    for worker in fleet.running_workers():
+                        worker.stop()
+                    for _ in range(WORKERS):
+                        fleet.start_worker(SLOTS)
+                    made = [pause.milliseconds for pause in _pause_many(fleet, workshop, workshop.scale.pauses)]
+                    slowest = max(_goes_on_after(fleet) for _ in range(rounds))
+            of_two.append((two, one))
+            of_one.append((one, loop_speed(workshop, postgresql)))
     against = "obvious loop with COPY"
     yield times(
         "fleet: one worker, one job", *middle_pair(of_one), unit="rows/s", against=against, at_least=LOOP_AT_LEAST
@@ -77,10 +78,20 @@ def rows(workshop: Workshop) -> Iterator[Row]:
 
 
 @contextmanager
-def fleet_of(workshop: Workshop, workers: int, concurrency: int, **settings: str) -> Iterator[Fleet]:
+def own_postgresql(workshop: Workshop) -> Iterator[OwnPostgresql]:
+    postgresql = OwnPostgresql(workshop.fresh_path("postgresql"))
+    try:
+        yield postgresql
+    finally:
+        postgresql.stop()
+
+
+@contextmanager
+def fleet_on(
+    workshop: Workshop, postgresql: OwnPostgresql, workers: int, concurrency: int, **settings: str
+) -> Iterator[Fleet]:
     directory = workshop.fresh_path("fleet")
     directory.mkdir()
-    postgresql = OwnPostgresql(directory / "postgresql")
     fleet = Fleet(directory, postgresql.url, **settings)
     try:
         fleet.start_web()
@@ -89,7 +100,16 @@ def fleet_of(workshop: Workshop, workers: int, concurrency: int, **settings: str
         yield fleet
     finally:
         fleet.close()
-        postgresql.stop()
+
+
+@contextmanager
+def fleet_of(workshop: Workshop, workers: int, concurrency: int, **settings: str) -> Iterator[Fleet]:
+    """One on a PostgreSQL of its own."""
+    with (
+        own_postgresql(workshop) as postgresql,
+        fleet_on(workshop, postgresql, workers, concurrency, **settings) as fleet,
+    ):
+        yield fleet
 
 
 def _speeds(workshop: Workshop, fleet: Fleet) -> tuple[float, float]:
@@ -110,14 +130,13 @@ def _speed(workshop: Workshop, fleet: Fleet, jobs: int) -> float:
     return (jobs * workshop.scale.import_rows - already) / watch.seconds
 
 
-def loop_speed(workshop: Workshop) -> float:
-    """Rows a second of what people write first: csv.reader, json.dumps, COPY row by row; committed with each batch."""
-    postgresql = OwnPostgresql(workshop.fresh_path("postgresql"))
-    try:
-        with psycopg.connect(postgresql.url) as connection:
-            return max(_loop(workshop, connection, batch) for batch in LOOP_BATCHES)
-    finally:
-        postgresql.stop()
+def loop_speed(workshop: Workshop, postgresql: OwnPostgresql) -> float:
+    """Rows a second of what people write first: csv.reader, json.dumps, COPY row by row; committed with each batch.
+
+    Removes all records that are there.
+    """
+    with psycopg.connect(postgresql.url) as connection:
+        return max(_loop(workshop, connection, batch) for batch in LOOP_BATCHES)
 
 
 def _loop(workshop: Workshop, connection: psycopg.Connection[Any], batch: int) -> float:

@@ -62,7 +62,8 @@ class _Load:
         with self._workshop.server() as running:
             first = running.upload(self._workshop.part(1000))
             running.wait_succeeded(first)
-            self.idle_looks = [self._look(running, first) for _ in range(IDLE_LOOKS)]
+            idle = min(IDLE_LOOKS, LOOKS_PER_PAUSE * self._workshop.scale.pauses)
+            self.idle_looks = [self._look(running, first) for _ in range(idle)]
             with closing(sqlite3.connect(f"file:{running.server.data_dir / 'jobsvc.db'}?mode=ro", uri=True)) as rows:
                 while len(self.pauses) < self._workshop.scale.pauses:
                     busy = self._fill(running)

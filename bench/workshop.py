@@ -15,6 +15,8 @@ from typing import Any
 from bench.client import Answer, Client
 from bench.scale import Scale
 from jobsvc.settings import VARIABLES
+from tests.support import processes
+from tests.support.databases import lay_out
 from tests.support.flights import unpack_flights
 from tests.support.server import Server
 from tests.support.waiting import poll
@@ -87,7 +89,11 @@ class Workshop:
     @contextmanager
     def server(self, data_dir: Path | None = None, **settings: str) -> Iterator[Running]:
         """A server on a fresh data directory, removed at the end; settings that aren't named have their defaults."""
-        data_dir = data_dir or self.fresh_path("data")
+        if data_dir is None:
+            data_dir = self.fresh_path("data")
+            if processes.are_forked():
+                # Starts are to take little time: this one finds its tables.
+                lay_out(data_dir, "")
         # An empty value counts as not set, and keeps out what a developer's .env says.
         defaults = {variable.name: "" for variable in VARIABLES if variable.name not in _SET_BY_SERVER}
         server = Server(data_dir, None, **defaults | settings)

@@ -75,6 +75,11 @@ def forked() -> Iterator[None]:
         forking.close()
 
 
+def are_forked() -> bool:
+    """Whether what is started now saves the time to load the code."""
+    return bool(_forking)
+
+
 @contextmanager
 def by_command() -> Iterator[None]:
     """Within `forked`: until the end, what is started is started by its command."""
