@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import ssl
 from pathlib import Path
 
 import pytest
 
+from jobsvc.cli.client.api import Api
 from tests.cli.conftest import Told
 from tests.support.shell import jobsvc
 
@@ -102,3 +104,23 @@ def test_a_page_for_people_ends_in_no_file(told: Told, url: str, tmp_path: Path)
     found = jobsvc(url, "result", "x", "-o", str(tmp_path / "x.csv"))
     assert (found.exit, "its answer is a page for people" in found.err) == (7, True), found.err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "loads"),
+    [
+        ("http://127.0.0.1:1", False),
+        ("http://localhost:1/jobs", False),
+        ("https://127.0.0.1:1", True),
+        # A proxy may be between, and that may want TLS.
+        ("http://jobs.example:1", True),
+    ],
+)
+def test_authorities_are_loaded_where_a_certificate_may_come(
+    url: str, loads: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[object] = []
+    for name in ("load_verify_locations", "load_default_certs"):
+        monkeypatch.setattr(ssl.SSLContext, name, lambda self, *_, **__: loaded.append(self))
+    Api(url, None).close()
+    assert bool(loaded) is loads
