@@ -66,6 +66,17 @@ _STATE = select(jobs.c.state, jobs.c.rollback, jobs.c.gives_way).where(
     jobs.c.key == _KEY, jobs.c.attempt == bindparam("wanted_attempt")
 )
 _STATE_LOCKED = _locked(_STATE)
+_IN_STATE = _locked(
+    select(*JOB)
+    .where(
+        jobs.c.state == bindparam("wanted_state"),
+        func.coalesce(jobs.c.rollback, "") != bindparam("but_rollback"),
+    )
+    .order_by(jobs.c.key)
+)
+_ALL_KEYS_IN_STATE = select(jobs.c.key).where(jobs.c.state == bindparam("wanted_state")).order_by(jobs.c.key)
+_KEYS_IN_STATE = _locked(_ALL_KEYS_IN_STATE)
+_KEYS_OF_FEW_CRASHES = _locked(_ALL_KEYS_IN_STATE.where(jobs.c.crashes < bindparam("crashes_below")))
 _CHANGE = update(jobs).where(
     jobs.c.key == _KEY,
     jobs.c.attempt == bindparam("wanted_attempt"),
@@ -122,16 +133,13 @@ def by_key(connection: Connection, key: JobKey, *, lock: bool = False) -> RowMap
 
 def in_state(connection: Connection, state: str, but_rollback: str) -> Sequence[RowMapping]:
     """All jobs in this state, oldest first, but for those whose rollback stands at `but_rollback`; locked."""
-    query = select(*JOB).where(jobs.c.state == state, func.coalesce(jobs.c.rollback, "") != but_rollback)
-    return connection.execute(_locked(query.order_by(jobs.c.key))).mappings().all()
+    return connection.execute(_IN_STATE, {"wanted_state": state, "but_rollback": but_rollback}).mappings().all()
 
 
 def keys_in_state(connection: Connection, state: str, crashes_below: int | None = None) -> list[JobKey]:
     """The keys of all jobs in this state, with fewer crashes, oldest first; their rows are locked."""
-    query = select(jobs.c.key).where(jobs.c.state == state).order_by(jobs.c.key)
-    if crashes_below is not None:
-        query = query.where(jobs.c.crashes < crashes_below)
-    return list(connection.execute(_locked(query)).scalars())
+    query = _KEYS_IN_STATE if crashes_below is None else _KEYS_OF_FEW_CRASHES
+    return list(connection.execute(query, {"wanted_state": state, "crashes_below": crashes_below}).scalars())
 
 
 def ids_by_files(connection: Connection) -> tuple[set[str], set[str]]:
