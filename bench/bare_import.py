@@ -24,7 +24,7 @@ from jobsvc.clock import now
 from jobsvc.kinds.builtin.baseline_csv import BaselineCSV
 from jobsvc.kinds.contract import JobContext, Work
 from jobsvc.process.interpreter import take_short_turns
-from jobsvc.runs.checkpoint import PART_ITEMS
+from jobsvc.runs.checkpoints.writer import PART_ITEMS
 from jobsvc.runs.hooks import CheckpointEffects
 from jobsvc.runs.runner import BATCH_ITEMS, BATCHES_ALONE, PARTS_ALONE
 from jobsvc.settings import Settings

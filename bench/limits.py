@@ -33,7 +33,7 @@ from bench.steering import SLOTS
 from bench.viewers import PAGES, OpenPages
 from bench.workshop import DATE_COLUMN, Workshop, wait_until
 from jobsvc.kinds.builtin.baseline_csv import BaselineCSV
-from jobsvc.runs.checkpoint import PART_ITEMS
+from jobsvc.runs.checkpoints.writer import PART_ITEMS
 from jobsvc.runs.hooks import CheckpointEffects
 from jobsvc.runs.rollback import BatchSize
 from jobsvc.runs.runner import BATCH_ITEMS, BATCHES_ALONE, PARTS_ALONE

@@ -64,7 +64,7 @@ class Refused(Exception):
       each, as `bulkTeam` does for names that exist.
 
     All of them become a `Refusal` (`batch.py`). The checkpoint keeps the first 500 characters of a
-    reason (`runs/checkpoint.py`), in the table `refused_rows`. `csv/left_over.py` writes it into the
+    reason (`runs/checkpoints/writer.py`), in the table `refused_rows`. `csv/left_over.py` writes it into the
     list of refused rows; characters that the file's encoding or dialect can't have are replaced there.
     Where values of a row are in the text in another way than in quotes or as numbers, it is a `Reason` with a group.
     """

@@ -1,6 +1,6 @@
 """Taking a job to where its run ends: done, failed, or where somebody has asked it to go.
 
-`Checkpoints` (`checkpoint.py`) calls `obey` at each checkpoint of a batch, and `end_job` when no
+`Checkpoints` (`checkpoints/order.py`) calls `obey` at each checkpoint of a batch, and `end_job` when no
 batch is left. What becomes of a pause that meets the last row depends on when it is written;
 `tests/runs/test_last_row.py` has each case:
 

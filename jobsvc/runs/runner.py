@@ -23,7 +23,8 @@ from jobsvc.kinds.contract import JobContext, JobFailed, JobInfo, Kind, Work
 from jobsvc.kinds.csv.format import DEFAULT_MAX_ROW_BYTES
 from jobsvc.logs.about import about
 from jobsvc.logs.private import PRIVATE
-from jobsvc.runs.checkpoint import PART_ITEMS, Checkpoints
+from jobsvc.runs.checkpoints.order import Checkpoints
+from jobsvc.runs.checkpoints.writer import PART_ITEMS, CheckpointWriter
 from jobsvc.runs.claims import RunClaims
 from jobsvc.runs.ending import AttemptLost, break_off, ended_by_run, fail
 from jobsvc.runs.hooks import has_hook, job_info, log_fields, span_fields, tell
@@ -215,20 +216,19 @@ class Runner:
         output = OutputSize(partial(self._files.open_output, job.id, job.attempt, stopped=signals.stop))
         with kind.open(self._context(job, info, place, signals, said, output)) as work:
             meter = ProgressMeter(monotonic, job.position, work.size)
-            checkpoints = Checkpoints(
-                self._database,
+            writer = CheckpointWriter(
                 kind,
                 job,
                 work,
                 meter,
                 self._now,
                 said,
-                self.when_cleared,
                 output_bytes=output.read,
                 has_header=place.columns is not None,
                 most_refused=info.params.most_refused,
                 part_items=self._part_items,
             )
+            checkpoints = Checkpoints(self._database, writer, self.when_cleared)
             try:
                 return self._take_all(job, work, signals, checkpoints)
             finally:

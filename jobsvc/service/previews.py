@@ -14,7 +14,7 @@ from jobsvc.kinds.contract import BadParameter, BadUpload, JobContext, Kind, Kin
 from jobsvc.kinds.preview.preview import Look, Preview, can_be_read_in_part
 from jobsvc.kinds.preview.reading import NoPreview, Reading
 from jobsvc.kinds.preview.sample import Sample
-from jobsvc.runs.checkpoint import MAX_ERROR_CHARACTERS
+from jobsvc.runs.checkpoints.writer import MAX_ERROR_CHARACTERS
 from jobsvc.runs.commonest import nothing_done, sort_of, too_many
 from jobsvc.runs.hooks import contained
 from jobsvc.service.new_job import prepared, stored, validated

@@ -9,7 +9,7 @@ import pytest
 from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import JobContext, Work
-from jobsvc.runs.checkpoint import Checkpoints
+from jobsvc.runs.checkpoints.order import Checkpoints
 from jobsvc.runs.signals import Signals
 from jobsvc.store.queries import job_rows
 from tests.support.environment import WHO, Environment

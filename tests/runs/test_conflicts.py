@@ -16,7 +16,8 @@ from jobsvc.jobs.job import Job
 from jobsvc.jobs.run_log import RunLog
 from jobsvc.jobs.states import State
 from jobsvc.kinds.contract import Work
-from jobsvc.runs.checkpoint import Checkpoints
+from jobsvc.runs.checkpoints.order import Checkpoints
+from jobsvc.runs.checkpoints.writer import CheckpointWriter
 from jobsvc.runs.ending import break_off, fail
 from jobsvc.runs.recovery import interrupt
 from jobsvc.runs.sampling.progress import ProgressMeter
@@ -96,7 +97,8 @@ def put(idle: Environment, state: State, **values: Any) -> Job:
 def succeed(idle: Environment, job: Job) -> State:
     meter = ProgressMeter(lambda: 0.0, 0, 0)
     said = RunLog(job.attempt, now)
-    return Checkpoints(idle.database, idle.gated, job, _NoWork(), meter, now, said, output_bytes=lambda: None).end()
+    writer = CheckpointWriter(idle.gated, job, _NoWork(), meter, now, said, output_bytes=lambda: None)
+    return Checkpoints(idle.database, writer).end()
 
 
 def rollbacks(idle: Environment) -> Any:

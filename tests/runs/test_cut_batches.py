@@ -14,8 +14,9 @@ from jobsvc.jobs.job import Job
 from jobsvc.jobs.states import State
 from jobsvc.kinds.builtin import baseline_csv, bulk_team
 from jobsvc.kinds.contract import Work
-from jobsvc.runs import checkpoint
-from jobsvc.runs.checkpoint import Checkpoints
+from jobsvc.runs.checkpoints.order import Checkpoints
+from jobsvc.runs.checkpoints.pending import Written
+from jobsvc.runs.checkpoints.writer import CheckpointWriter
 from jobsvc.service.new_job import NewJob
 from jobsvc.store.queries import job_rows, refused_rows
 from jobsvc.store.tables import jobs, records, team_members, teams
@@ -79,15 +80,15 @@ def made(env: Environment, job: Job) -> tuple[Any, ...]:
     return (now.state, now.done, now.failed, now.blank, cursor, refused, reasons, rows_of(env, job))
 
 
-def note_checkpoints(monkeypatch: pytest.MonkeyPatch, see: Callable[[Checkpoints, checkpoint.Written], object]) -> None:
+def note_checkpoints(monkeypatch: pytest.MonkeyPatch, see: Callable[[CheckpointWriter, Written], object]) -> None:
     """Have each checkpoint seen, right after its commit."""
-    note = Checkpoints._note
+    note = CheckpointWriter.note
 
-    def seen(self: Checkpoints, written: checkpoint.Written, begun: float) -> None:
+    def seen(self: CheckpointWriter, written: Written) -> None:
         see(self, written)
-        note(self, written, begun)
+        note(self, written)
 
-    monkeypatch.setattr(Checkpoints, "_note", seen)
+    monkeypatch.setattr(CheckpointWriter, "note", seen)
 
 
 @pytest.fixture
@@ -143,8 +144,8 @@ def test_after_each_checkpoint_the_cursor_stands_right_behind_what_is_there(
 ) -> None:
     seen: list[tuple[int, int, int, int]] = []
 
-    def look(checkpoints: Checkpoints, _: checkpoint.Written) -> None:
-        key = checkpoints._job.key
+    def look(writer: CheckpointWriter, _: Written) -> None:
+        key = writer.job.key
         with env.database.read() as connection:
             cursor = job_rows.place(connection, key)["cursor"]
             done, failed = connection.execute(select(jobs.c.done, jobs.c.failed).where(jobs.c.key == key)).one()

@@ -22,7 +22,7 @@ from jobsvc.kinds.csv.work import CsvWork
 from jobsvc.kinds.item_work import ItemWork
 from jobsvc.process.fleet_engines import FleetQueues
 from jobsvc.runs import fleet_runs
-from jobsvc.runs.checkpoint import Checkpoints
+from jobsvc.runs.checkpoints.order import Checkpoints
 from jobsvc.runs.fleet_runs import FleetRuns
 from jobsvc.runs.runner import Runner
 from jobsvc.runs.signals import FleetSignals, Signals

@@ -11,8 +11,9 @@ from sqlalchemy import func, select
 from jobsvc.jobs.states import State
 from jobsvc.kinds.csv.work import CsvWork
 from jobsvc.runs import runner
-from jobsvc.runs.checkpoint import Checkpoints
-from jobsvc.runs.pending import Pending
+from jobsvc.runs.checkpoints.order import Checkpoints
+from jobsvc.runs.checkpoints.pending import Pending
+from jobsvc.runs.checkpoints.writer import CheckpointWriter
 from jobsvc.runs.runner import Runner
 from jobsvc.runs.sampling.progress import ProgressMeter
 from jobsvc.store.errors import DatabaseBusy
@@ -83,23 +84,23 @@ def test_a_run_that_is_to_stop_begins_no_whole_batch(
     """It is told so when the second batch is written, by something that is not to be obeyed."""
     monkeypatch.setattr(runner, "FEW_ITEMS", 5)
     sizes: list[int] = []
-    write = Checkpoints._write
+    write = CheckpointWriter.write
 
-    def seen(self: Checkpoints, *arguments: Any) -> Any:
+    def seen(self: CheckpointWriter, *arguments: Any) -> Any:
         written = write(self, *arguments)
         sizes.append(written.items)
         if len(sizes) == 2:
             signals_of(env, self).stop.set()
         return written
 
-    monkeypatch.setattr(Checkpoints, "_write", seen)
+    monkeypatch.setattr(CheckpointWriter, "write", seen)
     job = env.wait_for(submit(env, ROWS), State.SUCCEEDED)
     assert sizes[:3] == [20, 20, 5]
     assert numbers(env, job) == list(range(1, 101))
 
 
-def signals_of(env: Environment, checkpoints: Checkpoints) -> Any:
-    signals = env.engine._running(checkpoints._job.key, checkpoints._job.attempt)
+def signals_of(env: Environment, writer: CheckpointWriter) -> Any:
+    signals = env.engine._running(writer.job.key, writer.job.attempt)
     assert signals is not None
     return signals
 
@@ -164,16 +165,16 @@ def test_nothing_follows_one_that_was_cut_short_before_its_rest(
 ) -> None:
     batches.cut_short(monkeypatch)
     seen: list[tuple[int, int]] = []
-    note = Checkpoints._note
+    note = CheckpointWriter.note
 
-    def look(self: Checkpoints, *arguments: Any) -> None:
+    def look(self: CheckpointWriter, *arguments: Any) -> None:
         with env.database.read() as connection:
-            place = job_rows.place(connection, self._job.key)
-            mine = select(func.count()).where(records.c.job_key == self._job.key)
+            place = job_rows.place(connection, self.job.key)
+            mine = select(func.count()).where(records.c.job_key == self.job.key)
             seen.append((place["cursor"]["row"] - 1, connection.execute(mine).scalar_one()))
         note(self, *arguments)
 
-    monkeypatch.setattr(Checkpoints, "_note", look)
+    monkeypatch.setattr(CheckpointWriter, "note", look)
     env.wait_for(submit(env, ROWS), State.SUCCEEDED)
     assert len(seen) > 30
     assert all(cursor == count for cursor, count in seen), seen

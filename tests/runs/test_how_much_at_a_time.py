@@ -11,7 +11,8 @@ from jobsvc.jobs.states import State
 from jobsvc.kinds.batch import Batch
 from jobsvc.kinds.builtin.baseline_csv import _Records
 from jobsvc.kinds.work import Taken, Work
-from jobsvc.runs.checkpoint import PART_ITEMS, Checkpoints
+from jobsvc.runs.checkpoints.pending import Written
+from jobsvc.runs.checkpoints.writer import PART_ITEMS, CheckpointWriter
 from jobsvc.runs.runner import BATCH_ITEMS, BATCHES_ALONE, FEW_ITEMS, PARTS_ALONE
 from jobsvc.service.new_job import NewJob
 from tests.support.environment import WHO, Environment
@@ -28,14 +29,14 @@ def env(make_env: Callable[..., Environment]) -> Environment:
 def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many items each checkpoint of an import has taken."""
     found: list[int] = []
-    note = Checkpoints._note
+    note = CheckpointWriter.note
 
-    def noting(self: Checkpoints, written: object, begun: float) -> None:
-        if self._kind.name == "baselineCSV":
-            found.append(written.items)  # type: ignore[attr-defined]
-        note(self, written, begun)  # type: ignore[arg-type]
+    def noting(self: CheckpointWriter, written: Written) -> None:
+        if self.kind.name == "baselineCSV":
+            found.append(written.items)
+        note(self, written)
 
-    monkeypatch.setattr(Checkpoints, "_note", noting)
+    monkeypatch.setattr(CheckpointWriter, "note", noting)
     return found
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from jobsvc.runs import checkpoint, runner
+from jobsvc.runs import runner
+from jobsvc.runs.checkpoints import writer
 from jobsvc.store.commits.group_commit import GroupCommit
 
 BATCH = 20
@@ -19,7 +20,7 @@ def make_small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
     """From then on somebody is in a hurry: each checkpoint takes PART items."""
-    monkeypatch.setattr(checkpoint, "PART_ITEMS", PART)
+    monkeypatch.setattr(writer, "PART_ITEMS", PART)
     monkeypatch.setattr(runner, "PART_ITEMS", PART)
     monkeypatch.setattr(runner, "PARTS_ALONE", 1)
     monkeypatch.setattr(GroupCommit, "_is_somebody_in_a_hurry", lambda _: True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from bisect import bisect_left
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any, TypedDict
 
 from jobsvc.kinds.batch import Batch, End, Refusal
@@ -68,6 +67,8 @@ class WholeBatch(CsvBatch):
         self._lines = lines
         self._ends = ends
         self.line_count = len(lines)
+        self._end_offset: int | None = None
+        """Once it was asked for; it is so several times."""
 
     def end(self, taken: int) -> End:
         lines = self._ends[taken - 1] if taken else 0
@@ -90,13 +91,11 @@ class WholeBatch(CsvBatch):
         return Refusal(item, error, self.first_line + first, self._offset(first), length)
 
     def _offset(self, lines: int) -> int:
-        if lines == self.line_count:
-            return self._end_offset
-        return self.offset + sum(map(len, self._lines[:lines]))
-
-    @cached_property
-    def _end_offset(self) -> int:
-        return self.offset + sum(map(len, self._lines))
+        if lines < self.line_count:
+            return self.offset + sum(map(len, self._lines[:lines]))
+        if self._end_offset is None:
+            self._end_offset = self.offset + sum(map(len, self._lines))
+        return self._end_offset
 
 
 class MixedBatch(CsvBatch):

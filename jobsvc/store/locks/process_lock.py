@@ -32,6 +32,9 @@ OWN_SECONDS = 2.0
 CHECK_SECONDS = 2.0
 """How often to check the connection that holds the lock."""
 
+KEPT_SESSIONS = 10
+"""How many of its own sessions a process remembers; the server gives up one that has gone within half a minute."""
+
 MAX_NAME_BYTES = 63
 """PostgreSQL keeps no more characters of an application's name."""
 
@@ -41,11 +44,12 @@ _HOLDER = text(
     FROM pg_locks AS held LEFT JOIN pg_stat_activity AS activity USING (pid)
     WHERE held.locktype = 'advisory' AND held.granted AND held.objsubid = 1
       AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-      AND held.classid = 0 AND held.objid::bigint = :lock
+      AND held.classid = 0 AND held.objid::bigint = :lock AND (held.mode = 'ExclusiveLock' OR NOT :shared)
     """
 )
 
 _SESSION = text("SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()")
+"""No two sessions have the same number and beginning."""
 
 ANOTHER = "another process"
 """A holder that does not say who it is."""
@@ -73,8 +77,8 @@ class ProcessLock:
             connect_args=connect_parameters(url, name),
         )
         self._connection: Connection | None = None
-        self._session: tuple[int, datetime] | None = None
-        """That which had the lock last: no other one has the same number and beginning."""
+        self._sessions: list[tuple[int, datetime]] = []
+        """Those that this process has begun, the latest last: the server may think of each that it is there."""
         self._released = Event()
         self._watcher: Thread | None = None
 
@@ -90,6 +94,7 @@ class ProcessLock:
         begun = monotonic()
         try:
             self._connection = self._engine.connect()
+            self._note_session(self._connection)
             while not self._try_lock():
                 holder = self._holder()
                 who, sibling = holder or (ANOTHER, True)
@@ -109,7 +114,7 @@ class ProcessLock:
         """The process that has the lock at this moment, in words, without taking it. Raises DatabaseDown."""
         try:
             with self._engine.connect() as connection:
-                found = connection.execute(_HOLDER, {"lock": LOCK}).first()
+                found = connection.execute(_HOLDER, {"lock": LOCK, "shared": False}).first()
         except SQLAlchemyError as error:
             raise translated(error) or error from error
         return None if found is None else _described(found)[0]
@@ -136,32 +141,42 @@ class ProcessLock:
 
     def _watch(self, taken_over: Callable[[], None]) -> None:
         while not self._released.wait(CHECK_SECONDS):
-            if self._is_held():
-                continue
-            assert self._connection is not None
-            # Whatever comes in between, a connection that is open has the lock.
-            self._connection.close()
             try:
+                if self._is_held():
+                    continue
+                assert self._connection is not None
+                self._connection.close()
+                self._connection = self._engine.connect()
                 with ExitStack() as stack:
-                    self._connection = stack.enter_context(self._engine.connect())
+                    # Whatever comes in between, a connection that stays open has the lock.
+                    stack.callback(self._connection.close)
+                    self._note_session(self._connection)
                     if (stranger := self._first_stranger()) is not None:
                         log.critical("%s", self._explain(stranger))
                         taken_over()
                         return
-                    stack.pop_all()
-                log.warning("the connection that says that this process runs the jobs was lost, and is there again")
+                    if not self._released.is_set():
+                        stack.pop_all()
+                        log.warning(
+                            "the connection that says that this process runs the jobs was lost, and is there again"
+                        )
             except SQLAlchemyError as error:
                 log.warning("the database does not answer: %s", getattr(error, "orig", error))
 
     def _first_stranger(self) -> str | None:
-        """Take the lock again, in a new session; returns who was first, in words. None also once it is released."""
-        while not self._try_lock():
+        """Take the lock again, in a new session; returns who was first, in words. None also where it is released."""
+        while not self._released.is_set() and not self._try_lock():
             found = self._found()
-            if found is not None and (found.pid, found.backend_start) != self._session:
+            if found is not None and (found.pid, found.backend_start) not in self._sessions:
                 return _described(found)[0]
-            if self._released.wait(RETRY_SECONDS):
-                break
+            self._released.wait(RETRY_SECONDS)
         return None
+
+    def _note_session(self, connection: Connection) -> None:
+        """Note which session is this process's, before it can have the lock."""
+        pid, begun_at = connection.execute(_SESSION).one()
+        self._sessions.append((pid, begun_at))
+        del self._sessions[:-KEPT_SESSIONS]
 
     def _is_held(self) -> bool:
         assert self._connection is not None
@@ -174,9 +189,6 @@ class ProcessLock:
     def _try_lock(self) -> bool:
         assert self._connection is not None
         taken: bool = self._connection.execute(self._try, {"lock": LOCK}).scalar_one()
-        if taken:
-            pid, begun_at = self._connection.execute(_SESSION).one()
-            self._session = pid, begun_at
         return taken
 
     def _holder(self) -> tuple[str, bool] | None:
@@ -190,7 +202,7 @@ class ProcessLock:
     def _found(self) -> Row[Any] | None:
         """The session that has the lock; None: it has ended."""
         assert self._connection is not None
-        found = self._connection.execute(_HOLDER, {"lock": LOCK}).first()
+        found = self._connection.execute(_HOLDER, {"lock": LOCK, "shared": self._shared}).first()
         return None if found is None or found.ended else found
 
     def _explain(self, who: str) -> str:

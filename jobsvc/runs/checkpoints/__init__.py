@@ -1,0 +1,1 @@
+"""Checkpoints: what each writes, and how one comes after the other."""
