@@ -14,7 +14,7 @@ from playwright.sync_api import FilePayload, Page, Route, expect
 
 from tests.support.chromium import Watched, assert_accessible
 from tests.support.server import Server
-from tests.support.waiting import poll
+from tests.support.waiting import TIMEOUT, poll
 
 GUESTS = b"guest;arrives;room\nAnn;31/01/2026;7\nBob;01/02/2026;8\nCleo;30/02/2026;9\n"
 
@@ -270,6 +270,29 @@ def test_a_kind_of_ones_own_has_a_form_with_errors_beside_its_fields(watched: Wa
     page.get_by_role("button", name="Import now").click()
     params = server.job(created(page, server, "succeeded"))["params"]
     assert (params["event"], params["copies"], params["colours"]) == ("Fair", 2, ["red", "blue"])
+
+
+def test_what_the_form_has_found_stays_when_a_preview_comes_after_it(watched: Watched) -> None:
+    watched.allow("400")
+    page = watched.page
+    page.goto("/ui/new?kind=badges")
+    page.locator("#file").set_input_files(file(b"name\nAnn\n"))
+    page.get_by_label("Name of the event").fill("test")
+    expect(page.locator("[data-field=event] .error")).to_have_text("'test' is the name of no event.")
+    held: list[Route] = []
+    page.route("**/previews?*", lambda route: held.append(route))  # noqa: PLW0108 (Playwright looks into what it calls)
+    wrong = page.locator("[data-field=colours] .error")
+    page.get_by_label("Colours").fill("red, blue")
+    page.get_by_role("button", name="Import now").click()
+    expect(wrong).to_contain_text("This is not JSON")
+    poll(lambda: page.evaluate("true") and bool(held), TIMEOUT, "the preview to be asked for")
+    held.pop().continue_()
+    page.unroute("**/previews?*")
+    expect(page.locator("#preview")).to_have_attribute("aria-busy", "false")
+    expect(page.locator("[data-field=event] .error")).to_be_visible()
+    expect(wrong).to_contain_text("This is not JSON")
+    page.get_by_label("Colours").fill('["red"]')
+    expect(wrong).to_be_hidden()
 
 
 def test_a_kind_without_a_file_is_refused_beside_the_field_by_the_service_itself(watched: Watched) -> None:

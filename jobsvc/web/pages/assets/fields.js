@@ -88,23 +88,24 @@ export class Fields {
     field.closest("details")?.setAttribute("open", "");
   }
 
-  // Say beside a field what is wrong with it. Returns whether there is such a field.
-  refuse(name, text) {
+  // Say beside a field what is wrong with it, and who has found that. Returns whether there is such a field.
+  refuse(name, text, by = "form") {
     const field = this.#field(name);
     const place = field?.querySelector(".error");
     if (!place) return false;
     place.textContent = sentence(text);
+    place.dataset.by = by;
     place.hidden = false;
     for (const control of field.querySelectorAll("input, select, textarea")) control.setAttribute("aria-invalid", "true");
     field.closest("details")?.setAttribute("open", "");
     return true;
   }
 
-  // Forget what was wrong: with the field of that name, or with all.
-  clear(name) {
+  // Forget what was wrong: with the field of that name, or with all; what one has found, or everybody.
+  clear(name = "", by = "") {
     for (const field of name ? [this.#field(name)].filter(Boolean) : this.form.querySelectorAll("[data-field]")) {
       const place = field.querySelector(".error");
-      if (!place || place.hidden) continue;
+      if (!place || place.hidden || (by && place.dataset.by !== by)) continue;
       place.hidden = true;
       place.textContent = "";
       for (const control of field.querySelectorAll("[aria-invalid]")) control.removeAttribute("aria-invalid");

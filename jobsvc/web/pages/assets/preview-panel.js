@@ -82,11 +82,11 @@ export class Panel {
   }
 
   #show(found) {
-    this.fields.clear();
+    this.fields.clear("", "preview");
     const open = new Set([...this.place.querySelectorAll("details[open]")].map((one) => one.dataset.key));
     this.place.replaceChildren(...shown(found, this.fields, (options) => this.#use(options)));
     for (const one of this.place.querySelectorAll("details")) one.open = open.has(one.dataset.key);
-    if (found.error?.parameter) this.fields.refuse(found.error.parameter, found.error.message);
+    if (found.error?.parameter) this.fields.refuse(found.error.parameter, found.error.message, "preview");
     for (const list of this.form.querySelectorAll("datalist[data-columns]")) {
       list.replaceChildren(...(found.header?.columns ?? []).map((name) => made("option", { value: name })));
     }
@@ -95,10 +95,10 @@ export class Panel {
   }
 
   #refuse({ status, told, text }) {
-    this.fields.clear();
+    this.fields.clear("", "preview");
     this.place.replaceChildren(problem(status === 401 ? loggedOut(this.form.dataset.login) : sentence(text)));
-    const isTold = told.parameter && this.fields.refuse(told.parameter, detail(told, text));
-    if (!isTold && status === 400) this.fields.refuse("file", text);
+    const isTold = told.parameter && this.fields.refuse(told.parameter, detail(told, text), "preview");
+    if (!isTold && status === 400) this.fields.refuse("file", text, "preview");
     this.#prefer(true);
     this.#speak(sentence(text));
   }
