@@ -35,7 +35,7 @@ def rows(workshop: Workshop) -> Iterator[Row]:
     file = workshop.part(count)
     shell = shutil.which("sqlite3")
     loop_pairs, shell_pairs = [], []
-    for _ in range(workshop.scale.rounds):
+    for _ in range(workshop.scale.import_rounds):
         ours = count / _ours(workshop, file)
         loop_pairs.append((ours, count / _loop(workshop, file)))
         if shell is not None:

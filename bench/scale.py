@@ -11,6 +11,8 @@ class Scale:
 
     rounds: int
     """Interleaved runs of a pair, of which the median counts; odd."""
+    import_rounds: int
+    """The same of one upload: what it is compared with is close to it, and each differs by a fifth from run to run."""
     import_rows: int
     crowd: int
     """Jobs that run at once."""
@@ -47,6 +49,7 @@ class Scale:
 
 FULL = Scale(
     rounds=3,
+    import_rounds=9,
     import_rows=336_776,
     crowd=64,
     crowd_rows=30_000,
@@ -69,6 +72,7 @@ FULL = Scale(
 
 QUICK = Scale(
     rounds=1,
+    import_rounds=1,
     import_rows=40_000,
     crowd=4,
     crowd_rows=30_000,
