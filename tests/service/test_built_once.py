@@ -67,3 +67,9 @@ def test_a_job_builds_no_statement(env: Environment) -> None:
     with noted_builders() as built:
         life(env)
     assert not built
+
+
+def test_a_start_builds_no_statement_to_find_what_it_settles(env: Environment) -> None:
+    with noted_builders() as built:
+        env.core.recover(resume=True)
+    assert not [name for name in built if name.startswith("jobsvc.store.queries.job_rows.") and "in_state" in name]
