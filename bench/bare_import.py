@@ -44,9 +44,9 @@ def rows(workshop: Workshop) -> Iterator[Row]:
     alone, ahead, fleet = [], [], []
     for _ in range(workshop.scale.rounds):
         if shell is not None:
-            against = count / shell_seconds(workshop, shell, file)
-            alone.append((count / _on_sqlite(workshop, file, _in_turns), against))
-            ahead.append((count / _on_sqlite(workshop, file, _read_ahead), against))
+            by_shell = count / shell_seconds(workshop, shell, file)
+            alone.append((count / _on_sqlite(workshop, file, _in_turns), by_shell))
+            ahead.append((count / _on_sqlite(workshop, file, _read_ahead), by_shell))
         with own_postgresql(workshop) as postgresql:
             fleet.append((count / _on_postgresql(postgresql, file), loop_speed(workshop, postgresql)))
     what = "an import with nothing of the service"
@@ -80,7 +80,7 @@ def _imported(database: Database, file: Path, how: Any) -> float:
     context = JobContext(
         key=KEY,
         id="bare",
-        params=kind.prepare(kind.Params(date_column=DATE_COLUMN), file).params,
+        params=kind.prepare(kind.Params.model_validate({"date_column": DATE_COLUMN}), file).params,
         created_at=now(),
         cursor=None,
         columns=None,

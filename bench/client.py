@@ -46,11 +46,11 @@ class Client:
         try:
             connection.request(method, path, body, {} if body is None else {"Content-Type": "application/json"})
             response = connection.getresponse()
-            body = response.read()
+            answered = response.read()
         finally:
             connection.close()
         seconds = watch.seconds
-        return Answer(response.status, json.loads(body) if body else None, seconds)
+        return Answer(response.status, json.loads(answered) if answered else None, seconds)
 
     def upload(self, file: Path, path: str = "/uploadCSV", fields: Mapping[str, str] | None = None) -> Answer:
         """Upload a file as a multipart form, with further form fields."""

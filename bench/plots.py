@@ -14,6 +14,8 @@ mpl.use("svg")
 mpl.rcParams.update({"svg.hashsalt": "jobsvc", "svg.fonttype": "none", "axes.grid": True, "grid.alpha": 0.3})
 
 from matplotlib import pyplot  # noqa: E402 (it takes what was set before)
+from matplotlib.axes import Axes  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
 
 from bench.measure import percentile  # noqa: E402
 from bench.results import BEFORE, LAST, Results  # noqa: E402
@@ -95,7 +97,7 @@ def draw_hops(told: dict[str, Any], path: Path) -> None:
 
 
 def _saved(
-    path: Path, title: str, name: str, now: Results, figure: pyplot.Figure, axes: pyplot.Axes, *, shares: bool = False
+    path: Path, title: str, name: str, now: Results, figure: Figure, axes: Axes, *, shares: bool = False
 ) -> Path:
     series = now.named(name)
     axes.set_title(title)

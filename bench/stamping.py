@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from jobsvc.engines.fleet import supervised_worker
-from jobsvc.runs import checkpoint, hooks
+from jobsvc.runs import hooks
+from jobsvc.runs.checkpoints import writer
 from jobsvc.runs.fleet_runs import FleetRuns
 from jobsvc.service.settling import Settling
 from jobsvc.service.steering import Steering
@@ -116,7 +117,7 @@ _around(Steering, "pause", _pause)
 _around(Settling, "settle", _settle)
 _around(FleetRuns, "run", _begin_run)
 _around(supervised_worker._QueueWorker, "_handle_notification", _told)
-_around(checkpoint, "current", _begin_checkpoint)
+_around(writer, "current", _begin_checkpoint)
 _around(hooks, "bulk_insert", _insert)
-_around(checkpoint, "obey", _obey)
+_around(writer, "obey", _obey)
 _around(Database, "write", _write)

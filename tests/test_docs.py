@@ -16,7 +16,13 @@ CODE = [*sorted((ROOT / "jobsvc").rglob("*.py")), ROOT / "gunicorn.conf.py", ROO
 
 SPANS = "".join(
     (ROOT / "jobsvc" / path).read_text()
-    for path in ("web/request_log.py", "runs/hooks.py", "runs/checkpoint.py", "runs/runner.py", "traces/sender.py")
+    for path in (
+        "web/request_log.py",
+        "runs/hooks.py",
+        "runs/checkpoints/order.py",
+        "runs/runner.py",
+        "traces/sender.py",
+    )
 )
 """The attributes of spans have dotted names, too."""
 
