@@ -22,7 +22,7 @@ KINDS = ",".join(
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if find_chromium() is None:
-        skip = pytest.mark.skip(reason="there is no Chromium: apt-get install chromium")
+        skip = pytest.mark.skip(reason="there is no Chromium: apt-get install chromium-headless-shell")
         for item in items:
             if item.path.is_relative_to(__file__.rpartition("/")[0]):
                 item.add_marker(skip)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import shutil
 import subprocess
 import urllib.error
 import urllib.parse
@@ -18,12 +17,13 @@ from threading import Event, Thread
 
 import pytest
 
+from tests.support.chromium import find_chromium
 from tests.support.server import Server
 from tests.support.waiting import TIMEOUT
 
 ANN = "key-of-ann-0000000000000000"
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM = find_chromium()
 
 with_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 
