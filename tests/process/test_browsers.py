@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import signal
 import subprocess
 import urllib.error
 import urllib.parse
@@ -161,11 +163,13 @@ def test_another_page_in_chromium_makes_no_job_and_stops_none(
             chromium(tmp_path / "profile", "--remote-debugging-port=0", url),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         try:
             assert done.wait(TIMEOUT), "the page has not done what it wants"
         finally:
-            browser.kill()
+            # Some distributions start it from a script, which would end without it.
+            os.killpg(browser.pid, signal.SIGKILL)
             browser.wait()
     asked = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
     refused = [(line["route"], line["status"]) for line in asked if line.get("status") == 403]
