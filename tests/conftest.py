@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,13 @@ from tests.support.databases import BOTH, fresh, lay_out
 from tests.support.environment import Environment
 from tests.support.flights import unpack_flights
 from tests.support.gated import Gated
+from tests.support.kept import Kept
 from tests.support.made_once import make_once
 from tests.support.server import Server
 from tests.support.stores import fresh_url
 from tests.support.waiting import Commits, noted_commits
+
+MakeContext = Callable[[], AbstractContextManager[Any]]
 
 
 class WholeAnswers(FlaskClient):
@@ -65,6 +70,7 @@ def gated() -> Gated:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "in_one_app: its cases change nothing that others see, and ask one application")
     config.addinivalue_line("markers", "both_databases: runs on SQLite and on PostgreSQL")
     config.addinivalue_line("markers", "stores(*kinds): runs once for each kind of store of files")
     config.addinivalue_line("markers", "sqlite_only: among such tests, one whose subject is SQLite's file")
@@ -75,8 +81,8 @@ def pytest_collection_finish() -> None:
     # Thousands of tests, and what they import, stay to the end: the collector of garbage need not look at them.
     gc.collect()
     gc.freeze()
-    # What each test makes is some ten thousand objects, most of which go without the collector.
-    gc.set_threshold(10_000, 20, 20)
+    # What each test makes is some ten thousand objects, most of which go without the collector: once in a few tests.
+    gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -93,50 +99,90 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("database_url", BOTH[1:] if marked("postgresql_only") else BOTH, indirect=True)
 
 
+@pytest.fixture(scope="module")
+def kept() -> Iterator[Kept]:
+    kept = Kept()
+    yield kept
+    kept.end()
+
+
 @pytest.fixture
-def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+def keeping(request: pytest.FixtureRequest, kept: Kept) -> Callable[[object, MakeContext], Any]:
+    """For the cases of a test that are `in_one_app`: makes what a source says once for all of them."""
+    return partial(kept.once, request.node.originalname)
+
+
+def is_kept(request: pytest.FixtureRequest) -> bool:
+    return request.node.get_closest_marker("in_one_app") is not None
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, keeping: Callable[[object, MakeContext], Any]) -> Iterator[str]:
     """DATABASE_URL for a database of the test's own: SQLite, and PostgreSQL too for tests that are `both_databases`."""
-    with fresh(getattr(request, "param", "sqlite")) as url:
-        yield url
+    which = getattr(request, "param", "sqlite")
+    if is_kept(request):
+        yield keeping(which, lambda: fresh(which))
+    else:
+        with fresh(which) as url:
+            yield url
 
 
 @pytest.fixture
-def files_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def files_url(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    keeping: Callable[[object, MakeContext], Any],
+) -> Iterator[str]:
     """JOBSVC_FILES_URL: the default, or for tests that have `stores` an empty one of each kind."""
     kind = getattr(request, "param", None)
     if kind is None:
         yield ""
+    elif is_kept(request):
+        yield keeping(kind, lambda: fresh_url(kind, tmp_path_factory.mktemp("kept")))
     else:
         with fresh_url(kind, tmp_path) as url:
             yield url
 
 
+@contextmanager
+def application(gated: Gated, kinds: Iterable[Kind], **settings: Any) -> Iterator[Flask]:
+    lay_out(settings["data_dir"], settings["database_url"], settings["files_url"])
+    app = create_app(Settings(**settings), own_process=False, extra_kinds=[gated, *kinds])
+    app.test_client_class = WholeAnswers
+    yield app
+    gated.gate.open()
+    app.extensions["jobsvc"].close()
+
+
 @pytest.fixture
-def make_app(tmp_path: Path, gated: Gated, database_url: str, files_url: str) -> Iterator[Callable[..., Flask]]:
+def make_app(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    gated: Gated,
+    database_url: str,
+    files_url: str,
+    keeping: Callable[[object, MakeContext], Any],
+) -> Iterator[Callable[..., Flask]]:
     """Builds applications in this process, on `tmp_path / "data"` unless told otherwise; all are closed at the end.
 
-    `kinds` are there beside the gated one.
+    `kinds` are there beside the gated one. The cases of a test that is `in_one_app` get the same application, if they
+    ask for the same: none of them may change what another sees.
     """
-    apps: list[Flask] = []
+    with ExitStack() as apps:
 
-    def make(kinds: Iterable[Kind] = (), **settings: Any) -> Flask:
-        usual = {"data_dir": tmp_path / "data", "database_url": database_url, "files_url": files_url}
-        # Whatever room the machine has.
-        chosen = {**usual, "min_free_bytes": 0, **settings}
-        lay_out(chosen["data_dir"], chosen["database_url"])
-        app = create_app(
-            Settings(**chosen),
-            own_process=False,
-            extra_kinds=[gated, *kinds],
-        )
-        app.test_client_class = WholeAnswers
-        apps.append(app)
-        return app
+        def make(kinds: Iterable[Kind] = (), **settings: Any) -> Flask:
+            # Whatever room the machine has.
+            chosen = {"database_url": database_url, "files_url": files_url, "min_free_bytes": 0, **settings}
+            if is_kept(request):
+                own = tmp_path_factory.mktemp("kept") / "data"
+                return keeping(chosen, lambda: application(Gated(), kinds, data_dir=own, **chosen))
+            return apps.enter_context(application(gated, kinds, **{"data_dir": tmp_path / "data", **chosen}))
 
-    yield make
-    gated.gate.open()
-    for app in apps:
-        app.extensions["jobsvc"].close()
+        yield make
+        # All of them, before the first is closed.
+        gated.gate.open()
 
 
 @pytest.fixture
@@ -170,7 +216,7 @@ def make_server(tmp_path: Path, database_url: str) -> Iterator[Callable[..., Ser
         chosen = {"DATABASE_URL": database_url, **settings}
         server = Server(data_dir or tmp_path / "data", command, **chosen)
         if laid_out and not chosen["DATABASE_URL"]:
-            lay_out(server.data_dir, "")
+            lay_out(server.data_dir, "", chosen.get("JOBSVC_FILES_URL", ""))
         servers.append(server)
         return server
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -13,23 +12,16 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from tests.support.processes import ROOT
+from tests.support import processes
 from tests.support.server import Server
+from tests.support.shell import client_environ
 
 CSV = "date,n\n2026-01-01,1\n2026-01-02,2\n"
 
 
 def run(data_dir: Path, *args: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    outside = {name: text for name, text in os.environ.items() if not name.startswith("JOBSVC_")}
-    return subprocess.run(
-        [sys.executable, "-m", "jobsvc", *args],
-        env={**outside, "PYTHONPATH": str(ROOT), "DATABASE_URL": "", "JOBSVC_DATA_DIR": str(data_dir), **settings},
-        cwd=data_dir.parent,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    environ = client_environ(DATABASE_URL="", JOBSVC_DATA_DIR=str(data_dir), **settings)
+    return processes.run("jobsvc", *args, environ=environ, directory=data_dir.parent)
 
 
 def done(data_dir: Path, *args: str, **settings: str) -> list[str]:

@@ -84,6 +84,7 @@ def expressions() -> Iterator[str]:
 SELECTOR = re.compile(r"\b([a-zA-Z_]\w*)(?:\{([^}]*)\}|(?=\[))|\b(jobsvc_\w+)")
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize("expression", list(expressions()))
 def test_expressions_name_metrics_and_labels_that_there_are(real: Scraped, expression: str) -> None:
     used = [(name or alone, labels) for name, labels, alone in SELECTOR.findall(expression)]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.processes import ROOT, Forked, Forking, Process, start
+from tests.support.processes import ROOT, Forked, Forking, Process, by_command, run, start
 from tests.support.waiting import TIMEOUT, poll
 
 MODULE = "tests.process.programs.tells"
@@ -44,6 +44,19 @@ def test_it_is_as_its_command_would_have_it(tmp_path: Path) -> None:
     assert told(forked)["environ"]["TOLD"] == "a\nb"
 
 
+def test_what_it_prints_and_its_code_are_told_at_its_end_as_by_its_command(tmp_path: Path) -> None:
+    forked = run("jobsvc", "db", "--such", environ=os.environ, directory=tmp_path)
+    with by_command():
+        plain = run("jobsvc", "db", "--such", environ=os.environ, directory=tmp_path)
+    assert (forked.returncode, forked.stdout, forked.stderr) == (plain.returncode, plain.stdout, plain.stderr)
+    assert "No such option '--such'" in forked.stderr
+    assert json.loads(run(MODULE, "0", environ=os.environ, directory=tmp_path).stdout.splitlines()[0])[
+        "directory"
+    ] == str(tmp_path)
+    with pytest.raises(subprocess.TimeoutExpired):
+        run(MODULE, "wait", environ=os.environ, seconds=0)
+
+
 def test_it_can_be_asked_and_killed_as_any_other(tmp_path: Path) -> None:
     log = tmp_path / "log"
     one = begun(log, "wait")
@@ -67,7 +80,7 @@ def test_what_python_looks_at_before_it_begins_takes_a_process_of_its_own(tmp_pa
 def test_where_the_one_they_are_forked_from_is_gone_nobody_waits_for_ever(tmp_path: Path) -> None:
     forking = Forking()
     with (tmp_path / "log").open("wb") as out:
-        one = forking.start([MODULE, "wait"], os.environ, out)
+        one = forking.start([MODULE, "wait"], os.environ, out, out)
         assert forking._process is not None
         forking._process.kill()
         with pytest.raises(AssertionError, match="is gone"):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -12,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import ROOT
+from tests.support import processes
 from tests.support.server import Server
+from tests.support.shell import client_environ
 from tests.support.waiting import poll
 
 GUNICORN = [sys.executable, "-m", "gunicorn"]
@@ -23,15 +22,8 @@ MakeServer = Callable[..., Server]
 
 def keys(server: Server, *args: str) -> tuple[int, str, str]:
     """`python -m jobsvc keys …` beside a server; returns its exit code, and what it printed."""
-    environ = {name: text for name, text in os.environ.items() if not name.startswith("JOBSVC_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "jobsvc", "keys", *args],
-        cwd=ROOT,
-        env={**environ, "JOBSVC_DATA_DIR": str(server.data_dir), "DATABASE_URL": "", "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environ = client_environ(JOBSVC_DATA_DIR=str(server.data_dir), DATABASE_URL="", COLUMNS="200")
+    done = processes.run("jobsvc", "keys", *args, environ=environ)
     return done.returncode, done.stdout, done.stderr
 
 

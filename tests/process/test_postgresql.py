@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support import processes
 from tests.support.databases import fresh, postgresql
 from tests.support.exactly_once import DATE_COLUMN, assert_exactly_once
-from tests.support.processes import ROOT
 from tests.support.server import Server
 from tests.support.waiting import poll
 
@@ -67,9 +65,8 @@ def test_a_process_on_tables_of_another_version_names_the_command_which_then_hel
         said = server.log.read_text()
         assert "python -m jobsvc db upgrade" in said
         assert "Traceback" not in said
-        command = [sys.executable, "-m", "jobsvc", "db", "upgrade"]
-        done = subprocess.run(command, cwd=ROOT, env=server._environ, capture_output=True, text=True, check=True)
-        assert "is up to date" in done.stdout
+        done = processes.run("jobsvc", "db", "upgrade", environ=server._environ)
+        assert (done.returncode, "is up to date" in done.stdout) == (0, True), done.stderr
         server.start()
         server.kill()
 

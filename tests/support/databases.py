@@ -20,6 +20,9 @@ from typing import Any
 import psycopg
 from sqlalchemy import URL, make_url
 
+from jobsvc.files.belonging import settle
+from jobsvc.files.contract import IDENTITY
+from jobsvc.files.open_files import open_files
 from jobsvc.settings import Settings
 from jobsvc.store.database import Database
 from jobsvc.store.migrate import upgrade
@@ -199,20 +202,36 @@ def fresh(which: str) -> Iterator[str]:
 
 
 @cache
-def _sqlite_template() -> Path:
+def _sqlite_template(identified: bool) -> Settings:
+    """Of a data directory with a migrated database; `identified` as after a first start, which gives database and files
+    the identity that they share."""
     directory = Path(tempfile.mkdtemp(prefix="jobsvc-sqlite-"))
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    database = Database(Settings(data_dir=directory).url)
+    settings = Settings(data_dir=directory)
+    database = Database(settings.url)
     upgrade(database)
+    if identified:
+        settle(database, open_files(settings), ())
     database.close()
-    return Path(make_url(Settings(data_dir=directory).url).database or "")
+    return settings
 
 
-def lay_out(data_dir: Path, database_url: str) -> None:
-    """Spare a new data directory the migrations of its SQLite database, if that is where the database is to be."""
-    path = Path(make_url(Settings(data_dir=data_dir, database_url=database_url).url).database or "")
+def lay_out(data_dir: Path, database_url: str, files_url: str = "") -> None:
+    """Spare a new data directory what takes most of a first start, if that is where the SQLite database is to be: the
+    migrations, and the identity, where the files are there, too. All that are laid out have the same."""
+    path = _sqlite_file(Settings(data_dir=data_dir, database_url=database_url))
+    files = data_dir / "files"
+    identified = not files_url and not files.exists()
     # What is wrong with a directory is the application's to say.
     with suppress(OSError):
         if path.parent == data_dir and not path.exists():
+            template = _sqlite_template(identified)
             data_dir.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(_sqlite_template(), path)
+            if identified:
+                files.mkdir()
+                shutil.copyfile(template.data_dir / "files" / IDENTITY, files / IDENTITY)
+            shutil.copyfile(_sqlite_file(template), path)
+
+
+def _sqlite_file(settings: Settings) -> Path:
+    return Path(make_url(settings.url).database or "")

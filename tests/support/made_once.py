@@ -6,7 +6,6 @@ Thousands of tests make an application each, and half of what that takes would b
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from functools import cache
 from importlib.metadata import EntryPoints, entry_points
 from types import CodeType
@@ -24,8 +23,11 @@ from werkzeug.routing import Rule
 
 from jobsvc.kinds import registry
 
-_RULES: dict[tuple[str, bool], Callable[..., Any]] = {}
-"""By the rule and whether names that it does not have are appended. Written by any thread, the same."""
+_RULES: dict[str, dict[str, Any]] = {}
+"""What Werkzeug makes of a rule, by its text. Written by any thread, the same."""
+
+COMPILED = ("_parts", "_trace", "_converters", "arguments", "_build", "_build_unknown")
+"""The attributes of a rule that compiling it sets."""
 
 
 def make_once(patch: pytest.MonkeyPatch) -> None:
@@ -37,17 +39,20 @@ def make_once(patch: pytest.MonkeyPatch) -> None:
 
 
 def _compile_rules_once(patch: pytest.MonkeyPatch) -> None:
-    compiled = Rule._compile_builder
+    compiled = Rule.compile
 
-    def once(self: Rule, append_unknown: bool = True) -> Callable[..., Any]:
-        key = (self.rule, append_unknown)
+    def once(self: Rule) -> None:
         if self.defaults or self.subdomain or self.host:
-            return compiled(self, append_unknown)
-        if key not in _RULES:
-            _RULES[key] = compiled(self, append_unknown)
-        return _RULES[key]
+            compiled(self)
+            return
+        made = _RULES.get(self.rule)
+        if made is None:
+            compiled(self)
+            # What builds addresses is bound to the first rule with this text: it asks it for its converters alone.
+            made = _RULES[self.rule] = {name: self.__dict__[name] for name in COMPILED}
+        self.__dict__.update(made)
 
-    patch.setattr(Rule, "_compile_builder", once)
+    patch.setattr(Rule, "compile", once)
 
 
 def _compile_statements_once(patch: pytest.MonkeyPatch) -> None:

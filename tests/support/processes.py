@@ -12,7 +12,8 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Protocol
+from tempfile import TemporaryFile
+from typing import IO, Any, Protocol
 
 from tests.support.programs.forked import MESSAGE_BYTES
 
@@ -45,7 +46,7 @@ class Process(Protocol):
 def start(command: Sequence[str], environ: Mapping[str, str], log: IO[bytes]) -> Process:
     """Start a command in the project's directory, in a process group of its own; what it prints goes to `log`."""
     if _forking and command[:2] == [sys.executable, "-m"] and _interpreter(environ) == _interpreter(os.environ):
-        return _forking[0].start(command[2:], environ, log)
+        return _forking[0].start(command[2:], environ, log, log)
     return subprocess.Popen(
         command,
         cwd=ROOT,
@@ -55,6 +56,36 @@ def start(command: Sequence[str], environ: Mapping[str, str], log: IO[bytes]) ->
         start_new_session=True,
         preexec_fn=heed_interrupts,  # noqa: PLW1509 (it takes no lock)
     )
+
+
+def run(
+    module: str, *arguments: str, environ: Mapping[str, str], directory: Path = ROOT, seconds: float = 60.0
+) -> subprocess.CompletedProcess[str]:
+    """Run one of the project's modules to its end, in any directory. Raises TimeoutExpired."""
+    words = [module, *arguments]
+    if not _forking or _interpreter(environ) != _interpreter(os.environ):
+        return subprocess.run(
+            [sys.executable, "-m", *words],
+            cwd=directory,
+            env={**environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+    with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+        process = _forking[0].start(words, environ, out, err, directory)
+        try:
+            code = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        return subprocess.CompletedProcess(words, code, _whole(out), _whole(err))
+
+
+def _whole(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read()
 
 
 def heed_interrupts() -> None:
@@ -103,14 +134,16 @@ class Forking:
         self._orders: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, words: Sequence[str], environ: Mapping[str, str], log: IO[bytes]) -> Forked:
-        """`words`: the module's name, and its arguments."""
-        order = {"module": words[0], "arguments": words[1:], "directory": str(ROOT), "environ": dict(environ)}
+    def start(
+        self, words: Sequence[str], environ: Mapping[str, str], out: IO[Any], err: IO[Any], directory: Path = ROOT
+    ) -> Forked:
+        """`words`: the module's name, and its arguments; `out` and `err`: where it prints."""
+        order = {"module": words[0], "arguments": words[1:], "directory": str(directory), "environ": dict(environ)}
         message = json.dumps(order).encode()
         assert len(message) <= MESSAGE_BYTES
         news, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            socket.send_fds(self._begun(), [message], [log.fileno(), theirs.fileno()])
+            socket.send_fds(self._begun(), [message], [out.fileno(), err.fileno(), theirs.fileno()])
         return Forked(news)
 
     def _begun(self) -> socket.socket:

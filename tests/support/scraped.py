@@ -11,9 +11,10 @@ class Scraped:
     """The samples of a text in Prometheus's format, which must be well-formed."""
 
     def __init__(self, text: str) -> None:
-        self.families = {family.name: family.type for family in text_string_to_metric_families(text)}
+        families = list(text_string_to_metric_families(text))
+        self.families = {family.name: family.type for family in families}
         self._values: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
-        for family in text_string_to_metric_families(text):
+        for family in families:
             for sample in family.samples:
                 key = sample.name, frozenset(sample.labels.items())
                 assert key not in self._values, f"{key} is there twice"

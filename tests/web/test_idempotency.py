@@ -217,6 +217,7 @@ def test_keys_are_remembered_by_the_next_process(make_app: Callable[..., Flask])
     assert job_of(send(make_app().test_client())) == first
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize("key", ["", "x" * 256, "é", "tab\there", "\x7f"])
 def test_a_key_that_is_none_is_refused(client: FlaskClient, services: Services, key: str) -> None:
     allowed = "must be 1 to 255 printable ASCII characters"

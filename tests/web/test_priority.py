@@ -50,6 +50,7 @@ WAYS = pytest.mark.parametrize("way", [form, query, of_kind, export, export_of_k
 Way = Callable[..., Any]
 
 
+@pytest.mark.in_one_app
 @WAYS
 @pytest.mark.parametrize(("given", "told"), [("low", "low"), ("high", "high"), ("", "normal")])
 def test_every_way_to_create_a_job_takes_a_priority(

@@ -229,6 +229,7 @@ def test_a_key_may_start_the_kinds_that_it_is_for(app: Flask, client: FlaskClien
     assert {job["kind"] for job in client.get("/jobs", headers=headers).get_json()["jobs"]} == {"createExport"}
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize("given", ["Basic YW5uOmFubg==", "Bearer", "Bearer ", "Token x", "x"])
 def test_other_credentials_are_refused_and_say_what_is_needed(client: FlaskClient, given: str) -> None:
     answer = client.get("/jobs", headers={"Authorization": given})

@@ -85,6 +85,7 @@ def test_every_route_refuses_a_parameter_that_is_given_twice(shared_client: Flas
             assert why in refused(both, name), path
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize(
     ("data", "content_type", "why"),
     [

@@ -156,6 +156,7 @@ def test_a_plain_file_has_no_warnings(api: Api) -> None:
     assert api.succeeded(api.upload("date,b\n2026-01-01,2\n"))["warnings"] == []
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize(
     ("header", "column"), [(" date,b", None), ("Date,b", None), ("b, DATE ", None), ("When,b", "when")]
 )
@@ -185,6 +186,7 @@ def test_dates_are_read_by_the_format_that_is_given(api: Api, quoted: bool) -> N
     assert job["progress"]["failed"] == 1
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize("form", ["%d/%m", "nonsense", "%H:%M", "%", "%Q"])
 def test_a_format_that_tells_no_date_is_refused(client: FlaskClient, form: str) -> None:
     answer = client.post("/uploadCSV", query_string={"date_format": form}, data=b"date\n1\n")

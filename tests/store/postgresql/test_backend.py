@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -27,8 +26,8 @@ from jobsvc.store.migrate import is_current, prepare, upgrade
 from jobsvc.store.queries import job_rows
 from jobsvc.store.tables import jobs, metadata, records
 from jobsvc.store.types import Jsonb
+from tests.support import processes
 from tests.support.databases import postgresql
-from tests.support.processes import ROOT
 from tests.support.waiting import TIMEOUT
 
 NOW = datetime(2026, 1, 31, 10, tzinfo=UTC)
@@ -76,7 +75,8 @@ def test_migrations_that_several_processes_apply_at_once_are_applied_once(empty:
     url = empty.backend.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     environ = {**os.environ, "DATABASE_URL": url, "JOBSVC_DATA_DIR": str(tmp_path)}
     command = [sys.executable, "-m", "jobsvc", "db", "upgrade"]
-    upgrades = [subprocess.Popen(command, cwd=ROOT, env=environ) for _ in range(3)]
+    with (tmp_path / "log").open("wb") as log:
+        upgrades = [processes.start(command, environ, log) for _ in range(3)]
     assert [upgrade.wait(TIMEOUT) for upgrade in upgrades] == [0, 0, 0]
     assert is_current(empty)
 

@@ -4,8 +4,8 @@
 
 Two thirds of what a process of the service takes to start is to load libraries and the service itself, each time the
 same. Each message on the socket is a process to be started: JSON of its module, arguments, directory and environment,
-with two descriptors: where it prints, and a socket that is told its number, and when it has ended its exit code. Ends
-when nobody holds the other end of the socket.
+with three descriptors: its standard output, its standard error, and a socket that is told its number, and when it has
+ended its exit code. Ends when nobody holds the other end of the socket.
 """
 
 from __future__ import annotations
@@ -63,13 +63,14 @@ def serve(orders: socket.socket) -> dict[str, Any] | None:
                     with news:
                         _tell(news, os.waitstatus_to_exitcode(os.waitpid(number, 0)[1]))
                     continue
-                message, descriptors, _, _ = socket.recv_fds(orders, MESSAGE_BYTES, 2)
+                message, descriptors, _, _ = socket.recv_fds(orders, MESSAGE_BYTES, 3)
                 if not message:
                     return None
-                printed, news = descriptors[0], socket.socket(fileno=descriptors[1])
+                *printed, told = descriptors
+                news = socket.socket(fileno=told)
                 number = os.fork()
                 if number == 0:
-                    _become(printed)
+                    _become(*printed)
                     _tell(news, os.getpid())
                     for other in running:
                         os.close(other)
@@ -77,7 +78,8 @@ def serve(orders: socket.socket) -> dict[str, Any] | None:
                         each.close()
                     order: dict[str, Any] = json.loads(message)
                     return order
-                os.close(printed)
+                for each_file in printed:
+                    os.close(each_file)
                 ended = os.pidfd_open(number)
                 running[ended] = number, news
                 selector.register(ended, EVENT_READ)
@@ -91,12 +93,13 @@ def _tell(news: socket.socket, number: int) -> None:
         return
 
 
-def _become(printed: int) -> None:
+def _become(out: int, err: int) -> None:
     """A process of its own, with a group of its own, that prints there."""
     os.setsid()
-    os.dup2(printed, 1)
-    os.dup2(printed, 2)
-    os.close(printed)
+    os.dup2(out, 1)
+    os.dup2(err, 2)
+    os.close(out)
+    os.close(err)
 
 
 def main() -> None:

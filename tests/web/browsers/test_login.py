@@ -208,6 +208,7 @@ def test_each_login_makes_another_session_and_ends_the_one_before(app: Flask, da
     assert lets_in(browser.copy(second))
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize("value", ["", "x", "A" * 43, "é" * 43, "A" * 5000, "' OR 1=1 --"])
 def test_what_is_no_session_lets_nobody_in(app: Flask, value: str) -> None:
     assert not lets_in(Browser(app).copy(value))
@@ -243,6 +244,7 @@ def test_a_person_without_a_session_is_led_to_the_login_and_back(app: Flask) -> 
     assert browser.get(back.headers["Location"], {"Accept": PAGE_VIEW}).status_code == 200
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize("accept", ["*/*", "application/json", "text/csv", "application/json, text/html;q=0.5", ""])
 def test_a_program_without_a_key_is_answered_401(app: Flask, accept: str) -> None:
     assert_problem(Browser(app).get("/jobs", {"Accept": accept}), 401, "no-good-key")
@@ -272,6 +274,7 @@ ELSEWHERE = [
 ]
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize("path", ELSEWHERE)
 def test_a_login_leads_to_no_other_site(app: Flask, path: str) -> None:
     browser = Browser(app)

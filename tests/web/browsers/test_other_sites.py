@@ -77,6 +77,7 @@ def said(sent: Sent) -> dict[str, str]:
     return {name: value for name, value in given.items() if value is not None}
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize("sent", TABLE, ids=str)
 def test_with_a_cookie_only_pages_of_this_service_change_something(app: Flask, sent: Sent) -> None:
     browser = Browser(app).log_in(ANN)
@@ -91,6 +92,7 @@ def test_with_a_cookie_only_pages_of_this_service_change_something(app: Flask, s
     assert browser.get("/jobs", said(sent)).status_code == 200
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize("sent", TABLE, ids=str)
 @pytest.mark.parametrize("allow_anonymous", [True, False])
 def test_where_there_are_no_keys_the_same_holds(
@@ -106,6 +108,7 @@ def test_where_there_are_no_keys_the_same_holds(
             assert_problem(answer, 403, "local-only" if local else "other-site")
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize("sent", TABLE, ids=str)
 def test_a_key_in_the_header_counts_wherever_it_comes_from(app: Flask, sent: Sent) -> None:
     browser = Browser(app).log_in(ANN)
@@ -120,6 +123,7 @@ def test_behind_https_the_origin_has_to_be_https_too(app: Flask) -> None:
         assert browser.post("/jobs/x/pause", {"Origin": origin}).status_code == status, origin
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize("sent", TABLE, ids=str)
 def test_no_other_site_logs_a_browser_in_or_out(app: Flask, sent: Sent) -> None:
     stranger = Browser(app)

@@ -35,6 +35,7 @@ def test_an_export_is_answered_with_the_id_of_its_job(client: FlaskClient, servi
     assert job.done == 32
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize(
     "content_type",
     ["application/json", "application/x-www-form-urlencoded", "text/plain", "multipart/form-data; boundary=x", None],

@@ -49,6 +49,7 @@ def test_a_key_can_be_asked_for_by_a_form_with_kinds_between_commas(client: Flas
     assert client.post("/keys", data=said, headers=ADMIN).get_json()["kinds"] == ["bulkTeam", "createExport"]
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize(
     ("said", "detail"),
     [

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
 from jobsvc.jobs.states import State
 from jobsvc.kinds.csv.format import DEFAULT_MAX_ROW_BYTES
 from jobsvc.kinds.csv.rows import MAX_ROW_LINES
 from jobsvc.runs import runner
+from jobsvc.store.tables import jobs, records
 from jobsvc.web.services import Services
 from tests.support.flights import data_dir
 from tests.support.gated import Gate, Gated, gated_checkpoints
@@ -90,16 +93,12 @@ def gate() -> Iterator[Gate]:
 
 
 def records_of(client: FlaskClient, job_id: str) -> dict[int, list[str]]:
-    """The fields of all of a job's records, by row."""
-    found: dict[int, list[str]] = {}
-    path = f"/records?job={job_id}&limit=1000"
-    after = ""
-    while True:
-        page = client.get(path + after).get_json()
-        found |= {record["row"]: list(record["data"].values()) for record in page["records"]}
-        if page["next"] is None:
-            return found
-        after = f"&after={page['next']}"
+    """The fields of all of a job's records, by row, as the database holds them."""
+    services = client.application.extensions["jobsvc"]
+    found = select(records.c.row, records.c.data).join_from(records, jobs, jobs.c.key == records.c.job_key)
+    with services.results._database.read() as connection:
+        rows = connection.execute(found.where(jobs.c.id == job_id).order_by(records.c.row))
+        return {row: json.loads(data) if isinstance(data, str) else data for row, data in rows}
 
 
 def failed_of(client: FlaskClient, job_id: str) -> bytes:
@@ -145,9 +144,9 @@ def assert_accounted_for(client: FlaskClient, job_id: str, file: Damaged) -> int
     behind = progress["done"] + progress["failed"]
     refused = {row: error for row, error in file.errors.items() if row <= behind}
 
-    records = records_of(client, job_id)
-    assert sorted(records) == [row for row in range(1, behind + 1) if row not in refused]
-    assert all(records[row] == fields_of(file.rows[row - 1]) for row in records)
+    stored = records_of(client, job_id)
+    assert sorted(stored) == [row for row in range(1, behind + 1) if row not in refused]
+    assert all(stored[row] == fields_of(file.rows[row - 1]) for row in stored)
 
     failed = failed_of(client, job_id)
     assert table(failed.split(b"\n", 1)[0])[0] == ["_line", "_error", *fields_of(file.header)]
@@ -212,8 +211,7 @@ def test_mended_rows_go_in_with_their_line_and_error_columns_left_out(
 
     job = wait_for(services, mended, State.SUCCEEDED)
     assert (job.done, job.failed) == (len(weather.errors), 0)
-    records = records_of(client, mended)
-    assert list(records.values()) == [fields_of(whole) for whole in weather.whole.values()]
+    assert list(records_of(client, mended).values()) == [fields_of(whole) for whole in weather.whole.values()]
 
 
 def test_refused_rows_come_back_byte_for_byte(client: FlaskClient, services: Services) -> None:

@@ -211,6 +211,7 @@ def test_the_log_comes_in_pages_and_goes_on_after_its_last_line(make_app: MakeAp
     assert [line["attempt"] for line in job.page(f"?after={whole[-1]['line']}")["lines"]] == [2, 2, 2]
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize("query", ["?limit=0", "?limit=1001", "?after=x", "?after=1.2", "?since=1"])
 def test_what_can_not_be_asked_for_is_refused(make_app: MakeApp, query: str) -> None:
     job = Job(make_app([Talkative()]), "talkative", "say,1")

@@ -121,6 +121,7 @@ def test_reasons_that_say_the_same_of_many_rows_are_counted_together(client: Fla
     assert {reason["line"] for reason in found["reasons"]} >= {103}
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize(
     ("data", "options", "suggestions"),
     [
@@ -196,6 +197,7 @@ def test_an_error_of_the_file_comes_with_what_is_known_of_it(client: FlaskClient
     assert found["rows"] == [{"row": 1, "data": {"tam": "Red", "m": "Ann", "column_3": "Bob"}}]
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize(
     ("data", "options", "said"),
     [
@@ -215,6 +217,7 @@ def test_what_is_no_csv_is_refused_as_an_upload_is(
     assert said in assert_problem(ask(client, data, **options), 400)["detail"]
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize(
     ("options", "name", "said"),
     [

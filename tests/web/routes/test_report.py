@@ -245,6 +245,7 @@ def test_no_counts_stay_of_a_job_that_is_deleted(client: FlaskClient, services: 
     assert counts(report(client, kept)) == EXPECTED
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize("given", ["101", "-1", "x", "", "1.5", "²"])
 def test_how_many_rows_to_show_is_a_number_up_to_a_hundred(client: FlaskClient, services: Services, given: str) -> None:
     job_id = upload(client, FILE)

@@ -50,6 +50,7 @@ def finished(client: FlaskClient, services: Services) -> str:
     return job_id
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize(
     "path",
     ["/jobs", "/jobs?state=paused", "/jobs/{}", "/jobs/{}/events", "/jobs/{}/webhooks", "/jobs/actions", "/kinds"],

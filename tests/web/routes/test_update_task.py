@@ -191,6 +191,7 @@ def test_an_empty_id_is_invalid(shared_client: FlaskClient, ask: Ask) -> None:
     assert told(ask(shared_client, "", "stop")) == (400, "invalid_id")
 
 
+@pytest.mark.in_one_app
 @every_way
 def test_an_action_that_is_none_of_the_three_is_invalid(client: FlaskClient, services: Services, ask: Ask) -> None:
     job_id = submit_gated(services, count=0)

@@ -41,6 +41,7 @@ def files(services: Services) -> list[str]:
     return sorted(stored(services.files))
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize("name", ["x.csv.gz", "x.csv", "", "x.zip"])
 @pytest.mark.parametrize("level", [0, 9])
 def test_a_gzip_file_is_unpacked_whatever_its_name(
@@ -84,6 +85,7 @@ def test_a_large_file_with_members_across_reads_is_unpacked_right(client: FlaskC
 PACKED = gzip.compress(CSV)
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize("end", range(2, len(PACKED)))
 def test_a_truncated_file_is_refused_wherever_it_ends(client: FlaskClient, services: Services, end: int) -> None:
     status, answer = send_file(client, PACKED[:end])
@@ -92,6 +94,7 @@ def test_a_truncated_file_is_refused_wherever_it_ends(client: FlaskClient, servi
     assert files(services) == []
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize(
     ("damaged", "why"),
     [

@@ -69,6 +69,7 @@ def refused(client: FlaskClient, services: Services, name: str, value: str, cont
 # delimiter
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize(
     ("given", "character"),
     [
@@ -112,6 +113,7 @@ def test_a_file_of_one_column_needs_no_delimiter(client: FlaskClient, services: 
     assert done(services, job_id).params["delimiter"] == "\t"
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize("value", ["ab", "a", "7", '"', "\\", "\n", "\r", "é", "none", "\0"])
 def test_a_delimiter_that_can_be_none_is_refused(client: FlaskClient, services: Services, value: str) -> None:
     message = refused(client, services, "delimiter", value)
@@ -122,6 +124,7 @@ def test_a_delimiter_that_can_be_none_is_refused(client: FlaskClient, services: 
 # encoding
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize(
     ("encoding", "text"),
     [
@@ -164,6 +167,7 @@ def test_bytes_that_are_none_of_the_encoding_are_refused_and_the_rest_goes_in(
     assert refusals(client, job_id)[0][0] == "3"
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize(
     "value",
     [

@@ -74,6 +74,7 @@ def test_the_file_is_stored_byte_for_byte_also_where_it_looks_like_a_boundary(
     assert stored(services.files)[f"{job_id}.input"] == content
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize(
     ("body", "why"),
     [
@@ -102,6 +103,7 @@ def test_a_body_without_a_file_that_can_be_read_is_refused(
         assert_refused(services, send(client, body, route), why=why)
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize(
     ("content_type", "why"),
     [
@@ -117,6 +119,7 @@ def test_a_form_without_its_stated_boundary_is_refused(
     assert_refused(services, send(client, whole(FILE), content_type=content_type), why=why)
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize("content_type", ["text/csv", "application/x-www-form-urlencoded", "application/json", ""])
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 def test_any_other_body_is_the_file_itself_and_its_options_are_in_the_query(
@@ -134,6 +137,7 @@ def test_any_other_body_is_the_file_itself_and_its_options_are_in_the_query(
     assert job.params["date_column"] == "day"
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize(
     ("query", "headers", "why"),
     [
@@ -185,6 +189,7 @@ def test_a_body_that_ends_early_is_refused_wherever_it_ends(client: FlaskClient,
         assert_refused(services, send(client, body[:end]))
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize(
     "arrived", [whole(FILE), FILE, FILE[:-10], b""], ids=["all", "unclosed", "in the file", "none"]
 )
@@ -226,6 +231,7 @@ def sized(size: int) -> bytes:
     return b"n\n" + b"1" * (size - 3) + b"\n"
 
 
+@pytest.mark.in_one_app
 @pytest.mark.parametrize("chunked", [False, True], ids=["with Content-Length", "without Content-Length"])
 @pytest.mark.parametrize("size", [LIMIT + 1, 2_000_000], ids=["by one byte", "by far"])
 def test_a_file_over_the_limit_is_refused_and_leaves_nothing(limited: Flask, size: int, chunked: bool) -> None:
