@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
 
 from jobsvc.files.belonging import NotTogether, adopt, belong_together, settle
 from jobsvc.files.contract import Files
@@ -48,6 +48,10 @@ def make_database(tmp_path: Path, database_url: str) -> Iterator[Callable[[], Da
     def make() -> Database:
         database = Database(Settings(database_url=database_url or f"sqlite:///{tmp_path}/database").url)
         upgrade(database)
+        if not opened:
+            # Those of other tests have one.
+            with database.write() as connection:
+                connection.execute(delete(identity))
         opened.append(database)
         return database
 

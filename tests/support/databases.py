@@ -18,17 +18,22 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, insert, make_url
 
-from jobsvc.files.belonging import settle
 from jobsvc.files.contract import IDENTITY
-from jobsvc.files.open_files import open_files
 from jobsvc.settings import Settings
 from jobsvc.store.database import Database
 from jobsvc.store.migrate import upgrade
-from jobsvc.store.tables import metadata
+from jobsvc.store.tables import identity, metadata
+from tests.support.waiting import poll
 
 BOTH = ("sqlite", "postgresql")
+
+MIGRATED = "jobsvc_test_"
+"""How the names of the PostgreSQL databases begin that are as the template is."""
+
+IDENTIFIED = "0" * 32
+"""The identity of all databases that are as new."""
 
 _numbers = count(1)
 
@@ -69,6 +74,8 @@ def template() -> str:
     administer(f'DROP DATABASE IF EXISTS "{name}"', f'CREATE DATABASE "{name}"')
     database = Database(Settings(database_url=plain(server().set(database=name))).url)
     upgrade(database)
+    with database.write() as connection:
+        connection.execute(insert(identity).values(id=IDENTIFIED))
     database.close()
     atexit.register(_drop, name)
     return name
@@ -95,7 +102,7 @@ _as_new: list[str] = []
 
 
 def _make(migrated: bool) -> str:
-    name = f"jobsvc_test_{os.getpid()}_{next(_numbers)}"
+    name = f"{MIGRATED if migrated else 'jobsvc_empty_'}{os.getpid()}_{next(_numbers)}"
     administer(f'CREATE DATABASE "{name}" TEMPLATE "{template() if migrated else "template0"}" {_strategy()}')
     atexit.register(_drop, name)
     return name
@@ -104,15 +111,22 @@ def _make(migrated: bool) -> str:
 def _made_new(name: str) -> bool:
     """End all sessions of a database and remove its rows. Returns whether it is as the template is."""
     try:
-        with psycopg.connect(plain(server().set(database=name)), autocommit=True) as connection:
-            connection.execute(_END_SESSIONS)
-            if _shape(connection) != _template_shape():
-                return False
-            connection.execute(_REMOVE_ROWS.format(tables=_TABLES).encode())
-            connection.execute(_RESTART_SEQUENCES)
+        connection = _looked_after(name)
+        # To wait for the end of one, the server would look ten times a second.
+        poll(lambda: connection.execute(_END_SESSIONS).fetchone() is None, 10, "the sessions to end", every=0.005)
+        if _shape(connection) != _template_shape():
+            return False
+        connection.execute(_REMOVE_ROWS.format(tables=_TABLES).encode())
+        connection.execute(_RESTART_SEQUENCES)
     except psycopg.Error:
         return False
     return True
+
+
+@cache
+def _looked_after(name: str) -> psycopg.Connection[Any]:
+    """The session in which a database is made new again and again: in a new one each statement takes thrice as long."""
+    return psycopg.connect(plain(server().set(database=name)), autocommit=True)
 
 
 @cache
@@ -145,10 +159,10 @@ _REMOVE_ROWS = """
 
 _TABLE_NAMES = """
     SELECT oid::regclass::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
-    AND relname NOT IN ('alembic_version', 'queue_migrations')"""
+    AND relname NOT IN ('alembic_version', 'queue_migrations', 'identity')"""
 
 _END_SESSIONS = """
-    SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()"""
 
 _RESTART_SEQUENCES = """
@@ -168,6 +182,7 @@ _SHAPE = """
         (SELECT array_agg(md5(prosrc) ORDER BY oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace),
         (SELECT array_agg(version_num::text) FROM alembic_version),
         (SELECT array_agg(name::text ORDER BY name) FROM queue_migrations),
+        (SELECT array_agg(id::text) FROM identity),
         (SELECT array_agg((datallowconn, datconnlimit, datacl::text)::text) FROM pg_database
             WHERE datname = current_database()),
         (SELECT array_agg(setconfig::text) FROM pg_db_role_setting JOIN pg_database ON pg_database.oid = setdatabase
@@ -202,35 +217,36 @@ def fresh(which: str) -> Iterator[str]:
 
 
 @cache
-def _sqlite_template(identified: bool) -> Settings:
-    """Of a data directory with a migrated database; `identified` as after a first start, which gives database and files
-    the identity that they share."""
+def _sqlite_template(identified: bool) -> Path:
+    """A migrated database."""
     directory = Path(tempfile.mkdtemp(prefix="jobsvc-sqlite-"))
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     settings = Settings(data_dir=directory)
     database = Database(settings.url)
     upgrade(database)
     if identified:
-        settle(database, open_files(settings), ())
+        with database.write() as connection:
+            connection.execute(insert(identity).values(id=IDENTIFIED))
     database.close()
-    return settings
+    return _sqlite_file(settings)
 
 
 def lay_out(data_dir: Path, database_url: str, files_url: str = "") -> None:
-    """Spare a new data directory what takes most of a first start, if that is where the SQLite database is to be: the
-    migrations, and the identity, where the files are there, too. All that are laid out have the same."""
-    path = _sqlite_file(Settings(data_dir=data_dir, database_url=database_url))
+    """Spare a new data directory what takes most of a first start: the migrations, where its SQLite database is to be;
+    and the identity that database and files share, where both are new. All that are laid out have the same."""
+    settings = Settings(data_dir=data_dir, database_url=database_url)
     files = data_dir / "files"
     identified = not files_url and not files.exists()
     # What is wrong with a directory is the application's to say.
     with suppress(OSError):
-        if path.parent == data_dir and not path.exists():
-            template = _sqlite_template(identified)
+        if (path := _sqlite_file(settings)).parent == data_dir and not path.exists():
             data_dir.mkdir(parents=True, exist_ok=True)
-            if identified:
-                files.mkdir()
-                shutil.copyfile(template.data_dir / "files" / IDENTITY, files / IDENTITY)
-            shutil.copyfile(_sqlite_file(template), path)
+            shutil.copyfile(_sqlite_template(identified), path)
+        elif not (make_url(settings.url).database or "").startswith(MIGRATED):
+            return
+        if identified:
+            files.mkdir(parents=True)
+            (files / IDENTITY).write_text(f"{IDENTIFIED}\n")
 
 
 def _sqlite_file(settings: Settings) -> Path:
