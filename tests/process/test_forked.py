@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.processes import ROOT, Forked, Forking, Process, by_command, run, start
+from tests.support.processes import ROOT, Forked, Forking, Process, by_command, heed_interrupts, run, start
 from tests.support.waiting import TIMEOUT, poll
 
 MODULE = "tests.process.programs.tells"
@@ -37,7 +37,13 @@ def test_it_is_as_its_command_would_have_it(tmp_path: Path) -> None:
     with plain.open("wb") as out:
         environ = {**os.environ, "TOLD": "a\nb"}
         subprocess.run(
-            [*COMMAND, "7", "and more"], cwd=ROOT, env=environ, stdout=out, start_new_session=True, check=False
+            [*COMMAND, "7", "and more"],
+            cwd=ROOT,
+            env=environ,
+            stdout=out,
+            start_new_session=True,
+            preexec_fn=heed_interrupts,
+            check=False,
         )
     assert forked.read_text().splitlines()[-1] == "the end"
     assert told(forked) == told(plain)

@@ -71,6 +71,7 @@ def run(
             capture_output=True,
             text=True,
             timeout=seconds,
+            preexec_fn=heed_interrupts,
             check=False,
         )
     with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
