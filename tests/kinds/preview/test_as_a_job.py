@@ -141,7 +141,12 @@ def test_of_a_file_that_is_cut_anywhere_it_is_the_beginning_of_what_is_said_of_t
     options = {"delimiter": "semicolon", "quotes": quotes}
     whole = preview(client, data, **options)
     assert whole["counts"]["done"] > 1
-    told = [assert_begins(preview(client, data[:cut], size=len(data), **options), whole) for cut in range(1, len(data))]
+    # How quotes are read is little of what a cut can spoil.
+    step = 1 if quotes == "strict" else 3
+    told = [
+        assert_begins(preview(client, data[:cut], size=len(data), **options), whole)
+        for cut in range(1, len(data), step)
+    ]
     assert told[0] == 0
     assert max(told) > 0
 

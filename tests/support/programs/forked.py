@@ -24,14 +24,20 @@ from typing import Any
 
 MESSAGE_BYTES = 200_000
 
+VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
 LATER = ("jobsvc.cli.", "jobsvc.testing.", "jobsvc.traces.", "jobsvc.files.remote", "jobsvc.store.migrations.")
 """What only some processes load."""
 
 OWN = "prometheus_client"
-"""What depends on the environment in which it is loaded: each process loads it, and all that needs it, for itself."""
+"""What depends on the environment in which it is loaded: where it is not the usual, a process loads it, and all that
+needs it, for itself."""
+
+APPLICATION = "jobsvc.process.app"
 
 
-def load() -> None:
+def load() -> list[str]:
+    """Returns the names of the modules that need what is `OWN`, and its own: all of them were loaded last."""
     for name in ("gunicorn.app.wsgiapp", "gunicorn.workers.gthread", "click", "jobsvc"):
         importlib.import_module(name)
     sys.modules[OWN] = None  # type: ignore[assignment]
@@ -43,9 +49,28 @@ def load() -> None:
                 if OWN not in str(error):
                     raise
     del sys.modules[OWN]
+    others = set(sys.modules)
+    importlib.import_module(APPLICATION)
     gc.collect()
     # Else the first collection of each process would copy all of it.
     gc.freeze()
+    return [name for name in sys.modules if name not in others]
+
+
+def is_usual(order: dict[str, Any]) -> bool:
+    """Whether the process measures in its own memory: web servers of several processes have files that they share."""
+    alone = order["module"] == "gunicorn" and "JOBSVC_ENGINE" not in order["environ"]
+    works = (order["module"], *order["arguments"][:1]) == ("jobsvc", "worker")
+    return (alone or works) and VARIABLE not in order["environ"]
+
+
+def forget(modules: list[str]) -> None:
+    """As if they had never been loaded."""
+    for name in modules:
+        del sys.modules[name]
+        package, _, short = name.rpartition(".")
+        if package in sys.modules:
+            delattr(sys.modules[package], short)
 
 
 def serve(orders: socket.socket) -> dict[str, Any] | None:
@@ -104,7 +129,7 @@ def _become(out: int, err: int) -> None:
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    load()
+    needing = load()
     order = serve(socket.socket(fileno=int(sys.argv[1])))
     if order is None:
         return
@@ -112,6 +137,8 @@ def main() -> None:
     os.chdir(order["directory"])
     os.environ.clear()
     os.environ.update(order["environ"])
+    if not is_usual(order):
+        forget(needing)
     sys.argv = [order["module"], *order["arguments"]]
     runpy.run_module(order["module"], run_name="__main__", alter_sys=True)
 
