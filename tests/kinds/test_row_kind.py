@@ -495,6 +495,10 @@ class Hooked(Numbers):
         if self.broken:
             raise RuntimeError("broken")
 
+    def wait_called(self, times: int) -> None:
+        """A hook reads the job once its change is committed: who resumes the job at once may be ahead of it."""
+        poll(lambda: len(self.calls) == times, TIMEOUT, f"{times} calls")
+
     def on_start(self, job: JobInfo) -> None:
         self.calls.append("start")
 
@@ -523,11 +527,13 @@ class TestHooks:
         h.jobs.pause(job_id, USER, 0)
         kind.gate.open(1)
         h.wait(job_id, State.PAUSED)
+        kind.wait_called(2)
         h.resume(job_id)
         kind.gate.wait_reached(2)
         kind.broken = True
         kind.gate.open()
         h.wait(job_id, State.FAILED)
+        kind.wait_called(4)
         kind.broken = False
         h.resume(job_id)
         h.wait(job_id, State.SUCCEEDED)
@@ -564,6 +570,7 @@ class TestHooks:
         h = env(kind)
         job = h.wait(h.submit(to=1), State.FAILED)
         assert job.error == "OSError: not yet"
+        kind.wait_called(2)
         h.resume(job.id)
         h.wait(job.id, State.SUCCEEDED)
         h.services.close()
