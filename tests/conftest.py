@@ -81,7 +81,7 @@ def pytest_collection_finish() -> None:
     # Thousands of tests, and what they import, stay to the end: the collector of garbage need not look at them.
     gc.collect()
     gc.freeze()
-    # What each test makes is some ten thousand objects, most of which go without the collector: once in a few tests.
+    # What a test makes is some ten thousand objects, most of which go without the collector. It comes each few tests.
     gc.set_threshold(50_000, 20, 20)
 
 

@@ -56,9 +56,8 @@ def test_what_it_prints_and_its_code_are_told_at_its_end_as_by_its_command(tmp_p
         plain = run("jobsvc", "db", "--such", environ=os.environ, directory=tmp_path)
     assert (forked.returncode, forked.stdout, forked.stderr) == (plain.returncode, plain.stdout, plain.stderr)
     assert "No such option '--such'" in forked.stderr
-    assert json.loads(run(MODULE, "0", environ=os.environ, directory=tmp_path).stdout.splitlines()[0])[
-        "directory"
-    ] == str(tmp_path)
+    said = run(MODULE, "0", environ=os.environ, directory=tmp_path).stdout.splitlines()[0]
+    assert json.loads(said)["directory"] == str(tmp_path)
     with pytest.raises(subprocess.TimeoutExpired):
         run(MODULE, "wait", environ=os.environ, seconds=0)
 

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Delete, Insert, Select, Update
 
+from jobsvc.files import belonging
 from jobsvc.jobs.states import State
+from jobsvc.store.queries import job_rows
 from tests.support.environment import WHO, Environment
 from tests.support.waiting import TIMEOUT
 
@@ -69,7 +71,8 @@ def test_a_job_builds_no_statement(env: Environment) -> None:
     assert not built
 
 
-def test_a_start_builds_no_statement_to_find_what_it_settles(env: Environment) -> None:
+def test_a_start_builds_no_statement_to_find_what_it_settles(idle: Environment) -> None:
     with noted_builders() as built:
-        env.core.recover(resume=True)
-    assert not [name for name in built if name.startswith("jobsvc.store.queries.job_rows.") and "in_state" in name]
+        idle.core.recover(resume=True)
+    # Once at a start: whose the files are, and which of them belong to no job.
+    assert set(built) == {f"{belonging.__name__}._found", f"{job_rows.__name__}.ids_by_files"}

@@ -22,9 +22,9 @@ import sys
 from selectors import EVENT_READ, DefaultSelector
 from typing import Any
 
-MESSAGE_BYTES = 200_000
+from jobsvc.metrics.shared_files import VARIABLE
 
-VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+MESSAGE_BYTES = 200_000
 
 LATER = ("jobsvc.cli.", "jobsvc.testing.", "jobsvc.traces.", "jobsvc.files.remote", "jobsvc.store.migrations.")
 """What only some processes load."""
